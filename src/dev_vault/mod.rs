@@ -1,0 +1,102 @@
+//! An embedded Key Vault for development: the secrets part of the service's REST API, in
+//! memory, for the real SDK to talk to.
+//!
+//! Compiled only with the feature `dev-vault`, so that the packaged handler contains
+//! neither it nor its demo secrets. What it does it does as the service does: the challenge
+//! before everything else, the JSON, the error bodies, the paging. It speaks api-version
+//! 2025-07-01 as far as plain secrets go: set, get, list and versions.
+
+mod in_process;
+mod routes;
+mod store;
+
+use std::{sync::Arc, time::Duration};
+
+use axum::Router;
+use time::{Duration as Span, OffsetDateTime};
+
+pub use in_process::{InProcess, SignedIn};
+pub use store::{Attributes, NewSecret, Store};
+
+use crate::key_vault::{Connection, VaultUrl};
+
+/// What the embedded vault is called in references: `VaultName=embedded`.
+pub const VAULT_NAME: &str = "embedded";
+
+/// The embedded vault with its contents.
+#[derive(Debug, Clone)]
+pub struct DevVault {
+    store: Arc<Store>,
+    token: Arc<SignedIn>,
+}
+
+impl DevVault {
+    /// An empty vault.
+    ///
+    /// # Errors
+    ///
+    /// The operating system has no randomness to give.
+    pub fn empty() -> Result<Self, getrandom::Error> {
+        Ok(Self {
+            store: Arc::default(),
+            token: Arc::new(SignedIn::new()?),
+        })
+    }
+
+    /// A vault with the recipe's two secrets, as its step 2 sets them.
+    ///
+    /// # Errors
+    ///
+    /// The operating system has no randomness to give.
+    pub fn seeded() -> Result<Self, getrandom::Error> {
+        let vault = Self::empty()?;
+        let expires = OffsetDateTime::now_utc() + Span::days(365);
+        vault.store.set(
+            "ExternalApiKey",
+            NewSecret {
+                content_type: Some("text/plain".into()),
+                attributes: Attributes {
+                    exp: Some(expires.unix_timestamp()),
+                    ..Attributes::default()
+                },
+                ..NewSecret::of("sk-abc123def456")
+            },
+        )?;
+        let password = NewSecret::of("super-secret-password");
+        vault.store.set("DatabasePassword", password)?;
+        Ok(vault)
+    }
+
+    /// What is in it.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The REST API.
+    pub fn router(&self) -> Router {
+        routes::router(self.store.clone(), self.token.clone())
+    }
+
+    /// Where the embedded vault is, as far as the SDK knows.
+    #[must_use]
+    pub fn url() -> Option<VaultUrl> {
+        VaultUrl::of_public_vault(VAULT_NAME).ok()
+    }
+
+    /// A connection that never leaves the process.
+    #[must_use]
+    pub fn connection(&self) -> Connection {
+        self.connection_through(self.router())
+    }
+
+    /// Like [`DevVault::connection`], through a router that wraps [`DevVault::router`].
+    #[must_use]
+    pub fn connection_through(&self, router: Router) -> Connection {
+        Connection {
+            transport: Arc::new(InProcess::new(router)),
+            credential: self.token.clone(),
+            token_time: Duration::ZERO,
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! One module per Azure Function, named like its folder at the root.
+//!
+//! To add a function: a folder with its `function.json`, a module here, and one line in
+//! [`all`]. A function takes plain requests and never learns which protocol mode carried
+//! them.
+
+mod config_check;
+mod refusal;
+mod secrets_metadata;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use axum::body::Bytes;
+
+use crate::{
+    host::router::Functions,
+    key_vault::{MetadataSource, SecretCache, VaultUrl, Vaults},
+    references::AppSettings,
+};
+
+/// Every function's code under its folder's name.
+#[must_use]
+pub fn all() -> Functions<App> {
+    Functions::new()
+        .register("config-check", config_check::get)
+        .register("secrets-metadata", secrets_metadata::get)
+}
+
+/// What the functions share.
+#[derive(Clone)]
+pub struct App {
+    app_settings: Arc<AppSettings>,
+    described: Option<Arc<DescribedVault>>,
+}
+
+/// The vault behind `secrets-metadata`, with the answers about its secrets.
+struct DescribedVault {
+    url: VaultUrl,
+    answers: SecretCache<Bytes>,
+}
+
+/// How `secrets-metadata` reads its vault.
+#[derive(Debug, Clone, Copy)]
+pub struct MetadataOptions {
+    /// Which operation is used.
+    pub source: MetadataSource,
+    /// For how long an answer is fresh.
+    pub ttl: Duration,
+    /// How many answers are kept.
+    pub capacity: u64,
+}
+
+impl App {
+    /// Functions over `app_settings` and, if there is one, the vault at `url`.
+    #[must_use]
+    pub fn new(
+        app_settings: AppSettings,
+        vaults: Arc<Vaults>,
+        url: Option<VaultUrl>,
+        options: MetadataOptions,
+    ) -> Self {
+        let described = url.map(|url| {
+            let vault = url.clone();
+            let answers = SecretCache::new(options.capacity, options.ttl, move |id| {
+                let (vaults, vault) = (vaults.clone(), vault.clone());
+                async move {
+                    let vault = vaults.open(&vault).await?;
+                    let metadata = vault.metadata(&id, options.source).await?;
+                    Ok(secrets_metadata::body(&metadata))
+                }
+            });
+            Arc::new(DescribedVault { url, answers })
+        });
+        Self {
+            app_settings: Arc::new(app_settings),
+            described,
+        }
+    }
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App").finish_non_exhaustive()
+    }
+}

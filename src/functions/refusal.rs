@@ -1,0 +1,262 @@
+//! From a cause to a status, a code and the sentence that tells what to do.
+//!
+//! 4xx is the caller's to mend, 502 the app's set-up, 503 and 504 pass by themselves.
+
+use std::time::Duration;
+
+use axum::http::StatusCode;
+
+use crate::{
+    key_vault::{
+        Error, SecretId, VaultUrl,
+        error::{CredentialError, Denial, Reach},
+    },
+    problem::Problem,
+};
+
+/// What a caller is asked to wait when the vault does not say.
+const WAIT: Duration = Duration::from_secs(10);
+/// The longest wait that is passed on.
+const LONGEST_WAIT: Duration = Duration::from_secs(300);
+
+pub(super) fn invalid_name() -> Problem {
+    Problem::new(
+        StatusCode::BAD_REQUEST,
+        "InvalidSecretName",
+        "This cannot be the name of a secret.",
+        "Use 1 to 127 letters, digits and hyphens.",
+    )
+}
+
+pub(super) fn invalid_version() -> Problem {
+    Problem::new(
+        StatusCode::BAD_REQUEST,
+        "InvalidSecretVersion",
+        "This cannot be the version of a secret.",
+        "Use the 32 hexadecimal digits that end the secret's identifier, once, or leave ?version= out for the latest.",
+    )
+}
+
+pub(super) fn no_vault() -> Problem {
+    Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "KeyVaultUrlNotSet",
+        "The app setting KEY_VAULT_URL is not set.",
+        "Set it with az functionapp config appsettings set --name <app> --resource-group <group> --settings KEY_VAULT_URL=https://<vault>.vault.azure.net",
+    )
+}
+
+/// The refusal for `error`, met while `id` was read from `vault`.
+pub(super) fn because(error: &Error, id: &SecretId, vault: &VaultUrl) -> Problem {
+    let name = vault.vault_name();
+    let secret = &id.name;
+    let bad_gateway =
+        |code, error: String, fix: String| Problem::new(StatusCode::BAD_GATEWAY, code, error, fix);
+    match error {
+        Error::SecretNotFound => Problem::new(
+            StatusCode::NOT_FOUND,
+            "SecretNotFound",
+            format!("Secret not found: {secret}"),
+            format!("See which secrets there are with az keyvault secret list --vault-name {name}"),
+        ),
+        Error::SecretVersionNotFound => Problem::new(
+            StatusCode::NOT_FOUND,
+            "SecretVersionNotFound",
+            format!("Secret version not found: {id}"),
+            format!("See which versions there are with az keyvault secret list-versions --vault-name {name} --name {secret}"),
+        ),
+        Error::SecretDisabled => Problem::new(
+            StatusCode::CONFLICT,
+            "SecretDisabled",
+            format!("Secret is disabled: {secret}"),
+            "Set SECRET_METADATA_SOURCE=versions, which can describe disabled secrets, or enable the secret.",
+        ),
+        Error::AccessDenied(denial) => bad_gateway(
+            "AccessToKeyVaultDenied",
+            format!("The app's identity may not read the vault {name}."),
+            access_fix(*denial, name),
+        ),
+        Error::ForbiddenByFirewall => bad_gateway(
+            "ForbiddenByFirewall",
+            format!("The network rules of the vault {name} refuse this app."),
+            format!("Allow the app's outbound addresses or its subnet with az keyvault network-rule add --name {name}, or route the app's traffic through the virtual network of the private endpoint."),
+        ),
+        Error::VaultNotFound => bad_gateway(
+            "VaultNotFound",
+            format!("The host name {} does not resolve.", vault.authority()),
+            "Correct the app setting KEY_VAULT_URL, or the private DNS zone if the vault has a private endpoint.".into(),
+        ),
+        Error::TokenRefused => bad_gateway(
+            "UnauthorizedClient",
+            format!("The vault {name} refuses the app's token."),
+            "Use an identity of the vault's own tenant, and check AZURE_TENANT_ID and AZURE_CLIENT_ID if they are set.".into(),
+        ),
+        Error::Credential(cause) => bad_gateway(
+            "CredentialUnavailable",
+            "The app has no token for Key Vault.".into(),
+            credential_fix(*cause),
+        ),
+        Error::UnexpectedAnswer => bad_gateway(
+            "UnexpectedAnswer",
+            format!("The answer of {} is not Key Vault's.", vault.authority()),
+            "Check that KEY_VAULT_URL names a vault and that no proxy stands in between.".into(),
+        ),
+        Error::Unreachable(reach) => unavailable(
+            "VaultUnreachable",
+            format!("The vault at {} cannot be reached.", vault.authority()),
+            match reach {
+                Reach::Connection => "Check the vault's firewall and private endpoint, then try again.",
+                Reach::Tls => "The TLS certificate is not trusted here: check KEY_VAULT_URL, and whether a proxy breaks TLS open.",
+                Reach::Interrupted => "Try again; if it stays, check what stands between the app and the vault.",
+            },
+            None,
+        ),
+        Error::Throttled { retry_after } => unavailable(
+            "Throttled",
+            format!("The vault {name} asks to slow down."),
+            "Wait and try again; raise SECRET_CACHE_TTL_SECONDS if this happens often.",
+            *retry_after,
+        ),
+        Error::Unavailable { retry_after } => unavailable(
+            "VaultUnavailable",
+            format!("The vault {name} has a problem of its own."),
+            "Wait and try again; see https://status.azure.com if it stays.",
+            *retry_after,
+        ),
+        Error::TimedOut => Problem::new(
+            StatusCode::GATEWAY_TIMEOUT,
+            "FetchTimedOut",
+            format!("The vault {name} did not answer in time."),
+            "Try again; if it stays, check the vault's firewall, private endpoint and DNS.",
+        ),
+    }
+}
+
+fn unavailable(
+    code: &'static str,
+    error: String,
+    fix: &str,
+    retry_after: Option<Duration>,
+) -> Problem {
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, error, fix)
+        .retry_after(retry_after.unwrap_or(WAIT).min(LONGEST_WAIT))
+}
+
+/// Step 3 of the recipe, for the kind of vault that refused.
+fn access_fix(denial: Denial, vault: &str) -> String {
+    let role = format!(
+        "az role assignment create --assignee <object-id> --role \"Key Vault Secrets User\" --scope $(az keyvault show --name {vault} --query id -o tsv)"
+    );
+    let policy = format!(
+        "az keyvault set-policy --name {vault} --object-id <object-id> --secret-permissions get list"
+    );
+    match denial {
+        Denial::Role => {
+            format!("Grant the role with {role} and allow some minutes for it to spread.")
+        }
+        Denial::AccessPolicy => format!("Grant the access policy with {policy}"),
+        Denial::Other => {
+            format!("Grant the role with {role} or, in a vault with access policies, {policy}")
+        }
+    }
+}
+
+fn credential_fix(cause: CredentialError) -> String {
+    match cause {
+        CredentialError::NothingConfigured => {
+            "On Azure, enable the identity with az functionapp identity assign --name <app> --resource-group <group>; elsewhere sign in with az login."
+        }
+        CredentialError::IdentityNotAssigned => {
+            "Assign the identity with az functionapp identity assign --name <app> --resource-group <group>; for a user-assigned one, set AZURE_CLIENT_ID to its client id."
+        }
+        CredentialError::Failed => {
+            "Find out which credential is in use from the log line \"signing in to Key Vault\" and check that one; elsewhere than on Azure, az login renews it."
+        }
+    }
+    .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{http::header, response::IntoResponse};
+
+    use super::*;
+    use crate::key_vault::SecretName;
+
+    fn refused(error: &Error) -> (u16, &'static str, Option<String>) {
+        let id = SecretId {
+            name: SecretName::parse("Ab").expect("a name"),
+            version: None,
+        };
+        let vault = VaultUrl::of_public_vault("your-kv").expect("a vault");
+        let problem = because(error, &id, &vault);
+        let code = problem.code();
+        let response = problem.into_response();
+        let wait = response.headers().get(header::RETRY_AFTER);
+        let wait = wait.and_then(|wait| wait.to_str().ok()).map(str::to_owned);
+        (response.status().as_u16(), code, wait)
+    }
+
+    #[test]
+    fn each_cause_has_its_status_and_code() {
+        let wait = |seconds| Some(Duration::from_secs(seconds));
+        for (error, status, code, retry_after) in [
+            (Error::SecretNotFound, 404, "SecretNotFound", None),
+            (
+                Error::SecretVersionNotFound,
+                404,
+                "SecretVersionNotFound",
+                None,
+            ),
+            (Error::SecretDisabled, 409, "SecretDisabled", None),
+            (
+                Error::AccessDenied(Denial::Role),
+                502,
+                "AccessToKeyVaultDenied",
+                None,
+            ),
+            (Error::ForbiddenByFirewall, 502, "ForbiddenByFirewall", None),
+            (Error::VaultNotFound, 502, "VaultNotFound", None),
+            (Error::TokenRefused, 502, "UnauthorizedClient", None),
+            (
+                Error::Credential(CredentialError::Failed),
+                502,
+                "CredentialUnavailable",
+                None,
+            ),
+            (Error::UnexpectedAnswer, 502, "UnexpectedAnswer", None),
+            (
+                Error::Unreachable(Reach::Tls),
+                503,
+                "VaultUnreachable",
+                Some("10"),
+            ),
+            (
+                Error::Throttled { retry_after: None },
+                503,
+                "Throttled",
+                Some("10"),
+            ),
+            (
+                Error::Throttled {
+                    retry_after: wait(7),
+                },
+                503,
+                "Throttled",
+                Some("7"),
+            ),
+            (
+                Error::Unavailable {
+                    retry_after: wait(9_999),
+                },
+                503,
+                "VaultUnavailable",
+                Some("300"),
+            ),
+            (Error::TimedOut, 504, "FetchTimedOut", None),
+        ] {
+            let expected = (status, code, retry_after.map(str::to_owned));
+            assert_eq!(refused(&error), expected, "{error:?}");
+        }
+    }
+}

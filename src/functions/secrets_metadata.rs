@@ -1,0 +1,163 @@
+//! `GET secrets/{secret_name}[?version=VERSION]`: the state of a secret, never its value.
+
+use std::collections::BTreeMap;
+
+use axum::{
+    body::Bytes,
+    extract::{Path, RawQuery, State, rejection::PathRejection},
+    http::{HeaderName, HeaderValue, StatusCode, header},
+    response::Response,
+};
+use serde::Serialize;
+use time::{OffsetDateTime, format_description::FormatItem, macros::format_description};
+
+use super::{App, refusal};
+use crate::{
+    key_vault::{Outcome, SecretId, SecretMetadata, SecretName, SecretVersion},
+    problem::{Problem, json_bytes},
+};
+
+const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
+
+/// The recipe's five members, then what a person wants to know next.
+#[derive(Serialize)]
+struct Answer<'a> {
+    name: &'a str,
+    enabled: Option<bool>,
+    created_on: Option<String>,
+    expires_on: Option<String>,
+    content_type: Option<&'a str>,
+    version: Option<&'a str>,
+    updated_on: Option<String>,
+    not_before: Option<String>,
+    tags: &'a BTreeMap<String, String>,
+    managed: bool,
+}
+
+pub(super) async fn get(
+    State(app): State<App>,
+    name: Result<Path<String>, PathRejection>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
+    let id = SecretId {
+        name: name
+            .ok()
+            .and_then(|Path(name)| SecretName::parse(&name).ok())
+            .ok_or_else(refusal::invalid_name)?,
+        version: version(query.as_deref().unwrap_or_default())?,
+    };
+    let vault = app.described.as_ref().ok_or_else(refusal::no_vault)?;
+    let found = vault
+        .answers
+        .get(id.clone())
+        .await
+        .map_err(|error| refusal::because(&error, &id, &vault.url))?;
+    let mut response = json_bytes(StatusCode::OK, found.value);
+    let headers = response.headers_mut();
+    headers.insert(header::AGE, HeaderValue::from(found.age.as_secs()));
+    let outcome = match found.outcome {
+        Outcome::Hit => "HIT",
+        Outcome::Miss => "MISS",
+    };
+    headers.insert(X_CACHE, HeaderValue::from_static(outcome));
+    Ok(response)
+}
+
+/// `?version=`, given at most once; empty means the latest, as in Key Vault's own paths.
+fn version(query: &str) -> Result<Option<SecretVersion>, Problem> {
+    let mut given = form_urlencoded::parse(query.as_bytes())
+        .filter_map(|(key, value)| (key == "version").then_some(value));
+    match (given.next(), given.next()) {
+        (None, _) => Ok(None),
+        (Some(version), None) if version.is_empty() => Ok(None),
+        (Some(version), None) => SecretVersion::parse(&version)
+            .map(Some)
+            .map_err(|_| refusal::invalid_version()),
+        (Some(_), Some(_)) => Err(refusal::invalid_version()),
+    }
+}
+
+/// The body of an answer, ready to be sent as often as it is asked for.
+pub(super) fn body(metadata: &SecretMetadata) -> Bytes {
+    let answer = Answer {
+        name: &metadata.name,
+        enabled: metadata.enabled,
+        created_on: metadata.created.and_then(iso_format),
+        expires_on: metadata.expires.and_then(iso_format),
+        content_type: metadata.content_type.as_deref(),
+        version: metadata.version.as_ref().map(SecretVersion::as_str),
+        updated_on: metadata.updated.and_then(iso_format),
+        not_before: metadata.not_before.and_then(iso_format),
+        tags: &metadata.tags,
+        managed: metadata.managed,
+    };
+    // Strings, flags and a map keyed by strings: this cannot fail.
+    serde_json::to_vec(&answer).unwrap_or_default().into()
+}
+
+/// A time as Python's `isoformat()` prints an aware UTC time of whole seconds.
+fn iso_format(time: OffsetDateTime) -> Option<String> {
+    const FORMAT: &[FormatItem<'_>] =
+        format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]+00:00");
+    time.to_offset(time::UtcOffset::UTC).format(FORMAT).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_pythons() {
+        let time = |seconds| OffsetDateTime::from_unix_timestamp(seconds).expect("a time");
+        assert_eq!(
+            iso_format(time(1_769_860_800)).as_deref(),
+            Some("2026-01-31T12:00:00+00:00")
+        );
+        assert_eq!(
+            iso_format(time(0)).as_deref(),
+            Some("1970-01-01T00:00:00+00:00")
+        );
+    }
+
+    #[test]
+    fn the_recipes_members_come_first_and_unset_ones_are_null() {
+        let metadata = SecretMetadata {
+            name: "Ab".into(),
+            version: None,
+            enabled: Some(false),
+            created: OffsetDateTime::from_unix_timestamp(0).ok(),
+            updated: None,
+            not_before: None,
+            expires: None,
+            content_type: None,
+            tags: BTreeMap::from([("env".into(), "dev".into())]),
+            managed: false,
+        };
+        let body = body(&metadata);
+        assert_eq!(
+            std::str::from_utf8(&body).expect("text"),
+            concat!(
+                r#"{"name":"Ab","enabled":false,"created_on":"1970-01-01T00:00:00+00:00","#,
+                r#""expires_on":null,"content_type":null,"version":null,"updated_on":null,"#,
+                r#""not_before":null,"tags":{"env":"dev"},"managed":false}"#
+            )
+        );
+    }
+
+    #[test]
+    fn a_version_is_given_at_most_once() {
+        let valid = "86126c1a06244d778606e003c7e7cb34";
+        for (query, is_ok) in [
+            ("", true),
+            ("code=x", true),
+            ("version=", true),
+            (&format!("version={valid}"), true),
+            (&format!("code=x&version={valid}"), true),
+            (&format!("version={valid}&version={valid}"), false),
+            (&format!("version={valid}%2C{valid}"), false),
+            ("version=../keys/k", false),
+        ] {
+            assert_eq!(version(query).is_ok(), is_ok, "{query}");
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! Who may call a function.
+//!
+//! Under the host, the host has checked the key already and an envelope carries its
+//! verdict as claims, which are checked again here. Standalone, nobody is in front, and
+//! the same levels are enforced with [`Keys`].
+
+use std::fmt;
+
+use axum::http::{HeaderMap, Uri};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use subtle::{Choice, ConstantTimeEq};
+
+/// `authLevel` of a function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuthLevel {
+    /// Anybody.
+    Anonymous,
+    /// A function key or the master key.
+    Function,
+    /// The master key.
+    Admin,
+}
+
+impl fmt::Display for AuthLevel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Anonymous => "anonymous",
+            Self::Function => "function",
+            Self::Admin => "admin",
+        })
+    }
+}
+
+/// The claim type in which the Functions host writes the level of the presented key.
+const LEVEL_CLAIM: &str = "http://schemas.microsoft.com/2017/07/functions/claims/authlevel";
+
+/// One of the identities that the host found in a request.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Identity {
+    #[serde(default)]
+    is_authenticated: Option<bool>,
+    #[serde(default)]
+    claims: Option<Vec<Claim>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Claim {
+    #[serde(rename = "Type")]
+    kind: Option<String>,
+    #[serde(rename = "Value")]
+    value: Option<String>,
+}
+
+impl AuthLevel {
+    /// Whether the host's claims reach this level. With Easy Auth the identity that
+    /// carries them is not the first one, so all are searched.
+    #[must_use]
+    pub fn is_met_by(self, identities: &[Identity]) -> bool {
+        let claims = || {
+            identities
+                .iter()
+                .filter(|identity| identity.is_authenticated != Some(false))
+                .filter_map(|identity| identity.claims.as_deref())
+                .flatten()
+        };
+        let has = |level: &str| {
+            claims().any(|claim| {
+                claim.kind.as_deref() == Some(LEVEL_CLAIM) && claim.value.as_deref() == Some(level)
+            })
+        };
+        match self {
+            Self::Anonymous => true,
+            Self::Function => has("Function") || has("Admin"),
+            Self::Admin => has("Admin"),
+        }
+    }
+}
+
+/// A key that opens functions. It cannot be printed.
+#[derive(Clone)]
+pub struct FunctionKey(SecretString);
+
+/// A key that cannot be sent in a header.
+#[derive(Debug, thiserror::Error)]
+#[error("found text that cannot be an HTTP header value")]
+pub struct KeyError;
+
+impl FunctionKey {
+    /// Takes an operator's key: one or more visible ASCII characters.
+    ///
+    /// # Errors
+    ///
+    /// Anything else could never be presented.
+    pub fn parse(text: String) -> Result<Self, KeyError> {
+        if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(KeyError);
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// 256 random bits, URL-safe.
+    ///
+    /// # Errors
+    ///
+    /// The operating system has no randomness to give.
+    pub fn random() -> Result<Self, getrandom::Error> {
+        use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+        let mut bytes = [0; 32];
+        getrandom::fill(&mut bytes)?;
+        Ok(Self(URL_SAFE_NO_PAD.encode(bytes).into()))
+    }
+
+    /// For the one line at start that shows a random key to the person who started it.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        self.0.expose_secret()
+    }
+
+    /// Takes the same time wherever the two differ; the length is not hidden.
+    fn matches(&self, presented: &[u8]) -> Choice {
+        self.0.expose_secret().as_bytes().ct_eq(presented)
+    }
+}
+
+impl fmt::Debug for FunctionKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FunctionKey")
+    }
+}
+
+/// The keys of a standalone handler.
+#[derive(Debug, Clone)]
+pub struct Keys {
+    /// Opens `function` level.
+    pub function: FunctionKey,
+    /// Opens everything.
+    pub master: FunctionKey,
+}
+
+impl Keys {
+    /// Whether a request may run a function of `level`. As in the host, the header
+    /// `x-functions-key` is looked at first, and a wrong one is not rescued by `?code=`.
+    #[must_use]
+    pub fn admit(&self, level: AuthLevel, headers: &HeaderMap, uri: &Uri) -> bool {
+        if level == AuthLevel::Anonymous {
+            return true;
+        }
+        let header = headers
+            .get("x-functions-key")
+            .map(axum::http::HeaderValue::as_bytes);
+        let code = || {
+            let query = uri.query().unwrap_or_default().as_bytes();
+            form_urlencoded::parse(query).find_map(|(key, value)| (key == "code").then_some(value))
+        };
+        let is_open = |presented: &[u8]| {
+            let master = self.master.matches(presented);
+            let function = self.function.matches(presented);
+            match level {
+                AuthLevel::Anonymous => true,
+                AuthLevel::Function => (master | function).into(),
+                AuthLevel::Admin => master.into(),
+            }
+        };
+        match header {
+            Some(key) => is_open(key),
+            None => code().is_some_and(|code| is_open(code.as_bytes())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identities(json: serde_json::Value) -> Vec<Identity> {
+        serde_json::from_value(json).expect("identities")
+    }
+
+    fn claimed(level: &str) -> serde_json::Value {
+        serde_json::json!({"IsAuthenticated": true, "Claims": [
+            {"Type": LEVEL_CLAIM, "Value": level, "Issuer": "LOCAL AUTHORITY"}]})
+    }
+
+    #[test]
+    fn a_claim_opens_its_level_and_admin_opens_all() {
+        for (claim, function, admin) in [
+            ("Admin", true, true),
+            ("Function", true, false),
+            ("System", false, false),
+            ("Anonymous", false, false),
+        ] {
+            let found = identities(serde_json::json!([claimed(claim)]));
+            assert_eq!(AuthLevel::Function.is_met_by(&found), function, "{claim}");
+            assert_eq!(AuthLevel::Admin.is_met_by(&found), admin, "{claim}");
+            assert!(AuthLevel::Anonymous.is_met_by(&found));
+        }
+        assert!(!AuthLevel::Function.is_met_by(&[]));
+    }
+
+    #[test]
+    fn the_claim_is_found_behind_an_easy_auth_identity() {
+        let easy_auth = serde_json::json!({"AuthenticationType": "aad", "IsAuthenticated": true,
+            "Claims": [{"Type": "name", "Value": "Admin"}]});
+        let found = identities(serde_json::json!([easy_auth, claimed("Admin")]));
+        assert!(AuthLevel::Admin.is_met_by(&found));
+        let alone = identities(serde_json::json!([easy_auth]));
+        assert!(!AuthLevel::Function.is_met_by(&alone));
+    }
+
+    #[test]
+    fn an_identity_that_is_not_authenticated_claims_nothing() {
+        let mut identity = claimed("Admin");
+        identity["IsAuthenticated"] = false.into();
+        assert!(!AuthLevel::Function.is_met_by(&identities(serde_json::json!([identity]))));
+    }
+
+    fn keys() -> Keys {
+        let key = |text: &str| FunctionKey::parse(text.to_owned()).expect("a key");
+        Keys {
+            function: key("the-function-key"),
+            master: key("the-master-key"),
+        }
+    }
+
+    fn admits(level: AuthLevel, header: Option<&str>, query: &str) -> bool {
+        let mut headers = HeaderMap::new();
+        if let Some(key) = header {
+            headers.insert("x-functions-key", key.parse().expect("a header"));
+        }
+        let uri = format!("/api/x{query}").parse().expect("a uri");
+        keys().admit(level, &headers, &uri)
+    }
+
+    #[test]
+    fn keys_open_what_the_host_would_open() {
+        use AuthLevel::{Admin, Anonymous, Function};
+        assert!(admits(Anonymous, None, ""));
+        assert!(!admits(Function, None, ""));
+        assert!(!admits(Function, Some("wrong"), ""));
+        assert!(!admits(Function, Some(""), "?code="));
+        assert!(admits(Function, Some("the-function-key"), ""));
+        assert!(admits(Function, None, "?a=b&code=the-function-key"));
+        assert!(admits(Function, None, "?code=the%2Dfunction%2Dkey"));
+        assert!(admits(Function, Some("the-master-key"), ""));
+        assert!(!admits(Admin, Some("the-function-key"), ""));
+        assert!(admits(Admin, None, "?code=the-master-key"));
+    }
+
+    #[test]
+    fn a_wrong_header_is_not_rescued_by_a_right_code() {
+        assert!(!admits(
+            AuthLevel::Admin,
+            Some("wrong"),
+            "?code=the-master-key"
+        ));
+    }
+
+    #[test]
+    fn keys_cannot_be_printed_and_random_ones_differ() {
+        assert!(!format!("{:?}", keys()).contains("the-"));
+        let (one, two) = (FunctionKey::random(), FunctionKey::random());
+        let (one, two) = (one.expect("random"), two.expect("random"));
+        assert_ne!(one.reveal(), two.reveal());
+        assert_eq!(one.reveal().len(), 43);
+        assert!(FunctionKey::parse("with space".into()).is_err());
+    }
+}

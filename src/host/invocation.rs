@@ -1,0 +1,135 @@
+//! One run of one function: its id, its log lines, its outcome.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    body::Body,
+    extract::{Request, State},
+    http::{HeaderMap, StatusCode},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use tokio::time::Instant;
+use tracing::Instrument;
+
+use super::authorization::{AuthLevel, Identity, Keys};
+use crate::{problem::Problem, telemetry::InvocationLog};
+
+/// What an envelope tells about an invocation; requests that come directly have none.
+#[derive(Debug, Clone)]
+pub(super) struct Enveloped {
+    pub(super) identities: Arc<Vec<Identity>>,
+    pub(super) log: InvocationLog,
+}
+
+/// Who stands in front of the handler and has checked the caller's key.
+#[derive(Debug, Clone)]
+pub enum Access {
+    /// The Functions host: every request that arrives has passed it.
+    Host,
+    /// Nobody: the handler checks keys itself.
+    Standalone(Keys),
+}
+
+/// What every run of one function needs to know.
+#[derive(Debug)]
+pub(super) struct Function {
+    pub(super) name: String,
+    pub(super) auth_level: AuthLevel,
+    pub(super) access: Access,
+}
+
+/// The host's id of a request. A client can send one too, and the host then appends its
+/// own: the part after the last comma is the host's.
+pub(super) fn invocation_id(headers: &HeaderMap) -> Option<&str> {
+    let value = headers
+        .get("x-azure-functions-invocationid")?
+        .to_str()
+        .ok()?;
+    let id = value.rsplit(',').next()?.trim();
+    let is_id = |id: &str| {
+        (1..=64).contains(&id.len())
+            && id
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    };
+    is_id(id).then_some(id)
+}
+
+/// Runs one request of one function: admits it, names it in every log line, and writes
+/// one line about its outcome.
+pub(super) async fn run(
+    State(function): State<Arc<Function>>,
+    mut request: Request<Body>,
+    next: Next,
+) -> Response {
+    let started = Instant::now();
+    let enveloped = request.extensions_mut().remove::<Enveloped>();
+    let id = invocation_id(request.headers()).unwrap_or_default();
+    // An error span is enabled at every level, so its fields are on every line.
+    let span = || tracing::error_span!("invocation", function = %function.name, id);
+    let span = match &enveloped {
+        Some(enveloped) => enveloped.log.span(span),
+        None => span(),
+    };
+    let level = function.auth_level;
+    let is_admitted = match (&enveloped, &function.access) {
+        (Some(enveloped), _) => level.is_met_by(&enveloped.identities),
+        (None, Access::Host) => true,
+        (None, Access::Standalone(keys)) => keys.admit(level, request.headers(), request.uri()),
+    };
+    async move {
+        let response = if is_admitted {
+            next.run(request).await
+        } else {
+            // Empty, as the host's own 401 is.
+            StatusCode::UNAUTHORIZED.into_response()
+        };
+        log_outcome(&response, started.elapsed());
+        response
+    }
+    .instrument(span)
+    .await
+}
+
+fn log_outcome(response: &Response, elapsed: Duration) {
+    let status = response.status().as_u16();
+    let elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+    let cache = response
+        .headers()
+        .get("x-cache")
+        .and_then(|value| value.to_str().ok());
+    tracing::info!(status, elapsed_ms, cache, "invocation finished");
+}
+
+/// The answer in place of a handler that panicked. The panic hook has logged the place.
+pub(super) fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
+    Problem::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "InternalError",
+        "The function failed because of a defect in the handler.",
+        "Look for \"a handler panicked\" in the log and report the place it names.",
+    )
+    .into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hosts_id_is_the_last_one_and_never_free_text() {
+        let id = |value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(
+                "x-azure-functions-invocationid",
+                value.parse().expect("a value"),
+            );
+            invocation_id(&headers).map(str::to_owned)
+        };
+        assert_eq!(id("spoofed, 5f6e-7d2a").as_deref(), Some("5f6e-7d2a"));
+        assert_eq!(id("5f6e").as_deref(), Some("5f6e"));
+        assert_eq!(id("a b"), None);
+        assert_eq!(id(""), None);
+    }
+}

@@ -1,0 +1,18 @@
+//! The custom-handler protocol of the Functions host. Knows nothing of Key Vault.
+//!
+//! | question | file |
+//! | --- | --- |
+//! | which functions, routes, methods and auth levels are there? | [`manifest`] |
+//! | which path belongs to which function? | [`route`] |
+//! | how does a function get its request, in every protocol mode? | [`router`] |
+//! | what is in `POST /<FunctionName>`? | [`envelope`] |
+//! | who may call? | [`authorization`] |
+//! | how does it start and stop? | [`server`] |
+
+pub mod authorization;
+pub mod envelope;
+pub mod invocation;
+pub mod manifest;
+pub mod route;
+pub mod router;
+pub mod server;

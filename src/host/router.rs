@@ -1,0 +1,243 @@
+//! One router for every protocol mode, built from the manifests.
+
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::Request,
+    handler::Handler,
+    http::{StatusCode, Uri, uri::PathAndQuery},
+    middleware,
+    response::{IntoResponse, Response},
+    routing::{MethodFilter, MethodRouter, get, on, post},
+};
+use tower::ServiceExt;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use super::{
+    envelope::{self, Target},
+    invocation::{self, Access, Function},
+    manifest::{FunctionManifest, Manifest},
+    route::Route,
+};
+use crate::problem::Problem;
+
+/// The code of each function, by name. Routes, methods and auth levels come from the
+/// manifests when the router is built.
+pub struct Functions<S> {
+    handlers: BTreeMap<&'static str, MakeMethodRouter<S>>,
+}
+
+type MakeMethodRouter<S> = Box<dyn FnOnce(MethodFilter) -> MethodRouter<S>>;
+
+/// Code and manifests do not fit together.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FunctionError {
+    /// A folder with a `function.json`, and nothing registered under its name.
+    #[error(
+        "{0}/function.json: no code is registered for this function; register it in src/functions/mod.rs or remove the folder"
+    )]
+    NoCode(String),
+    /// Code without its folder.
+    #[error(
+        "{0}: this function has code but no {0}/function.json; add the folder, or set FUNCTIONS_APP_ROOT_PATH to the app's root"
+    )]
+    NoManifest(&'static str),
+    /// Two functions, one route.
+    #[error("{0}/function.json: another function has the route /{1} already; give each its own")]
+    SameRoute(String, String),
+    /// A name under which the host's own requests could not be told from others.
+    #[error(
+        "{0}/function.json: a function cannot be named like the route prefix; rename the folder"
+    )]
+    NamedLikePrefix(String),
+}
+
+impl<S: Clone + Send + Sync + 'static> Default for Functions<S> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<S: Clone + Send + Sync + 'static> Functions<S> {
+    /// No functions yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            handlers: BTreeMap::new(),
+        }
+    }
+
+    /// Registers the code of the function whose folder is called `name`.
+    #[must_use]
+    pub fn register<H, T>(mut self, name: &'static str, handler: H) -> Self
+    where
+        H: Handler<T, S>,
+        T: 'static,
+    {
+        let make: MakeMethodRouter<S> = Box::new(move |methods| on(methods, handler));
+        self.handlers.insert(name, make);
+        self
+    }
+
+    /// Builds the router: `GET /` for readiness, every function's direct route and, where a
+    /// Functions host is in front, `POST /<FunctionName>`.
+    ///
+    /// # Errors
+    ///
+    /// Every function that has only code or only a manifest, and routes that collide.
+    pub fn router(
+        mut self,
+        manifest: &Manifest,
+        state: &S,
+        access: &Access,
+    ) -> Result<Router, Vec<FunctionError>> {
+        let prefix = manifest.route_prefix.as_str();
+        let mut errors = Vec::new();
+        let mut direct = Router::new();
+        let mut envelopes = Router::new();
+        let mut routes: Vec<Route> = Vec::new();
+        for (name, function) in &manifest.functions {
+            let Some(make) = self.handlers.remove(name.as_str()) else {
+                errors.push(FunctionError::NoCode(name.clone()));
+                continue;
+            };
+            if name.eq_ignore_ascii_case(prefix) {
+                errors.push(FunctionError::NamedLikePrefix(name.clone()));
+                continue;
+            }
+            if routes.iter().any(|route| route.collides(&function.route)) {
+                let route = function.route.to_string();
+                errors.push(FunctionError::SameRoute(name.clone(), route));
+                continue;
+            }
+            routes.push(function.route.clone());
+            let only_this =
+                function_router(make, name, function, prefix, access).with_state(state.clone());
+            // Only a host sends envelopes. Without one, anybody could forge its claims.
+            if matches!(access, Access::Host) {
+                let target = Arc::new(Target::new(function, prefix, only_this.clone()));
+                let path = format!("/{name}");
+                envelopes = envelopes.route(&path, post(move |r| envelope::answer(target, r)));
+            }
+            direct = direct.merge(only_this);
+        }
+        errors.extend(self.handlers.into_keys().map(FunctionError::NoManifest));
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        let spelling = Spelling::new(manifest, routes, direct.clone());
+        Ok(direct
+            .merge(envelopes)
+            .route("/", get(|| async { StatusCode::OK }))
+            .fallback(move |request| spelling.answer(request)))
+    }
+}
+
+fn function_router<S: Clone + Send + Sync + 'static>(
+    make: MakeMethodRouter<S>,
+    name: &str,
+    manifest: &FunctionManifest,
+    prefix: &str,
+    access: &Access,
+) -> Router<S> {
+    let function = Arc::new(Function {
+        name: name.to_owned(),
+        auth_level: manifest.auth_level,
+        access: access.clone(),
+    });
+    // A manifest always has at least one method.
+    let methods = manifest.method_filter().unwrap_or(MethodFilter::GET);
+    let method_router = make(methods)
+        .fallback(wrong_method)
+        .layer(CatchPanicLayer::custom(invocation::panicked))
+        .layer(middleware::from_fn_with_state(function, invocation::run));
+    Router::new().route(&manifest.route.pattern(prefix), method_router)
+}
+
+async fn wrong_method() -> Problem {
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "MethodNotAllowed",
+        "This function does not answer this HTTP method.",
+        "Use one of the methods in the Allow header.",
+    )
+}
+
+/// Paths that no route matched letter by letter. The Functions host ignores the case of a
+/// route's fixed parts and a slash at its end, and forwards the path as the client wrote it.
+#[derive(Clone)]
+struct Spelling(Arc<SpellingInner>);
+
+struct SpellingInner {
+    prefix: String,
+    routes: Vec<Route>,
+    direct: Router,
+    fix: String,
+}
+
+impl Spelling {
+    fn new(manifest: &Manifest, routes: Vec<Route>, direct: Router) -> Self {
+        let prefix = manifest.route_prefix.clone();
+        let list = manifest
+            .functions
+            .values()
+            .flat_map(|function| function.methods.iter().map(move |m| (m, &function.route)))
+            .map(|(method, route)| format!("{method} /{prefix}/{route}"))
+            .collect::<Vec<_>>()
+            .join(", ");
+        Self(Arc::new(SpellingInner {
+            prefix,
+            routes,
+            direct,
+            fix: format!("This app answers: {list}."),
+        }))
+    }
+
+    async fn answer(self, mut request: Request<Body>) -> Response {
+        let given = request.uri().path();
+        let canonical = self
+            .0
+            .routes
+            .iter()
+            .find_map(|route| route.canonical(&self.0.prefix, given))
+            .filter(|canonical| canonical != given)
+            .and_then(|canonical| with_path(request.uri(), &canonical));
+        let Some(uri) = canonical else {
+            return self.not_found().into_response();
+        };
+        *request.uri_mut() = uri;
+        self.0
+            .direct
+            .clone()
+            .oneshot(request)
+            .await
+            .unwrap_or_else(|never| match never {})
+    }
+
+    fn not_found(&self) -> Problem {
+        Problem::new(
+            StatusCode::NOT_FOUND,
+            "RouteNotFound",
+            "No function has this route.",
+            self.0.fix.clone(),
+        )
+    }
+}
+
+impl fmt::Debug for Spelling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Spelling").field(&self.0.routes).finish()
+    }
+}
+
+fn with_path(uri: &Uri, path: &str) -> Option<Uri> {
+    let path_and_query = match uri.query() {
+        Some(query) => format!("{path}?{query}"),
+        None => path.to_owned(),
+    };
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(PathAndQuery::try_from(path_and_query).ok()?);
+    Uri::from_parts(parts).ok()
+}

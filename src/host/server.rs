@@ -1,0 +1,81 @@
+//! Bind, serve, drain.
+
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
+
+use axum::Router;
+use tokio::{net::TcpListener, sync::watch, time::sleep};
+
+/// How long requests in flight may take once the process was asked to stop. The Functions
+/// host gives no grace at all; container platforms give 10 s or more.
+pub const GRACE: Duration = Duration::from_secs(8);
+
+/// Listens on loopback, which is where the host looks and where nobody else can.
+///
+/// # Errors
+///
+/// The port is taken or not allowed.
+pub async fn bind(port: u16) -> io::Result<TcpListener> {
+    TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await
+}
+
+/// Serves until `stop` completes, then lets requests in flight finish within `grace`.
+///
+/// # Errors
+///
+/// The listener failed.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    stop: impl Future<Output = ()> + Send + 'static,
+    grace: Duration,
+) -> io::Result<()> {
+    let (stopping, mut stopped) = watch::channel(false);
+    let serving = axum::serve(listener, router).with_graceful_shutdown(async move {
+        stop.await;
+        let _ = stopping.send(true);
+    });
+    let mut serving = std::pin::pin!(serving.into_future());
+    let out_of_grace = async {
+        // An error means that the server has ended by itself, and `serving` wins below.
+        if stopped.wait_for(|stopping| *stopping).await.is_ok() {
+            tracing::info!("stopping: no new requests, those in flight may finish");
+            sleep(grace).await;
+        } else {
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        ended = &mut serving => ended,
+        () = out_of_grace => {
+            tracing::warn!("stopped with requests still in flight");
+            Ok(())
+        }
+    }
+}
+
+/// Completes on SIGTERM or Ctrl+C.
+pub async fn stop_signal() {
+    let interrupt = async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    #[cfg(unix)]
+    let terminate = async {
+        use tokio::signal::unix::{SignalKind, signal};
+        match signal(SignalKind::terminate()) {
+            Ok(mut signal) => drop(signal.recv().await),
+            Err(_) => std::future::pending().await,
+        }
+    };
+    #[cfg(not(unix))]
+    let terminate = std::future::pending::<()>();
+    tokio::select! {
+        () = interrupt => {}
+        () = terminate => {}
+    }
+}

@@ -1,0 +1,437 @@
+//! From a secret's name to its metadata, without its value.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use azure_core::{
+    Bytes,
+    credentials::TokenCredential,
+    http::{ClientOptions, ExponentialRetryOptions, HttpClient, RetryOptions, Transport},
+};
+use azure_security_keyvault_secrets::{
+    ResourceExt, SecretClient, SecretClientOptions,
+    models::{SecretClientGetSecretOptions, SecretProperties},
+};
+use futures_util::TryStreamExt;
+use secrecy::SecretString;
+use serde::Deserialize;
+use time::OffsetDateTime;
+use tokio::{sync::OnceCell, time::timeout};
+use zeroize::Zeroize;
+
+use super::{
+    error::Error,
+    names::{SecretId, SecretName, SecretVersion, VaultUrl},
+    transport::Guarded,
+};
+
+/// Time for one read of a vault, retries included; the token's time comes on top only for
+/// developer tools, see [`Connection::token_time`].
+pub const CALL_LIMIT: Duration = Duration::from_secs(5);
+
+/// Most versions looked at when the latest one is searched. A vault keeps every version
+/// for ever, and each page of 25 is one request.
+const VERSIONS_LIMIT: usize = 5_000;
+
+/// Most vaults that are open at the same time.
+const VAULTS_LIMIT: usize = 64;
+
+/// What Key Vault says about one version of a secret, its value excepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecretMetadata {
+    /// As the vault spells it.
+    pub name: String,
+    /// Which version this is about.
+    pub version: Option<SecretVersion>,
+    /// Whether the value can be read.
+    pub enabled: Option<bool>,
+    /// When this version was created.
+    pub created: Option<OffsetDateTime>,
+    /// When this version's attributes last changed.
+    pub updated: Option<OffsetDateTime>,
+    /// Informational: the vault serves the value before it all the same.
+    pub not_before: Option<OffsetDateTime>,
+    /// Informational: the vault serves the value after it all the same.
+    pub expires: Option<OffsetDateTime>,
+    /// What the owner says the value is.
+    pub content_type: Option<String>,
+    /// The owner's own labels.
+    pub tags: BTreeMap<String, String>,
+    /// Whether a certificate's life cycle owns the secret.
+    pub managed: bool,
+}
+
+/// Which operation reads the metadata.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MetadataSource {
+    /// List the versions' properties: the value never enters the process. Needs `list`
+    /// (access policies) or `readMetadata` (roles).
+    Versions,
+    /// Get the secret and drop its value unread. Needs `get`.
+    Get,
+}
+
+/// How requests travel and as whom they are made.
+#[derive(Clone)]
+pub struct Connection {
+    /// Carries every vault's requests.
+    pub transport: Arc<dyn HttpClient>,
+    /// Signs them.
+    pub credential: Arc<dyn TokenCredential>,
+    /// What a token may take beyond [`CALL_LIMIT`].
+    pub token_time: Duration,
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").finish_non_exhaustive()
+    }
+}
+
+type Connect =
+    Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<Connection, Error>> + Send>> + Send + Sync>;
+
+/// Every vault that the handler reads, each with one client that lives as long as this.
+pub struct Vaults {
+    connect: Connect,
+    connection: OnceCell<Connection>,
+    open: Mutex<HashMap<VaultUrl, Arc<Vault>>>,
+}
+
+impl fmt::Debug for Vaults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Vaults").finish_non_exhaustive()
+    }
+}
+
+impl Vaults {
+    /// `connect` is slow (certificates, credentials) and runs when a vault is first needed.
+    pub fn new<F>(connect: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<Connection, Error>> + Send + 'static,
+    {
+        Self {
+            connect: Box::new(move || Box::pin(connect())),
+            connection: OnceCell::new(),
+            open: Mutex::default(),
+        }
+    }
+
+    /// The client of one vault.
+    ///
+    /// # Errors
+    ///
+    /// The connection could not be set up, or too many vaults are open.
+    pub async fn open(&self, url: &VaultUrl) -> Result<Arc<Vault>, Error> {
+        let connection = self.connection.get_or_try_init(|| (self.connect)()).await?;
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(vault) = open.get(url) {
+            return Ok(vault.clone());
+        }
+        if open.len() >= VAULTS_LIMIT {
+            return Err(Error::Unavailable { retry_after: None });
+        }
+        let vault = Arc::new(Vault::new(url, connection)?);
+        open.insert(url.clone(), vault.clone());
+        Ok(vault)
+    }
+}
+
+/// One vault.
+pub struct Vault {
+    client: SecretClient,
+    limit: Duration,
+}
+
+impl fmt::Debug for Vault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Vault")
+            .field("endpoint", &self.client.endpoint().as_str())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Vault {
+    fn new(url: &VaultUrl, connection: &Connection) -> Result<Self, Error> {
+        let transport = Guarded {
+            vault: url.clone(),
+            inner: connection.transport.clone(),
+        };
+        let options = SecretClientOptions {
+            // An emulator on this machine has no name below the challenge's domain.
+            verify_challenge_resource: Some(!url.is_loopback()),
+            client_options: ClientOptions {
+                transport: Some(Transport::new(Arc::new(transport))),
+                retry: RetryOptions::exponential(ExponentialRetryOptions {
+                    initial_delay: azure_core::time::Duration::milliseconds(100),
+                    max_retries: 2,
+                    max_total_elapsed: azure_core::time::Duration::seconds(4),
+                    max_delay: azure_core::time::Duration::seconds(1),
+                }),
+                ..Default::default()
+            },
+            ..Default::default()
+        };
+        let client = SecretClient::new(url.as_str(), connection.credential.clone(), Some(options))
+            .map_err(Error::from_sdk)?;
+        Ok(Self {
+            client,
+            limit: CALL_LIMIT + connection.token_time,
+        })
+    }
+
+    /// Reads what the vault says about `id`.
+    ///
+    /// # Errors
+    ///
+    /// By cause; at the latest after [`CALL_LIMIT`] plus the connection's token time.
+    pub async fn metadata(
+        &self,
+        id: &SecretId,
+        source: MetadataSource,
+    ) -> Result<SecretMetadata, Error> {
+        let read = async {
+            match source {
+                MetadataSource::Versions => self.metadata_from_versions(id).await,
+                MetadataSource::Get => self.metadata_from_get(id).await,
+            }
+        };
+        timeout(self.limit, read)
+            .await
+            .unwrap_or(Err(Error::TimedOut))
+    }
+
+    /// Reads the value of `id`. Only for putting references into effect where the platform
+    /// does not, never for an answer.
+    ///
+    /// # Errors
+    ///
+    /// As [`Vault::metadata`].
+    pub async fn value(&self, id: &SecretId) -> Result<SecretString, Error> {
+        let read = async {
+            let body = self.get(id).await?;
+            let with_value: WithValue =
+                serde_json::from_slice(&body).map_err(|_| Error::UnexpectedAnswer)?;
+            wipe(body);
+            Ok(with_value.value)
+        };
+        timeout(self.limit, read)
+            .await
+            .unwrap_or(Err(Error::TimedOut))
+    }
+
+    async fn metadata_from_versions(&self, id: &SecretId) -> Result<SecretMetadata, Error> {
+        let mut versions = self
+            .client
+            .list_secret_properties_versions(id.name.as_str(), None)
+            .map_err(Error::from_sdk)?;
+        let mut latest: Option<SecretMetadata> = None;
+        let mut seen = 0;
+        while let Some(item) = versions.try_next().await.map_err(Error::from_sdk)? {
+            seen += 1;
+            if seen > VERSIONS_LIMIT {
+                return Err(Error::UnexpectedAnswer);
+            }
+            let item = from_properties(item)?;
+            match &id.version {
+                Some(version) if item.version.as_ref() == Some(version) => return Ok(item),
+                Some(_) => {}
+                None => {
+                    if latest
+                        .as_ref()
+                        .is_none_or(|latest| item.created > latest.created)
+                    {
+                        latest = Some(item);
+                    }
+                }
+            }
+        }
+        // An unknown name is an empty list here, not a 404.
+        latest.ok_or(if seen == 0 {
+            Error::SecretNotFound
+        } else {
+            Error::SecretVersionNotFound
+        })
+    }
+
+    async fn metadata_from_get(&self, id: &SecretId) -> Result<SecretMetadata, Error> {
+        let body = self.get(id).await?;
+        let metadata = serde_json::from_slice::<WithoutValue>(&body)
+            .map_err(|_| Error::UnexpectedAnswer)
+            .and_then(WithoutValue::into_metadata);
+        wipe(body);
+        metadata
+    }
+
+    async fn get(&self, id: &SecretId) -> Result<Bytes, Error> {
+        let options = SecretClientGetSecretOptions {
+            secret_version: id.version.as_ref().map(ToString::to_string),
+            ..Default::default()
+        };
+        let response = self
+            .client
+            .get_secret(id.name.as_str(), Some(options))
+            .await;
+        match response.map_err(Error::from_sdk) {
+            Ok(response) => Ok(response.into_body().into()),
+            Err(Error::SecretNotFound) if id.version.is_some() => {
+                // The service has one code for both. The secret exists if it has versions.
+                let any = SecretId {
+                    name: id.name.clone(),
+                    version: None,
+                };
+                Err(match self.metadata_from_versions(&any).await {
+                    Ok(_) => Error::SecretVersionNotFound,
+                    Err(_) => Error::SecretNotFound,
+                })
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Overwrites an answer that held a value, if nobody else holds it. Buffers below the SDK
+/// are out of reach.
+fn wipe(body: Bytes) {
+    if let Ok(mut body) = body.try_into_mut() {
+        body.as_mut().zeroize();
+    }
+}
+
+fn from_properties(properties: SecretProperties) -> Result<SecretMetadata, Error> {
+    let id = properties
+        .resource_id()
+        .map_err(|_| Error::UnexpectedAnswer)?;
+    let (name, version) = checked(&id.name, id.version.as_deref())?;
+    let attributes = properties.attributes.unwrap_or_default();
+    Ok(SecretMetadata {
+        name,
+        version,
+        enabled: attributes.enabled,
+        created: attributes.created,
+        updated: attributes.updated,
+        not_before: attributes.not_before,
+        expires: attributes.expires,
+        content_type: properties.content_type,
+        tags: properties.tags.unwrap_or_default().into_iter().collect(),
+        managed: properties.managed.unwrap_or_default(),
+    })
+}
+
+fn checked(name: &str, version: Option<&str>) -> Result<(String, Option<SecretVersion>), Error> {
+    let name = SecretName::parse(name).map_err(|_| Error::UnexpectedAnswer)?;
+    let version = version
+        .map(SecretVersion::parse)
+        .transpose()
+        .map_err(|_| Error::UnexpectedAnswer)?;
+    Ok((name.as_str().to_owned(), version))
+}
+
+/// A secret whose value is skipped while it is parsed, so that it never becomes a string.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WithoutValue {
+    id: String,
+    content_type: Option<String>,
+    #[serde(default)]
+    attributes: Attributes,
+    #[serde(default)]
+    tags: BTreeMap<String, String>,
+    #[serde(default)]
+    managed: bool,
+    #[serde(default, rename = "value")]
+    _value: serde::de::IgnoredAny,
+}
+
+#[derive(Deserialize, Default)]
+struct Attributes {
+    enabled: Option<bool>,
+    created: Option<i64>,
+    updated: Option<i64>,
+    nbf: Option<i64>,
+    exp: Option<i64>,
+}
+
+#[derive(Deserialize)]
+struct WithValue {
+    value: SecretString,
+}
+
+impl WithoutValue {
+    fn into_metadata(self) -> Result<SecretMetadata, Error> {
+        // `https://HOST/secrets/NAME/VERSION`
+        let mut path = self.id.split('/').skip(3);
+        let (Some("secrets"), Some(name), version, None) =
+            (path.next(), path.next(), path.next(), path.next())
+        else {
+            return Err(Error::UnexpectedAnswer);
+        };
+        let (name, version) = checked(name, version)?;
+        let time = |seconds: Option<i64>| {
+            seconds
+                .map(OffsetDateTime::from_unix_timestamp)
+                .transpose()
+                .map_err(|_| Error::UnexpectedAnswer)
+        };
+        Ok(SecretMetadata {
+            name,
+            version,
+            enabled: self.attributes.enabled,
+            created: time(self.attributes.created)?,
+            updated: time(self.attributes.updated)?,
+            not_before: time(self.attributes.nbf)?,
+            expires: time(self.attributes.exp)?,
+            content_type: self.content_type,
+            tags: self.tags,
+            managed: self.managed,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(json: &str) -> Result<SecretMetadata, Error> {
+        serde_json::from_str::<WithoutValue>(json)
+            .map_err(|_| Error::UnexpectedAnswer)?
+            .into_metadata()
+    }
+
+    #[test]
+    fn a_secret_is_read_without_its_value() {
+        let metadata = parsed(
+            r#"{"value":"not kept","id":"https://v.vault.azure.net/secrets/Ab/86126c1a06244d778606e003c7e7cb34",
+               "attributes":{"enabled":true,"nbf":1781524800,"exp":1784116800,"created":1781649311,
+               "updated":1781649311,"recoveryLevel":"Recoverable+Purgeable","recoverableDays":90}}"#,
+        )
+        .expect("valid");
+        assert_eq!(metadata.name, "Ab");
+        assert_eq!(metadata.enabled, Some(true));
+        assert_eq!(
+            metadata.expires.map(OffsetDateTime::unix_timestamp),
+            Some(1_784_116_800)
+        );
+        assert!(!format!("{metadata:?}").contains("not kept"));
+    }
+
+    #[test]
+    fn an_answer_out_of_contract_is_refused() {
+        for json in [
+            "{}",
+            r#"{"id":"https://v/secrets"}"#,
+            r#"{"id":"https://v/keys/n/86126c1a06244d778606e003c7e7cb34"}"#,
+            r#"{"id":"https://v/secrets/n/short"}"#,
+            r#"{"id":"https://v/secrets/<script>"}"#,
+            r#"{"id":"https://v/secrets/n","attributes":{"created":99999999999999999}}"#,
+        ] {
+            assert_eq!(parsed(json), Err(Error::UnexpectedAnswer), "{json}");
+        }
+    }
+}

@@ -1,0 +1,454 @@
+//! As whom the handler signs in to a vault.
+//!
+//! One credential is chosen once, from what the environment offers, in this order; the
+//! choice is logged. Nothing is tried out: a chain that falls through to whatever works
+//! would hide a broken identity until it matters.
+//!
+//! 1. `AZURE_TENANT_ID` + `AZURE_CLIENT_ID` + `AZURE_CLIENT_SECRET`: client secret
+//! 2. `AZURE_FEDERATED_TOKEN_FILE` + `AZURE_TENANT_ID` + `AZURE_CLIENT_ID`: workload identity
+//! 3. `IDENTITY_ENDPOINT` + `IDENTITY_HEADER`: managed identity of App Service and Functions
+//! 4. outside Azure: Azure CLI, then Azure Developer CLI
+//!
+//! `AZURE_TOKEN_CREDENTIALS` narrows this to `prod` (1–3), `dev` (4) or one credential by
+//! name. Only `managedidentitycredential` reaches for the virtual machine's identity
+//! endpoint: off Azure that would wait for minutes.
+
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use azure_core::{
+    credentials::{AccessToken, Secret, TokenCredential, TokenRequestOptions},
+    http::{ClientOptions, ExponentialRetryOptions, RetryOptions, StatusCode, Transport},
+};
+use azure_identity::{
+    AzureCliCredential, AzureDeveloperCliCredential, ClientAssertionCredentialOptions,
+    ClientSecretCredential, ClientSecretCredentialOptions, ManagedIdentityCredential,
+    ManagedIdentityCredentialOptions, UserAssignedId, WorkloadIdentityCredential,
+    WorkloadIdentityCredentialOptions,
+};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::time::timeout;
+
+use super::{
+    client::Connection,
+    error::{CredentialError, Error},
+    transport::{Https, Proxy, final_failure},
+};
+
+/// Time for a token where an endpoint gives it.
+const TOKEN_LIMIT: Duration = Duration::from_secs(3);
+/// Time for a token where a developer tool has to start first.
+const TOOL_LIMIT: Duration = Duration::from_secs(10);
+
+/// What the environment offers.
+#[derive(Debug, Clone, Default)]
+pub struct Offered {
+    /// `AZURE_TOKEN_CREDENTIALS`.
+    pub only: Option<Only>,
+    /// `AZURE_TENANT_ID`.
+    pub tenant_id: Option<String>,
+    /// `AZURE_CLIENT_ID`: the application, or the user-assigned managed identity.
+    pub client_id: Option<String>,
+    /// `AZURE_CLIENT_SECRET`.
+    pub client_secret: Option<SecretString>,
+    /// `AZURE_FEDERATED_TOKEN_FILE`.
+    pub federated_token_file: Option<PathBuf>,
+    /// Whether `IDENTITY_ENDPOINT` and `IDENTITY_HEADER` are both set.
+    pub has_identity_endpoint: bool,
+    /// Whether this runs on Azure, where developer tools have no place.
+    pub is_on_azure: bool,
+}
+
+/// `AZURE_TOKEN_CREDENTIALS`: which credentials come into question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Only {
+    /// Developer tools.
+    Dev,
+    /// Everything else.
+    Prod,
+    /// Client secret.
+    Environment,
+    /// Workload identity.
+    WorkloadIdentity,
+    /// Managed identity, of a virtual machine too.
+    ManagedIdentity,
+    /// Azure CLI.
+    AzureCli,
+    /// Azure Developer CLI.
+    AzureDeveloperCli,
+}
+
+impl Only {
+    /// The words that the other languages' SDKs take and this handler supports.
+    pub const WORDS: [(&'static str, Self); 7] = [
+        ("dev", Self::Dev),
+        ("prod", Self::Prod),
+        ("environmentcredential", Self::Environment),
+        ("workloadidentitycredential", Self::WorkloadIdentity),
+        ("managedidentitycredential", Self::ManagedIdentity),
+        ("azureclicredential", Self::AzureCli),
+        ("azuredeveloperclicredential", Self::AzureDeveloperCli),
+    ];
+
+    /// Parses one of [`Only::WORDS`], whatever its letter case.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.trim();
+        Self::WORDS
+            .iter()
+            .find_map(|(word, only)| word.eq_ignore_ascii_case(text).then_some(*only))
+    }
+
+    fn allows(self, choice: &Choice) -> bool {
+        match self {
+            Self::Dev => matches!(choice, Choice::AzureCli | Choice::AzureDeveloperCli),
+            Self::Prod => !Self::Dev.allows(choice),
+            Self::Environment => matches!(choice, Choice::ClientSecret { .. }),
+            Self::WorkloadIdentity => matches!(choice, Choice::WorkloadIdentity { .. }),
+            Self::ManagedIdentity => matches!(choice, Choice::ManagedIdentity { .. }),
+            Self::AzureCli => matches!(choice, Choice::AzureCli),
+            Self::AzureDeveloperCli => matches!(choice, Choice::AzureDeveloperCli),
+        }
+    }
+}
+
+/// The credential that will be used.
+#[derive(Debug, Clone)]
+pub enum Choice {
+    /// An application's secret.
+    ClientSecret {
+        /// Where the application is registered.
+        tenant_id: String,
+        /// The application.
+        client_id: String,
+        /// Its secret.
+        client_secret: SecretString,
+    },
+    /// A federated token, as in Kubernetes.
+    WorkloadIdentity {
+        /// Where the application is registered.
+        tenant_id: String,
+        /// The application.
+        client_id: String,
+        /// Read anew as it rotates.
+        token_file: PathBuf,
+    },
+    /// The Function App's identity.
+    ManagedIdentity {
+        /// The user-assigned identity; the system-assigned one if `None`.
+        client_id: Option<String>,
+    },
+    /// `az login`.
+    AzureCli,
+    /// `azd auth login`.
+    AzureDeveloperCli,
+}
+
+impl fmt::Display for Choice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ClientSecret { .. } => "client secret (AZURE_CLIENT_SECRET)",
+            Self::WorkloadIdentity { .. } => "workload identity (AZURE_FEDERATED_TOKEN_FILE)",
+            Self::ManagedIdentity { client_id: None } => "managed identity, system-assigned",
+            Self::ManagedIdentity { client_id: Some(_) } => {
+                "managed identity, user-assigned (AZURE_CLIENT_ID)"
+            }
+            Self::AzureCli => "Azure CLI (az login)",
+            Self::AzureDeveloperCli => "Azure Developer CLI (azd auth login)",
+        })
+    }
+}
+
+impl Offered {
+    /// Picks the one credential, in the order of the module's list. `has_tool` tells whether
+    /// a program is on the path.
+    #[must_use]
+    pub fn choose(&self, has_tool: impl Fn(&str) -> bool) -> Option<Choice> {
+        let only = |choice: &Choice| self.only.is_none_or(|only| only.allows(choice));
+        let asked = |one| self.only == Some(one);
+        let client_secret = || {
+            Some(Choice::ClientSecret {
+                tenant_id: self.tenant_id.clone()?,
+                client_id: self.client_id.clone()?,
+                client_secret: self.client_secret.clone()?,
+            })
+        };
+        let workload = || {
+            Some(Choice::WorkloadIdentity {
+                tenant_id: self.tenant_id.clone()?,
+                client_id: self.client_id.clone()?,
+                token_file: self.federated_token_file.clone()?,
+            })
+        };
+        let managed = || {
+            let is_there = self.has_identity_endpoint || asked(Only::ManagedIdentity);
+            is_there.then(|| Choice::ManagedIdentity {
+                client_id: self.client_id.clone(),
+            })
+        };
+        let tool = |program, choice, named| {
+            let is_there = asked(named) || (!self.is_on_azure && has_tool(program));
+            is_there.then_some(choice)
+        };
+        client_secret()
+            .filter(only)
+            .or_else(|| workload().filter(only))
+            .or_else(|| managed().filter(only))
+            .or_else(|| tool("az", Choice::AzureCli, Only::AzureCli).filter(only))
+            .or_else(|| {
+                tool("azd", Choice::AzureDeveloperCli, Only::AzureDeveloperCli).filter(only)
+            })
+    }
+}
+
+/// Whether `program` is on the path.
+#[must_use]
+pub fn is_on_path(program: &str) -> bool {
+    std::env::var_os("PATH").is_some_and(|path| {
+        std::env::split_paths(&path).any(|folder| {
+            let file = folder.join(program);
+            file.is_file()
+                || file.with_extension("exe").is_file()
+                || file.with_extension("cmd").is_file()
+        })
+    })
+}
+
+/// Sets up the transport and the chosen credential. Takes tens of milliseconds.
+///
+/// # Errors
+///
+/// There is no credential, or it refuses its settings.
+pub fn connect(choice: Option<&Choice>) -> Result<Connection, Error> {
+    let Some(choice) = choice else {
+        return Err(Error::Credential(CredentialError::NothingConfigured));
+    };
+    let vault_transport = Arc::new(Https::new(Proxy::FromEnvironment)?);
+    let entra = client_options(Transport::new(vault_transport.clone()));
+    let credential: azure_core::Result<Arc<dyn TokenCredential>> = match choice {
+        Choice::ClientSecret {
+            tenant_id,
+            client_id,
+            client_secret,
+        } => ClientSecretCredential::new(
+            tenant_id,
+            client_id.clone(),
+            Secret::new(client_secret.expose_secret().to_owned()),
+            Some(ClientSecretCredentialOptions {
+                client_options: entra,
+            }),
+        )
+        .map(|credential| credential as Arc<dyn TokenCredential>),
+        Choice::WorkloadIdentity {
+            tenant_id,
+            client_id,
+            token_file,
+        } => WorkloadIdentityCredential::new(Some(WorkloadIdentityCredentialOptions {
+            credential_options: ClientAssertionCredentialOptions {
+                client_options: entra,
+            },
+            client_id: Some(client_id.clone()),
+            tenant_id: Some(tenant_id.clone()),
+            token_file_path: Some(token_file.clone()),
+        }))
+        .map(|credential| credential as Arc<dyn TokenCredential>),
+        Choice::ManagedIdentity { client_id } => {
+            let transport = Transport::new(Arc::new(Https::new(Proxy::Never)?));
+            ManagedIdentityCredential::new(Some(ManagedIdentityCredentialOptions {
+                user_assigned_id: client_id.clone().map(UserAssignedId::ClientId),
+                client_options: client_options(transport),
+            }))
+            .map(|credential| credential as Arc<dyn TokenCredential>)
+        }
+        Choice::AzureCli => AzureCliCredential::new(None).map(|credential| credential as _),
+        Choice::AzureDeveloperCli => {
+            AzureDeveloperCliCredential::new(None).map(|credential| credential as _)
+        }
+    };
+    let credential = credential.map_err(|_| Error::Credential(CredentialError::Failed))?;
+    let is_tool = matches!(choice, Choice::AzureCli | Choice::AzureDeveloperCli);
+    let (limit, token_time) = if is_tool {
+        (TOOL_LIMIT, TOOL_LIMIT)
+    } else {
+        (TOKEN_LIMIT, Duration::ZERO)
+    };
+    Ok(Connection {
+        transport: vault_transport,
+        credential: Arc::new(Bounded {
+            inner: credential,
+            limit,
+        }),
+        token_time,
+    })
+}
+
+fn client_options(transport: Transport) -> ClientOptions {
+    ClientOptions {
+        transport: Some(transport),
+        retry: RetryOptions::exponential(ExponentialRetryOptions {
+            initial_delay: azure_core::time::Duration::milliseconds(100),
+            max_retries: 1,
+            max_total_elapsed: azure_core::time::Duration::seconds(2),
+            max_delay: azure_core::time::Duration::milliseconds(500),
+        }),
+        ..Default::default()
+    }
+}
+
+/// A credential that waits with a limit and whose failures have a cause and no text.
+#[derive(Debug)]
+struct Bounded {
+    inner: Arc<dyn TokenCredential>,
+    limit: Duration,
+}
+
+#[async_trait]
+impl TokenCredential for Bounded {
+    async fn get_token(
+        &self,
+        scopes: &[&str],
+        options: Option<TokenRequestOptions<'_>>,
+    ) -> azure_core::Result<AccessToken> {
+        let token = timeout(self.limit, self.inner.get_token(scopes, options)).await;
+        let cause = match token {
+            Ok(Ok(token)) => return Ok(token),
+            Ok(Err(error)) if is_not_assigned(&error) => CredentialError::IdentityNotAssigned,
+            Ok(Err(_)) | Err(_) => CredentialError::Failed,
+        };
+        Err(final_failure(Error::Credential(cause)))
+    }
+}
+
+/// The identity endpoint answers 400 when it does not know the identity.
+fn is_not_assigned(error: &azure_core::Error) -> bool {
+    let mut current: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = current {
+        if let Some(error) = error.downcast_ref::<azure_core::Error>()
+            && error.http_status() == Some(StatusCode::BadRequest)
+        {
+            return true;
+        }
+        current = error.source();
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chosen(offered: &Offered, tools: &[&str]) -> Option<String> {
+        let choice = offered.choose(|tool| tools.contains(&tool));
+        choice.map(|choice| {
+            choice
+                .to_string()
+                .split([' ', ','])
+                .next()
+                .unwrap_or("")
+                .to_owned()
+        })
+    }
+
+    fn all() -> Offered {
+        Offered {
+            tenant_id: Some("t".into()),
+            client_id: Some("c".into()),
+            client_secret: Some("s".to_owned().into()),
+            federated_token_file: Some("f".into()),
+            has_identity_endpoint: true,
+            ..Offered::default()
+        }
+    }
+
+    #[test]
+    fn the_order_is_fixed() {
+        let mut offered = all();
+        assert_eq!(chosen(&offered, &["az", "azd"]).as_deref(), Some("client"));
+        offered.client_secret = None;
+        assert_eq!(
+            chosen(&offered, &["az", "azd"]).as_deref(),
+            Some("workload")
+        );
+        offered.federated_token_file = None;
+        assert_eq!(chosen(&offered, &["az", "azd"]).as_deref(), Some("managed"));
+        offered.has_identity_endpoint = false;
+        assert_eq!(
+            offered.choose(|_| true).map(|c| c.to_string()).as_deref(),
+            Some("Azure CLI (az login)")
+        );
+        assert_eq!(
+            offered
+                .choose(|tool| tool == "azd")
+                .map(|c| c.to_string())
+                .as_deref(),
+            Some("Azure Developer CLI (azd auth login)")
+        );
+        assert_eq!(chosen(&offered, &[]), None);
+        offered.is_on_azure = true;
+        assert_eq!(chosen(&offered, &["az"]), None);
+    }
+
+    #[test]
+    fn the_operator_can_narrow_it() {
+        for (only, name) in [
+            (Only::Dev, "Azure"),
+            (Only::Prod, "client"),
+            (Only::Environment, "client"),
+            (Only::WorkloadIdentity, "workload"),
+            (Only::ManagedIdentity, "managed"),
+            (Only::AzureCli, "Azure"),
+        ] {
+            let offered = Offered {
+                only: Some(only),
+                ..all()
+            };
+            assert_eq!(chosen(&offered, &["az"]).as_deref(), Some(name), "{only:?}");
+        }
+    }
+
+    #[test]
+    fn a_virtual_machines_identity_is_used_only_on_request() {
+        let mut offered = Offered::default();
+        assert_eq!(chosen(&offered, &[]), None);
+        offered.only = Some(Only::Prod);
+        assert_eq!(chosen(&offered, &[]), None);
+        offered.only = Some(Only::ManagedIdentity);
+        assert_eq!(chosen(&offered, &[]).as_deref(), Some("managed"));
+    }
+
+    #[test]
+    fn secrets_do_not_show_in_what_is_logged() {
+        let mut offered = all();
+        offered.client_secret = Some("canary-secret".to_owned().into());
+        assert!(!format!("{offered:?}{:?}", offered.choose(|_| false)).contains("canary"));
+    }
+
+    #[derive(Debug)]
+    struct Never;
+
+    #[async_trait]
+    impl TokenCredential for Never {
+        async fn get_token(
+            &self,
+            _: &[&str],
+            _: Option<TokenRequestOptions<'_>>,
+        ) -> azure_core::Result<AccessToken> {
+            std::future::pending().await
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_is_waited_for_with_a_limit() {
+        let bounded = Bounded {
+            inner: Arc::new(Never),
+            limit: TOKEN_LIMIT,
+        };
+        let started = tokio::time::Instant::now();
+        let error = bounded.get_token(&["x"], None).await.expect_err("no token");
+        assert_eq!(
+            Error::from_sdk(error),
+            Error::Credential(CredentialError::Failed)
+        );
+        assert_eq!(started.elapsed(), TOKEN_LIMIT);
+    }
+}

@@ -1,0 +1,264 @@
+//! What can go wrong between the handler and a vault, by cause.
+//!
+//! The SDK's own errors are read once, here, and dropped: their texts carry identities,
+//! tenants and pieces of answers.
+
+use std::time::Duration;
+
+use azure_core::{
+    error::{ErrorKind, ErrorResponse},
+    http::StatusCode,
+};
+
+use super::transport::ASKED_WAIT;
+
+/// A cause. No variant holds text from outside.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The vault has no secret of this name.
+    #[error("the vault has no such secret")]
+    SecretNotFound,
+    /// The secret exists, this version of it does not.
+    #[error("the secret has no such version")]
+    SecretVersionNotFound,
+    /// The secret is disabled, and reading it was refused for that.
+    #[error("the secret is disabled")]
+    SecretDisabled,
+    /// The identity may not do this.
+    #[error("access denied: {0:?}")]
+    AccessDenied(Denial),
+    /// The vault refused the token itself: wrong tenant, wrong audience, or expired.
+    #[error("the vault refused the token")]
+    TokenRefused,
+    /// The vault's network rules refused the handler's address.
+    #[error("refused by the vault's network rules")]
+    ForbiddenByFirewall,
+    /// The vault's host name does not exist.
+    #[error("the vault's host name does not resolve")]
+    VaultNotFound,
+    /// Nothing answers at the vault's address, or TLS with it fails.
+    #[error("the vault cannot be reached: {0:?}")]
+    Unreachable(Reach),
+    /// The vault asked to slow down.
+    #[error("the vault throttles")]
+    Throttled {
+        /// How long to wait, if the vault said so.
+        retry_after: Option<Duration>,
+    },
+    /// The vault answered that it has a problem.
+    #[error("the vault is unavailable")]
+    Unavailable {
+        /// How long to wait, if the vault said so.
+        retry_after: Option<Duration>,
+    },
+    /// No complete answer in time.
+    #[error("the vault did not answer in time")]
+    TimedOut,
+    /// No token could be had.
+    #[error("no credential: {0:?}")]
+    Credential(CredentialError),
+    /// The vault's answer is not what the contract promises.
+    #[error("the vault's answer cannot be understood")]
+    UnexpectedAnswer,
+}
+
+/// Who or what denied access.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Denial {
+    /// The vault uses roles, and none of the identity's allows it (`ForbiddenByRbac`).
+    Role,
+    /// The vault uses access policies, and none allows it (`AccessDenied`).
+    AccessPolicy,
+    /// Another rule of the vault (`ForbiddenByPolicy` or a code not known here).
+    Other,
+}
+
+/// At which step the vault could not be reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// No connection.
+    Connection,
+    /// The certificate is not trusted, or TLS failed otherwise.
+    Tls,
+    /// The answer broke off.
+    Interrupted,
+}
+
+/// Why there is no token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CredentialError {
+    /// The environment offers no credential at all.
+    NothingConfigured,
+    /// The identity endpoint does not know the identity: none is assigned, or
+    /// `AZURE_CLIENT_ID` names one that is not.
+    IdentityNotAssigned,
+    /// The credential was there and failed, or did not answer in time.
+    Failed,
+}
+
+impl Error {
+    /// Finds the cause in an error of the SDK, which is consumed: nothing else of it is kept.
+    #[must_use]
+    pub fn from_sdk(error: azure_core::Error) -> Self {
+        if let Some(own) = own_cause(&error) {
+            return own;
+        }
+        match error.kind() {
+            ErrorKind::HttpResponse { status, .. } => {
+                let status = *status;
+                let retry_after = retry_after(&error);
+                let (code, inner) = codes(error);
+                from_status(status, code.as_deref(), inner.as_deref(), retry_after)
+            }
+            ErrorKind::Connection => Self::Unreachable(Reach::Connection),
+            ErrorKind::Io => Self::Unreachable(Reach::Interrupted),
+            ErrorKind::Credential => Self::Credential(CredentialError::Failed),
+            _ => Self::UnexpectedAnswer,
+        }
+    }
+}
+
+/// Causes that this crate's own transport or credential put into the chain.
+fn own_cause(error: &(dyn std::error::Error + 'static)) -> Option<Error> {
+    let mut current = Some(error);
+    while let Some(error) = current {
+        if let Some(own) = error.downcast_ref::<Error>() {
+            return Some(own.clone());
+        }
+        current = error.source();
+    }
+    None
+}
+
+fn retry_after(error: &azure_core::Error) -> Option<Duration> {
+    let ErrorKind::HttpResponse {
+        raw_response: Some(raw),
+        ..
+    } = error.kind()
+    else {
+        return None;
+    };
+    let seconds = raw.headers().get_optional_str(&ASKED_WAIT)?;
+    seconds.trim().parse().ok().map(Duration::from_secs)
+}
+
+/// The service's code and inner code. The SDK's own parser borrows from the body and fails
+/// on the escapes of a real 403, so the body is parsed again into owned text.
+fn codes(error: azure_core::Error) -> (Option<String>, Option<String>) {
+    let detail = ErrorResponse::try_from(error)
+        .ok()
+        .and_then(|response| response.error);
+    match detail {
+        Some(detail) => (detail.code, detail.inner_error.and_then(|inner| inner.code)),
+        None => (None, None),
+    }
+}
+
+fn from_status(
+    status: StatusCode,
+    code: Option<&str>,
+    inner: Option<&str>,
+    retry_after: Option<Duration>,
+) -> Error {
+    match (status, code, inner) {
+        (StatusCode::NotFound, Some("SecretNotFound"), _) => Error::SecretNotFound,
+        (StatusCode::Unauthorized, ..) => Error::TokenRefused,
+        (StatusCode::Forbidden, _, Some("SecretDisabled")) => Error::SecretDisabled,
+        (StatusCode::Forbidden, _, Some("ForbiddenByFirewall" | "ForbiddenByConnection")) => {
+            Error::ForbiddenByFirewall
+        }
+        (StatusCode::Forbidden, _, Some("ForbiddenByRbac")) => Error::AccessDenied(Denial::Role),
+        (StatusCode::Forbidden, _, Some("AccessDenied")) => {
+            Error::AccessDenied(Denial::AccessPolicy)
+        }
+        (StatusCode::Forbidden, ..) => Error::AccessDenied(Denial::Other),
+        (StatusCode::TooManyRequests, ..) => Error::Throttled { retry_after },
+        (status, ..) if u16::from(status) >= 500 || status == StatusCode::RequestTimeout => {
+            Error::Unavailable { retry_after }
+        }
+        _ => Error::UnexpectedAnswer,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use azure_core::http::{RawResponse, headers::Headers};
+
+    use super::*;
+
+    fn answered(status: u16, body: &str, headers: &[(&'static str, &'static str)]) -> Error {
+        let mut all = Headers::new();
+        for (name, value) in headers {
+            all.insert(*name, *value);
+        }
+        let status = StatusCode::from(status);
+        let raw = RawResponse::from_bytes(status, all, body.to_owned());
+        Error::from_sdk(azure_core::Error::new(
+            ErrorKind::HttpResponse {
+                status,
+                error_code: Some("403".into()),
+                raw_response: Some(Box::new(raw)),
+            },
+            body.to_owned(),
+        ))
+    }
+
+    fn refused(inner: &str) -> Error {
+        // Line breaks as in the real service's message: they defeat the SDK's own parser.
+        let body = format!(
+            r#"{{"error":{{"code":"Forbidden","message":"Caller: appid=…\r\nAction: 'x'\r\n","innererror":{{"code":"{inner}"}}}}}}"#
+        );
+        answered(403, &body, &[])
+    }
+
+    #[test]
+    fn refusals_are_told_apart_by_the_inner_code() {
+        for (inner, cause) in [
+            ("ForbiddenByRbac", Error::AccessDenied(Denial::Role)),
+            ("AccessDenied", Error::AccessDenied(Denial::AccessPolicy)),
+            ("ForbiddenByPolicy", Error::AccessDenied(Denial::Other)),
+            ("SomethingNew", Error::AccessDenied(Denial::Other)),
+            ("ForbiddenByFirewall", Error::ForbiddenByFirewall),
+            ("ForbiddenByConnection", Error::ForbiddenByFirewall),
+            ("SecretDisabled", Error::SecretDisabled),
+        ] {
+            assert_eq!(refused(inner), cause, "{inner}");
+        }
+        assert_eq!(
+            answered(403, "<html>", &[]),
+            Error::AccessDenied(Denial::Other)
+        );
+    }
+
+    #[test]
+    fn not_found_is_believed_only_from_key_vault() {
+        let body = r#"{"error":{"code":"SecretNotFound","message":"A secret …"}}"#;
+        assert_eq!(answered(404, body, &[]), Error::SecretNotFound);
+        assert_eq!(answered(404, "<html>", &[]), Error::UnexpectedAnswer);
+    }
+
+    #[test]
+    fn waiting_times_are_kept() {
+        let wait = Some(Duration::from_secs(7));
+        let after = [("x-asked-wait", "7")];
+        assert_eq!(
+            answered(429, "", &after),
+            Error::Throttled { retry_after: wait }
+        );
+        assert_eq!(
+            answered(503, "", &after),
+            Error::Unavailable { retry_after: wait }
+        );
+        assert_eq!(
+            answered(429, "", &[]),
+            Error::Throttled { retry_after: None }
+        );
+    }
+
+    #[test]
+    fn an_own_cause_is_found_however_deep() {
+        let inner = azure_core::Error::with_error(ErrorKind::Other, Error::VaultNotFound, "x");
+        let outer = inner.with_context("retry policy expired");
+        assert_eq!(Error::from_sdk(outer), Error::VaultNotFound);
+    }
+}

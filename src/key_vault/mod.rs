@@ -1,0 +1,23 @@
+//! Reading a Key Vault: metadata without values, from one client per vault. Knows nothing
+//! of HTTP serving.
+//!
+//! | question | file |
+//! | --- | --- |
+//! | what may a secret, a version, a vault be called? | [`names`] |
+//! | how is a secret read, and how long may that take? | [`client`] |
+//! | which requests leave the process at all? | [`transport`] |
+//! | when is the vault not asked? | [`cache`] |
+//! | as whom does the handler sign in? | [`credential`] |
+//! | what can go wrong? | [`error`] |
+
+pub mod cache;
+pub mod client;
+pub mod credential;
+pub mod error;
+pub mod names;
+pub mod transport;
+
+pub use cache::{Found, Outcome, SecretCache};
+pub use client::{Connection, MetadataSource, SecretMetadata, Vault, Vaults};
+pub use error::Error;
+pub use names::{SecretId, SecretName, SecretVersion, VaultUrl};

@@ -1,0 +1,307 @@
+//! Names that are safe to put into a URL, because nothing else can be made into one.
+//!
+//! The SDK splices names into the request path as they are, so `../keys/k` would leave the
+//! process as an authorised request for a key. These types are the guard.
+
+use std::{fmt, hash};
+
+use azure_core::http::Url;
+
+/// Name of a secret: 1 to 127 ASCII letters, digits and hyphens. Compared without regard to
+/// letter case, as Key Vault does.
+#[derive(Debug, Clone)]
+pub struct SecretName(Box<str>);
+
+/// Version of a secret: 32 hexadecimal digits, kept in lower case.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct SecretVersion(Box<str>);
+
+/// Address of a vault: `https`, a host, perhaps a port, and nothing else.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct VaultUrl(Url);
+
+/// A secret, or one version of it, in some vault.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct SecretId {
+    /// Which secret.
+    pub name: SecretName,
+    /// Which version; the latest if `None`.
+    pub version: Option<SecretVersion>,
+}
+
+/// Text that is not the name of a secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a secret's name has 1 to 127 characters out of 0-9, a-z, A-Z and -")]
+pub struct InvalidSecretName;
+
+/// Text that is not the version of a secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a secret's version has 32 hexadecimal digits")]
+pub struct InvalidSecretVersion;
+
+/// Text that is not the address of a vault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a vault's address looks like https://NAME.vault.azure.net, without a path")]
+pub struct InvalidVaultUrl;
+
+impl SecretName {
+    /// Longest name that Key Vault takes.
+    pub const MAX_LEN: usize = 127;
+
+    /// Parses a name.
+    ///
+    /// # Errors
+    ///
+    /// Any character that Key Vault would not take.
+    pub fn parse(text: &str) -> Result<Self, InvalidSecretName> {
+        let is_valid = (1..=Self::MAX_LEN).contains(&text.len())
+            && text
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        is_valid.then(|| Self(text.into())).ok_or(InvalidSecretName)
+    }
+
+    /// The name as it was written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl PartialEq for SecretName {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.eq_ignore_ascii_case(&other.0)
+    }
+}
+
+impl Eq for SecretName {}
+
+impl hash::Hash for SecretName {
+    fn hash<H: hash::Hasher>(&self, state: &mut H) {
+        for byte in self.0.bytes() {
+            state.write_u8(byte.to_ascii_lowercase());
+        }
+        state.write_u8(0xff);
+    }
+}
+
+impl fmt::Display for SecretName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl SecretVersion {
+    /// Parses a version.
+    ///
+    /// # Errors
+    ///
+    /// Anything but 32 hexadecimal digits.
+    pub fn parse(text: &str) -> Result<Self, InvalidSecretVersion> {
+        let is_valid = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        is_valid
+            .then(|| Self(text.to_ascii_lowercase().into()))
+            .ok_or(InvalidSecretVersion)
+    }
+
+    /// The version in lower case.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for SecretVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl VaultUrl {
+    /// Parses an address.
+    ///
+    /// # Errors
+    ///
+    /// Another scheme, a user, a path, a query or a fragment.
+    pub fn parse(text: &str) -> Result<Self, InvalidVaultUrl> {
+        let url = Url::parse(text.trim()).map_err(|_| InvalidVaultUrl)?;
+        let is_valid = url.scheme() == "https"
+            && url.host_str().is_some_and(|host| !host.is_empty())
+            && url.path() == "/"
+            && url.query().is_none()
+            && url.fragment().is_none()
+            && url.username().is_empty()
+            && url.password().is_none();
+        is_valid.then_some(Self(url)).ok_or(InvalidVaultUrl)
+    }
+
+    /// The address of the vault called `name` in the public cloud.
+    ///
+    /// # Errors
+    ///
+    /// A name that cannot be the first label of a host.
+    pub fn of_public_vault(name: &str) -> Result<Self, InvalidVaultUrl> {
+        let is_label = (1..=63).contains(&name.len())
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        if !is_label {
+            return Err(InvalidVaultUrl);
+        }
+        Self::parse(&format!("https://{name}.vault.azure.net"))
+    }
+
+    /// `https://HOST/`, with the port if it is not 443.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
+    /// Host and, if it is not 443, port.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        self.0.authority()
+    }
+
+    /// What `az keyvault --vault-name` takes: the first label of the host.
+    #[must_use]
+    pub fn vault_name(&self) -> &str {
+        let host = self.0.host_str().unwrap_or_default();
+        host.split('.').next().unwrap_or(host)
+    }
+
+    /// Whether `url` points at this vault.
+    #[must_use]
+    pub fn is_origin_of(&self, url: &Url) -> bool {
+        self.0.origin() == url.origin()
+    }
+
+    /// Whether the vault runs on this machine, as an emulator does.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        let host = self.0.host_str().unwrap_or_default();
+        host == "localhost"
+            || host
+                .trim_start_matches('[')
+                .trim_end_matches(']')
+                .parse::<std::net::IpAddr>()
+                .is_ok_and(|address| address.is_loopback())
+    }
+}
+
+impl fmt::Display for VaultUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for SecretId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.version {
+            Some(version) => write!(f, "{}/{version}", self.name),
+            None => self.name.fmt(f),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_can_never_leave_its_path_segment() {
+        for text in ["ExternalApiKey", "a", "0-9", &"x".repeat(127)] {
+            assert!(SecretName::parse(text).is_ok(), "{text}");
+        }
+        for text in [
+            "",
+            "../keys/k",
+            "..",
+            "a/b",
+            "a b",
+            "a_b",
+            "ä",
+            "%2e",
+            "a?b",
+            "{secret-version}",
+            "a\n",
+            &"x".repeat(128),
+        ] {
+            assert!(SecretName::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn names_compare_as_key_vault_compares_them() {
+        let hash = |text: &str| {
+            use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+            BuildHasherDefault::<DefaultHasher>::new()
+                .hash_one(SecretName::parse(text).expect(text))
+        };
+        let name = |text| SecretName::parse(text).expect("a name");
+        assert_eq!(name("ApiKey"), name("apikey"));
+        assert_eq!(hash("ApiKey"), hash("APIKEY"));
+        assert_ne!(name("ApiKey"), name("ApiKey2"));
+        assert_eq!(name("ApiKey").as_str(), "ApiKey");
+    }
+
+    #[test]
+    fn a_version_is_32_hexadecimal_digits() {
+        let version = SecretVersion::parse("86126C1A06244D778606E003C7E7CB34").expect("valid");
+        assert_eq!(version.as_str(), "86126c1a06244d778606e003c7e7cb34");
+        for text in [
+            "",
+            "abc123def456",
+            "86126c1a06244d778606e003c7e7cb3g",
+            "versions",
+        ] {
+            assert!(SecretVersion::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_https_and_a_host() {
+        for text in [
+            "https://your-kv.vault.azure.net/",
+            "https://your-kv.vault.azure.net",
+            " https://your-kv.vault.azure.cn ",
+            "https://localhost:8443",
+        ] {
+            assert!(VaultUrl::parse(text).is_ok(), "{text}");
+        }
+        for text in [
+            "",
+            "your-kv",
+            "http://your-kv.vault.azure.net",
+            "https://h/secrets",
+            "https://h?x=1",
+            "https://user@h",
+            "https://h/#f",
+            "https://",
+            "embedded",
+        ] {
+            assert!(VaultUrl::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_address_tells_its_vault() {
+        let url = VaultUrl::of_public_vault("your-kv").expect("valid");
+        assert_eq!(url.as_str(), "https://your-kv.vault.azure.net/");
+        assert_eq!(url.vault_name(), "your-kv");
+        assert!(VaultUrl::of_public_vault("a.evil.example/").is_err());
+        assert!(!url.is_loopback());
+        for text in [
+            "https://localhost:1",
+            "https://127.0.0.1",
+            "https://[::1]:1",
+        ] {
+            assert!(VaultUrl::parse(text).expect(text).is_loopback(), "{text}");
+        }
+        assert!(
+            !VaultUrl::parse("https://127.0.0.1.example")
+                .expect("valid")
+                .is_loopback()
+        );
+    }
+}

@@ -1,0 +1,288 @@
+//! What leaves the process, and what is let in.
+//!
+//! [`Guarded`] stands between the SDK and whichever transport carries its requests:
+//! it keeps a vault's token from leaving for another host, bounds the size of an answer
+//! and caps `Retry-After`, which the SDK would follow for as long as the server likes.
+//! [`Https`] is the transport to real vaults.
+
+use std::{error::Error as StdError, io, net::SocketAddr, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use azure_core::{
+    error::ErrorKind,
+    http::{
+        AsyncRawResponse, HttpClient, Request,
+        headers::{HeaderName, RETRY_AFTER},
+    },
+};
+use futures_util::StreamExt;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+
+use super::{
+    error::{Error, Reach},
+    names::VaultUrl,
+};
+
+/// Time to open a connection.
+const CONNECT_LIMIT: Duration = Duration::from_secs(2);
+/// Time for one attempt, connection included.
+const ATTEMPT_LIMIT: Duration = Duration::from_secs(4);
+/// Longest `Retry-After` that the SDK gets to see inside one call, in seconds.
+const RETRY_AFTER_LIMIT: u64 = 1;
+/// Where the vault's own `Retry-After` is kept for the handler's caller.
+pub(super) const ASKED_WAIT: HeaderName = HeaderName::from_static("x-asked-wait");
+/// Largest answer taken, in bytes: a secret has at most 25 KB, a page 25 items.
+const ANSWER_LIMIT: usize = 512 * 1024;
+
+/// Wraps `cause` so that the SDK carries it through and does not try again.
+pub(crate) fn final_failure(cause: Error) -> azure_core::Error {
+    azure_core::Error::with_error(ErrorKind::Other, cause, "refused by the transport")
+}
+
+/// Wraps `cause` so that the SDK carries it through and tries again within its limits.
+fn passing_failure(cause: Error) -> azure_core::Error {
+    azure_core::Error::with_error(ErrorKind::Io, cause, "failed in the transport")
+}
+
+/// A transport that serves one vault only.
+#[derive(Debug)]
+pub(super) struct Guarded {
+    pub(super) vault: VaultUrl,
+    pub(super) inner: Arc<dyn HttpClient>,
+}
+
+#[async_trait]
+impl HttpClient for Guarded {
+    async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
+        // A `nextLink` can name any host, and the SDK would send the token along.
+        if !self.vault.is_origin_of(request.url()) {
+            return Err(final_failure(Error::UnexpectedAnswer));
+        }
+        let response = self.inner.execute_request(request).await?;
+        let (status, mut headers, mut stream) = response.deconstruct();
+        let mut body = Vec::new();
+        while let Some(chunk) = stream.next().await {
+            let chunk = chunk?;
+            if body.len() + chunk.len() > ANSWER_LIMIT {
+                return Err(final_failure(Error::UnexpectedAnswer));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        if let Some(wait) = headers.get_optional_str(&RETRY_AFTER).map(str::to_owned) {
+            let is_short = wait
+                .trim()
+                .parse()
+                .is_ok_and(|wait: u64| wait <= RETRY_AFTER_LIMIT);
+            if !is_short {
+                headers.remove(RETRY_AFTER);
+            }
+            headers.insert(ASKED_WAIT, wait);
+        }
+        Ok(AsyncRawResponse::from_bytes(status, headers, body))
+    }
+}
+
+/// HTTPS with the machine's own certificate authorities. One connection pool for all vaults.
+#[derive(Debug)]
+pub(super) struct Https(reqwest::Client);
+
+impl Https {
+    /// Loads the certificate authorities, which takes tens of milliseconds.
+    ///
+    /// # Errors
+    ///
+    /// The machine has no certificate authorities.
+    pub(super) fn new(proxy: Proxy) -> Result<Self, Error> {
+        let builder = reqwest::Client::builder()
+            .dns_resolver(Arc::new(Dns))
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(CONNECT_LIMIT)
+            .timeout(ATTEMPT_LIMIT)
+            .https_only(proxy == Proxy::FromEnvironment);
+        let builder = match proxy {
+            Proxy::FromEnvironment => builder,
+            Proxy::Never => builder.no_proxy(),
+        };
+        let client = builder
+            .build()
+            .map_err(|_| Error::Unreachable(Reach::Tls))?;
+        Ok(Self(client))
+    }
+}
+
+/// Whether `HTTPS_PROXY` and its like are followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Proxy {
+    /// For vaults and Entra ID.
+    FromEnvironment,
+    /// For the identity endpoint, which is on this machine and is sent a secret header.
+    Never,
+}
+
+#[async_trait]
+impl HttpClient for Https {
+    async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
+        HttpClient::execute_request(&self.0, request)
+            .await
+            .map_err(|error| {
+                let cause = cause(&error);
+                match cause {
+                    Error::VaultNotFound | Error::Unreachable(Reach::Tls) | Error::TimedOut => {
+                        final_failure(cause)
+                    }
+                    _ => passing_failure(cause),
+                }
+            })
+    }
+}
+
+/// Finds out why reqwest failed, by the types in its chain of causes.
+fn cause(error: &azure_core::Error) -> Error {
+    let mut current: Option<&(dyn StdError + 'static)> = Some(error);
+    let mut found = Error::Unreachable(Reach::Interrupted);
+    while let Some(error) = current {
+        if error.is::<UnknownHost>() {
+            return Error::VaultNotFound;
+        }
+        if let Some(error) = error.downcast_ref::<reqwest::Error>() {
+            if error.is_timeout() {
+                return Error::TimedOut;
+            }
+            if error.is_connect() {
+                found = Error::Unreachable(Reach::Connection);
+            }
+        }
+        if error.is::<rustls::Error>() {
+            return Error::Unreachable(Reach::Tls);
+        }
+        current = match error.downcast_ref::<io::Error>() {
+            // Its `source` skips the error that it wraps.
+            Some(error) => error
+                .get_ref()
+                .map(|inner| inner as &(dyn StdError + 'static)),
+            None => error.source(),
+        };
+    }
+    found
+}
+
+/// The system's resolver, with a failure that can be recognised by its type.
+#[derive(Debug)]
+struct Dns;
+
+#[derive(Debug, thiserror::Error)]
+#[error("the host name does not resolve")]
+struct UnknownHost;
+
+impl Resolve for Dns {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(async move {
+            // reqwest puts the real port in.
+            let addresses: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0))
+                .await
+                .map_err(|_| UnknownHost)?
+                .collect();
+            if addresses.is_empty() {
+                return Err(UnknownHost.into());
+            }
+            Ok(Box::new(addresses.into_iter()) as Addrs)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use azure_core::http::{Method, StatusCode, Url, headers::Headers};
+
+    use super::*;
+
+    #[derive(Debug)]
+    struct Answers(Headers, Vec<u8>);
+
+    #[async_trait]
+    impl HttpClient for Answers {
+        async fn execute_request(&self, _: &Request) -> azure_core::Result<AsyncRawResponse> {
+            let body = self.1.clone();
+            Ok(AsyncRawResponse::from_bytes(
+                StatusCode::Ok,
+                self.0.clone(),
+                body,
+            ))
+        }
+    }
+
+    async fn guarded(url: &str, headers: Headers, size: usize) -> Result<Headers, Error> {
+        let guard = Guarded {
+            vault: VaultUrl::of_public_vault("your-kv").expect("valid"),
+            inner: Arc::new(Answers(headers, vec![b'x'; size])),
+        };
+        let request = Request::new(Url::parse(url).expect("a url"), Method::Get);
+        let response = guard.execute_request(&request).await;
+        response
+            .map(|response| response.headers().clone())
+            .map_err(Error::from_sdk)
+    }
+
+    #[tokio::test]
+    async fn the_token_never_leaves_for_another_host() {
+        for url in [
+            "https://evil.example/secrets",
+            "https://your-kv.vault.azure.net:444/secrets",
+            "http://your-kv.vault.azure.net/secrets",
+            "https://your-kv.vault.azure.net.evil.example/",
+        ] {
+            let refused = guarded(url, Headers::new(), 1).await.err();
+            assert_eq!(refused, Some(Error::UnexpectedAnswer), "{url}");
+        }
+        // Real next links name the default port.
+        let url = "https://your-kv.vault.azure.net:443/secrets?$skiptoken=x";
+        assert!(guarded(url, Headers::new(), 1).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn answers_are_bounded_and_waits_are_capped() {
+        let url = "https://your-kv.vault.azure.net/secrets";
+        let large = guarded(url, Headers::new(), ANSWER_LIMIT + 1).await.err();
+        assert_eq!(large, Some(Error::UnexpectedAnswer));
+        for (sent, seen) in [
+            ("600", None),
+            ("1", Some("1")),
+            ("Fri, 01 Jan 2038 00:00:00 GMT", None),
+        ] {
+            let mut headers = Headers::new();
+            headers.insert("retry-after", sent);
+            let headers = guarded(url, headers, 1).await.expect("answered");
+            assert_eq!(headers.get_optional_str(&RETRY_AFTER), seen, "{sent}");
+            assert_eq!(headers.get_optional_str(&ASKED_WAIT), Some(sent));
+        }
+    }
+
+    #[tokio::test]
+    async fn failures_are_told_apart_by_type() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let https = Https::new(Proxy::FromEnvironment).expect("certificate authorities");
+        let fails = async |url: &str| {
+            let request = Request::new(Url::parse(url).expect("a url"), Method::Get);
+            let error = https.execute_request(&request).await.expect_err(url);
+            Error::from_sdk(error)
+        };
+        let unknown = fails("https://no-such-vault.invalid/").await;
+        assert_eq!(unknown, Error::VaultNotFound);
+
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let not_tls = tokio::spawn(async move {
+            use tokio::io::AsyncWriteExt;
+            let (mut stream, _) = listener.accept().await.expect("a connection");
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+        });
+        let broken = fails(&format!("https://127.0.0.1:{port}/")).await;
+        assert_eq!(broken, Error::Unreachable(Reach::Tls));
+        not_tls.await.expect("served");
+
+        let refused = fails(&format!("https://127.0.0.1:{port}/")).await;
+        assert_eq!(refused, Error::Unreachable(Reach::Connection));
+    }
+}

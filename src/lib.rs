@@ -1,0 +1,36 @@
+//! An Azure Functions custom handler that makes Key Vault secrets in a Function App visible
+//! without revealing them. It answers two questions: did my Key Vault references resolve,
+//! and what is the state of this secret?
+//!
+//! # The rooms
+//!
+//! | room | what it knows |
+//! | --- | --- |
+//! | [`settings`] | every setting, typed, read and validated once |
+//! | [`telemetry`] | log lines that the Functions host understands |
+//! | [`problem`] | the one shape of a refusal |
+//! | [`functions`] | one module per Azure Function |
+//! | [`host`] | the custom-handler protocol; nothing of Key Vault |
+//! | [`key_vault`] | reading a vault; nothing of HTTP serving |
+//! | [`references`] | `@Microsoft.KeyVault(...)` |
+//! | `dev_vault` | the embedded Key Vault for development (feature `dev-vault`) |
+//!
+//! Dependencies point one way: `main` → [`functions`] → {[`references`], [`key_vault`]},
+//! `main` → [`host`], [`references`] → [`key_vault`]. [`host`] and [`key_vault`] never
+//! import each other.
+//!
+//! # The path of a request
+//!
+//! client → Functions host (checks the key) → [`host::server`] → [`host::envelope`], if the
+//! host sent one → [`host::router`] → a function → [`key_vault::cache`] → on a miss
+//! [`key_vault::client`] → Key Vault. The answer takes the same way back.
+
+#[cfg(feature = "dev-vault")]
+pub mod dev_vault;
+pub mod functions;
+pub mod host;
+pub mod key_vault;
+pub mod problem;
+pub mod references;
+pub mod settings;
+pub mod telemetry;

@@ -1,0 +1,220 @@
+//! Start-up only: settings, then the vault, then the functions, then the host.
+
+mod arguments;
+mod banner;
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
+
+use arguments::Arguments;
+use axum::Router;
+use keyvault_functions::{
+    functions::{self, App, MetadataOptions},
+    host::{
+        authorization::{FunctionKey, Keys},
+        invocation::Access,
+        manifest::Manifest,
+        server,
+    },
+    key_vault::{
+        Connection, Error, VaultUrl, Vaults,
+        credential::{self, is_on_path},
+    },
+    references::{AppSetting, AppSettings},
+    settings::{Environment, Mode, STANDALONE_PORT, Settings, VaultSetting, names},
+    telemetry,
+};
+
+/// Exit codes, from `sysexits.h`. Never 0 on failure: the Functions host would take it for
+/// an intended end and not restart the handler.
+mod exit {
+    pub(crate) const USAGE: u8 = 64;
+    pub(crate) const PORT: u8 = 69;
+    pub(crate) const INTERNAL: u8 = 70;
+    pub(crate) const CONFIGURATION: u8 = 78;
+}
+
+/// Why the process ends, one line for each reason.
+struct Failure {
+    code: u8,
+    lines: Vec<String>,
+}
+
+impl Failure {
+    fn new(code: u8, line: impl ToString) -> Self {
+        Self::of_all(code, [line])
+    }
+
+    fn of_all(code: u8, lines: impl IntoIterator<Item = impl ToString>) -> Self {
+        let lines = lines.into_iter().map(|line| line.to_string()).collect();
+        Self { code, lines }
+    }
+}
+
+fn main() -> ExitCode {
+    // Fails only if it was done before.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let ended = match Arguments::parse() {
+        Ok(Arguments::Run { port }) => run(port),
+        Ok(Arguments::Print(text)) => {
+            banner::print(text);
+            Ok(())
+        }
+        Err(error) => Err(Failure::new(exit::USAGE, error)),
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            banner::print_errors(&failure.lines);
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+fn run(port: Option<u16>) -> Result<(), Failure> {
+    let (root, settings, manifest) = read_configuration()?;
+    let under_host = matches!(settings.mode, Mode::Host { .. });
+    telemetry::start(&settings.log_filter, under_host);
+    let (port, access, keys) = match &settings.mode {
+        Mode::Host { port } => (*port, Access::Host, None),
+        Mode::Standalone {
+            function_key,
+            master_key,
+        } => {
+            let keys = Keys {
+                function: key_or_random(function_key.as_ref())?,
+                master: key_or_random(master_key.as_ref())?,
+            };
+            let port = port.unwrap_or(STANDALONE_PORT);
+            (port, Access::Standalone(keys.clone()), Some(keys))
+        }
+    };
+    let router = router(&settings, &manifest, &access)?;
+    let hints = keys.map(|keys| banner::Hints::new(&manifest, &settings, &keys));
+    tracing::debug!(root = %root.display(), "configuration read");
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(exit::INTERNAL, format!("no runtime: {}", error.kind())))?
+        .block_on(serve(port, router, hints))
+}
+
+fn read_configuration() -> Result<(PathBuf, Settings, Manifest), Failure> {
+    let environment = Environment::of_process();
+    let root = environment
+        .get(names::FUNCTIONS_APP_ROOT_PATH)
+        .map_or_else(|| PathBuf::from("."), PathBuf::from);
+    let environment = if environment.is_under_host() {
+        environment
+    } else {
+        environment
+            .or_local_settings(Path::new(&root))
+            .map_err(|error| Failure::new(exit::CONFIGURATION, error))?
+    };
+    let settings = Settings::read(&environment);
+    let manifest = Manifest::read(&root);
+    match (settings, manifest) {
+        (Ok(settings), Ok(manifest)) => Ok((root, settings, manifest)),
+        (settings, manifest) => {
+            let mut lines: Vec<String> = Vec::new();
+            lines.extend(settings.err().iter().flatten().map(ToString::to_string));
+            lines.extend(manifest.err().iter().flatten().map(ToString::to_string));
+            Err(Failure::of_all(exit::CONFIGURATION, lines))
+        }
+    }
+}
+
+fn key_or_random(key: Option<&FunctionKey>) -> Result<FunctionKey, Failure> {
+    let no_randomness = |_| Failure::new(exit::INTERNAL, "the system has no randomness to give");
+    match key {
+        Some(key) => Ok(key.clone()),
+        None => FunctionKey::random().map_err(no_randomness),
+    }
+}
+
+fn router(settings: &Settings, manifest: &Manifest, access: &Access) -> Result<Router, Failure> {
+    let (vaults, url) = vaults(settings)?;
+    let vaults = Arc::new(vaults);
+    // On Azure the platform has resolved what it could. Without a host nobody has.
+    let resolve_with = matches!(access, Access::Standalone(_)).then(|| vaults.clone());
+    let app_settings = AppSettings::new(
+        vec![
+            AppSetting::new(names::EXTERNAL_API_KEY, settings.external_api_key.clone()),
+            AppSetting::new(names::DATABASE_PASSWORD, settings.database_password.clone()),
+        ],
+        resolve_with,
+    );
+    let options = MetadataOptions {
+        source: settings.metadata_source,
+        ttl: settings.cache_ttl,
+        capacity: settings.cache_capacity,
+    };
+    functions::all()
+        .router(
+            manifest,
+            &App::new(app_settings, vaults, url, options),
+            access,
+        )
+        .map_err(|errors| Failure::of_all(exit::CONFIGURATION, errors))
+}
+
+fn vaults(settings: &Settings) -> Result<(Vaults, Option<VaultUrl>), Failure> {
+    match &settings.vault {
+        #[cfg(feature = "dev-vault")]
+        VaultSetting::Embedded => {
+            use keyvault_functions::dev_vault::DevVault;
+            let vault = DevVault::seeded().map_err(|_| {
+                Failure::new(exit::INTERNAL, "the system has no randomness to give")
+            })?;
+            let connection = vault.connection();
+            let vaults = Vaults::new(move || std::future::ready(Ok(connection.clone())));
+            Ok((vaults, DevVault::url()))
+        }
+        VaultSetting::Url(url) => Ok((azure(settings), Some(url.clone()))),
+        VaultSetting::NotSet => Ok((azure(settings), None)),
+    }
+}
+
+/// Real vaults. The credential is chosen now and set up when a vault is first needed.
+fn azure(settings: &Settings) -> Vaults {
+    let choice = Arc::new(settings.credential.choose(is_on_path));
+    match choice.as_ref() {
+        Some(choice) => tracing::info!(credential = %choice, "signing in to Key Vault"),
+        None => tracing::warn!("no credential for Key Vault was found in the environment"),
+    }
+    Vaults::new(move || {
+        let choice = choice.clone();
+        async move {
+            // Certificate authorities are read from files.
+            let connecting =
+                tokio::task::spawn_blocking(move || credential::connect(choice.as_ref().as_ref()));
+            let connection: Result<Connection, Error> =
+                connecting.await.unwrap_or(Err(Error::UnexpectedAnswer));
+            connection
+        }
+    })
+}
+
+async fn serve(port: u16, router: Router, hints: Option<banner::Hints>) -> Result<(), Failure> {
+    let listener = server::bind(port).await.map_err(|error| {
+        let line = match error.kind() {
+            io::ErrorKind::AddrInUse => {
+                format!("port {port} is already in use; stop the other process or give --port")
+            }
+            kind => format!("port {port} cannot be opened: {kind}"),
+        };
+        Failure::new(exit::PORT, line)
+    })?;
+    let address = listener.local_addr().ok();
+    match (hints, address) {
+        (Some(hints), Some(address)) => hints.print(address),
+        _ => tracing::info!(port, "listening"),
+    }
+    server::serve(listener, router, server::stop_signal(), server::GRACE)
+        .await
+        .map_err(|error| Failure::new(exit::INTERNAL, format!("server failed: {}", error.kind())))
+}

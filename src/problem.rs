@@ -1,0 +1,110 @@
+//! The one shape in which this handler refuses: `{"error","code","fix"}`.
+//!
+//! `error` says what happened, `code` is for programs, `fix` tells the person
+//! what to do next. None of the three ever carries text from Key Vault or its SDK.
+
+use std::time::Duration;
+
+use axum::{
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+
+/// A refusal, ready to be sent.
+#[derive(Debug, Clone, Serialize)]
+pub struct Problem {
+    #[serde(skip)]
+    status: StatusCode,
+    error: String,
+    code: &'static str,
+    fix: String,
+    #[serde(skip)]
+    retry_after: Option<Duration>,
+}
+
+impl Problem {
+    /// A refusal with `status`; `code` is stable, `error` and `fix` are one sentence each.
+    pub fn new(
+        status: StatusCode,
+        code: &'static str,
+        error: impl Into<String>,
+        fix: impl Into<String>,
+    ) -> Self {
+        Self {
+            status,
+            error: error.into(),
+            code,
+            fix: fix.into(),
+            retry_after: None,
+        }
+    }
+
+    /// Asks the caller to wait; sent as `Retry-After` in whole seconds, rounded up.
+    #[must_use]
+    pub fn retry_after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
+        self
+    }
+
+    /// The stable word for programs.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        self.code
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = json(self.status, &self);
+        if let Some(wait) = self.retry_after {
+            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+        }
+        response
+    }
+}
+
+/// A JSON answer that no cache between here and the caller keeps.
+pub fn json(status: StatusCode, body: &impl Serialize) -> Response {
+    // The types sent here hold only strings, numbers and maps keyed by strings:
+    // serialising them cannot fail, and an empty body would be the worst answer.
+    match serde_json::to_vec(body) {
+        Ok(bytes) => json_bytes(status, bytes),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+/// Like [`json`], for a body that is serialised already.
+pub fn json_bytes(status: StatusCode, body: impl Into<axum::body::Body>) -> Response {
+    let mut response = Response::new(body.into());
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_whole_seconds_and_never_zero() {
+        for (wait, sent) in [(0, "1"), (1_000, "1"), (1_001, "2"), (30_000, "30")] {
+            let response = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "X", "x", "x")
+                .retry_after(Duration::from_millis(wait))
+                .into_response();
+            assert_eq!(response.headers()[header::RETRY_AFTER], sent, "{wait} ms");
+        }
+    }
+}

@@ -1,0 +1,452 @@
+//! Every setting, typed, read and validated once. No other file names an environment
+//! variable of this handler.
+
+use std::{fmt, ops::RangeInclusive, path::PathBuf, time::Duration};
+
+use secrecy::SecretString;
+use tracing_subscriber::filter::Targets;
+
+use crate::{
+    host::authorization::FunctionKey,
+    key_vault::{
+        MetadataSource, VaultUrl,
+        credential::{Offered, Only},
+    },
+    telemetry,
+};
+
+mod environment;
+
+pub use environment::{Environment, LocalSettingsError};
+
+macro_rules! names {
+    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
+        /// Names of the environment variables that are read.
+        pub mod names {
+            $($(#[$doc])* pub const $name: &str = stringify!($name);)*
+
+            /// All of them; the README's table is checked against this list.
+            pub const ALL: &[&str] = &[$($name),*];
+        }
+    };
+}
+
+names! {
+    /// A secret that arrives through a reference; `config-check` looks at it.
+    EXTERNAL_API_KEY,
+    /// A secret that arrives through a reference; `config-check` looks at it.
+    DATABASE_PASSWORD,
+    /// The vault whose secrets `secrets-metadata` describes, or `embedded`.
+    KEY_VAULT_URL,
+    /// `versions` or `get`.
+    SECRET_METADATA_SOURCE,
+    /// Seconds for which an answer of the vault is fresh.
+    SECRET_CACHE_TTL_SECONDS,
+    /// Answers that are kept.
+    SECRET_CACHE_CAPACITY,
+    /// Narrows the choice of credential.
+    AZURE_TOKEN_CREDENTIALS,
+    /// Application, or user-assigned managed identity.
+    AZURE_CLIENT_ID,
+    /// Where the application is registered.
+    AZURE_TENANT_ID,
+    /// The application's secret.
+    AZURE_CLIENT_SECRET,
+    /// The federated token of workload identity.
+    AZURE_FEDERATED_TOKEN_FILE,
+    /// Set by the platform where a managed identity is there.
+    IDENTITY_ENDPOINT,
+    /// Set by the platform where a managed identity is there.
+    IDENTITY_HEADER,
+    /// Key for functions of level `function`, standalone only.
+    STANDALONE_FUNCTION_KEY,
+    /// Key for every function, standalone only.
+    STANDALONE_MASTER_KEY,
+    /// Log filter: `info`, or `warn,keyvault_functions=debug`.
+    RUST_LOG,
+    /// Port under the Functions host; set by the host.
+    FUNCTIONS_CUSTOMHANDLER_PORT,
+    /// The same, from older hosts.
+    FUNCTIONS_HTTPWORKER_PORT,
+    /// Folder of `host.json`; set by the host.
+    FUNCTIONS_APP_ROOT_PATH,
+    /// Set by the platform; tells that this runs on Azure.
+    WEBSITE_INSTANCE_ID,
+}
+
+/// Where the Functions host writes the port; the first one that is set counts.
+const HOST_PORTS: [&str; 2] = [
+    names::FUNCTIONS_CUSTOMHANDLER_PORT,
+    names::FUNCTIONS_HTTPWORKER_PORT,
+];
+
+/// Port that standalone mode takes unless told otherwise: Core Tools' own.
+pub const STANDALONE_PORT: u16 = 7071;
+
+/// Everything the handler was told.
+#[derive(Debug)]
+pub struct Settings {
+    /// Who is in front, and where to listen.
+    pub mode: Mode,
+    /// Where secrets are described.
+    pub vault: VaultSetting,
+    /// How they are read.
+    pub metadata_source: MetadataSource,
+    /// For how long an answer is fresh.
+    pub cache_ttl: Duration,
+    /// How many answers are kept.
+    pub cache_capacity: u64,
+    /// What could sign in.
+    pub credential: Offered,
+    /// Which log lines are written.
+    pub log_filter: Targets,
+    /// `EXTERNAL_API_KEY`, as it stands.
+    pub external_api_key: SecretString,
+    /// `DATABASE_PASSWORD`, as it stands.
+    pub database_password: SecretString,
+}
+
+/// Who is in front of the handler.
+#[derive(Debug)]
+pub enum Mode {
+    /// The Functions host, which gave the port.
+    Host {
+        /// On loopback.
+        port: u16,
+    },
+    /// Nobody.
+    Standalone {
+        /// The operator's key for level `function`, if any.
+        function_key: Option<FunctionKey>,
+        /// The operator's key for everything, if any.
+        master_key: Option<FunctionKey>,
+    },
+}
+
+/// `KEY_VAULT_URL`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum VaultSetting {
+    /// There is none: `secrets-metadata` says so when it is called.
+    NotSet,
+    /// The vault inside this process.
+    #[cfg(feature = "dev-vault")]
+    Embedded,
+    /// A vault.
+    Url(VaultUrl),
+}
+
+/// One bad setting: which, what kind of value it has, what to do. Never the value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettingError {
+    name: &'static str,
+    found: &'static str,
+    remedy: String,
+}
+
+impl fmt::Display for SettingError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            name,
+            found,
+            remedy,
+        } = self;
+        write!(f, "{name}: found {found}; {remedy}")
+    }
+}
+
+impl std::error::Error for SettingError {}
+
+impl Settings {
+    /// Reads everything.
+    ///
+    /// # Errors
+    ///
+    /// Every bad setting, not only the first one.
+    pub fn read(environment: &Environment) -> Result<Self, Vec<SettingError>> {
+        let mut reader = Reader {
+            environment,
+            errors: Vec::new(),
+        };
+        let settings = Self {
+            mode: reader.mode(),
+            vault: reader.vault(),
+            metadata_source: reader.metadata_source(),
+            cache_ttl: Duration::from_secs(reader.number(
+                names::SECRET_CACHE_TTL_SECONDS,
+                1..=86_400,
+                300,
+            )),
+            cache_capacity: reader.number(names::SECRET_CACHE_CAPACITY, 1..=100_000, 1_000),
+            credential: reader.credential(),
+            log_filter: reader.log_filter(),
+            external_api_key: reader.secret(names::EXTERNAL_API_KEY),
+            database_password: reader.secret(names::DATABASE_PASSWORD),
+        };
+        if reader.errors.is_empty() {
+            Ok(settings)
+        } else {
+            Err(reader.errors)
+        }
+    }
+}
+
+struct Reader<'a> {
+    environment: &'a Environment,
+    errors: Vec<SettingError>,
+}
+
+impl<'a> Reader<'a> {
+    /// The value, if it is there and not empty.
+    fn text(&self, name: &str) -> Option<&'a str> {
+        self.environment.get(name)
+    }
+
+    fn refuse(&mut self, name: &'static str, found: &'static str, remedy: impl Into<String>) {
+        self.errors.push(SettingError {
+            name,
+            found,
+            remedy: remedy.into(),
+        });
+    }
+
+    fn secret(&self, name: &str) -> SecretString {
+        self.text(name).unwrap_or_default().to_owned().into()
+    }
+
+    fn number(&mut self, name: &'static str, range: RangeInclusive<u64>, default: u64) -> u64 {
+        let Some(text) = self.text(name) else {
+            return default;
+        };
+        let (from, to) = (range.start(), range.end());
+        let remedy = format!("give a whole number from {from} to {to}, or remove it for {default}");
+        match text.trim().parse() {
+            Ok(number) if range.contains(&number) => return number,
+            Ok(_) => self.refuse(name, "a number out of range", remedy),
+            Err(_) => self.refuse(name, "text that is not a whole number", remedy),
+        }
+        default
+    }
+
+    fn mode(&mut self) -> Mode {
+        if let Some(name) = HOST_PORTS
+            .into_iter()
+            .find(|name| self.text(name).is_some())
+        {
+            let port = self.text(name).and_then(|text| text.trim().parse().ok());
+            let Some(port) = port.filter(|port| *port != 0) else {
+                let remedy = "the Functions host sets this to a port from 1 to 65535; \
+                              remove it to run without a host";
+                self.refuse(name, "text that is not a port", remedy);
+                return Mode::Host { port: 0 };
+            };
+            return Mode::Host { port };
+        }
+        let function_key = self.key(names::STANDALONE_FUNCTION_KEY);
+        let master_key = self.key(names::STANDALONE_MASTER_KEY);
+        let raw = |name| self.text(name);
+        if function_key.is_some()
+            && raw(names::STANDALONE_FUNCTION_KEY) == raw(names::STANDALONE_MASTER_KEY)
+        {
+            self.refuse(
+                names::STANDALONE_MASTER_KEY,
+                "the same key as STANDALONE_FUNCTION_KEY",
+                "give another one: the function key must not open secrets-metadata",
+            );
+        }
+        Mode::Standalone {
+            function_key,
+            master_key,
+        }
+    }
+
+    fn key(&mut self, name: &'static str) -> Option<FunctionKey> {
+        let text = self.text(name)?;
+        let key = FunctionKey::parse(text.to_owned()).ok();
+        if key.is_none() {
+            let remedy =
+                "give visible ASCII characters without spaces, or remove it for a random key";
+            self.refuse(name, "text that cannot be sent in a header", remedy);
+        }
+        key
+    }
+
+    fn vault(&mut self) -> VaultSetting {
+        let Some(text) = self.text(names::KEY_VAULT_URL) else {
+            return VaultSetting::NotSet;
+        };
+        if text.trim().eq_ignore_ascii_case("embedded") {
+            return self.embedded();
+        }
+        if let Ok(url) = VaultUrl::parse(text) {
+            return VaultSetting::Url(url);
+        }
+        let found = if crate::references::is_reference(text) {
+            "a Key Vault reference that was not resolved"
+        } else {
+            "text that is not a vault's address"
+        };
+        let remedy = "give https://NAME.vault.azure.net, without a path";
+        self.refuse(names::KEY_VAULT_URL, found, remedy);
+        VaultSetting::NotSet
+    }
+
+    #[cfg(feature = "dev-vault")]
+    #[expect(clippy::unused_self, reason = "without the feature, it reports")]
+    fn embedded(&mut self) -> VaultSetting {
+        VaultSetting::Embedded
+    }
+
+    #[cfg(not(feature = "dev-vault"))]
+    fn embedded(&mut self) -> VaultSetting {
+        let remedy = "this build has no embedded vault; give https://NAME.vault.azure.net, \
+                      or build with the feature dev-vault";
+        self.refuse(names::KEY_VAULT_URL, "the word embedded", remedy);
+        VaultSetting::NotSet
+    }
+
+    fn metadata_source(&mut self) -> MetadataSource {
+        let name = names::SECRET_METADATA_SOURCE;
+        match self.text(name).map(|text| text.trim().to_ascii_lowercase()) {
+            None => MetadataSource::Versions,
+            Some(word) if word == "versions" => MetadataSource::Versions,
+            Some(word) if word == "get" => MetadataSource::Get,
+            Some(_) => {
+                self.refuse(name, "an unknown word", "give versions or get");
+                MetadataSource::Versions
+            }
+        }
+    }
+
+    fn credential(&mut self) -> Offered {
+        let name = names::AZURE_TOKEN_CREDENTIALS;
+        let only = self.text(name).map(Only::parse);
+        if only == Some(None) {
+            let words = Only::WORDS.map(|(word, _)| word).join(", ");
+            let remedy = format!("give one of {words}, or remove it");
+            self.refuse(name, "a word that this handler does not support", remedy);
+        }
+        let owned = |name| self.text(name).map(str::to_owned);
+        Offered {
+            only: only.flatten(),
+            tenant_id: owned(names::AZURE_TENANT_ID),
+            client_id: owned(names::AZURE_CLIENT_ID),
+            client_secret: owned(names::AZURE_CLIENT_SECRET).map(Into::into),
+            federated_token_file: owned(names::AZURE_FEDERATED_TOKEN_FILE).map(PathBuf::from),
+            has_identity_endpoint: self.text(names::IDENTITY_ENDPOINT).is_some()
+                && self.text(names::IDENTITY_HEADER).is_some(),
+            is_on_azure: self.text(names::WEBSITE_INSTANCE_ID).is_some(),
+        }
+    }
+
+    fn log_filter(&mut self) -> Targets {
+        let Some(text) = self.text(names::RUST_LOG) else {
+            return telemetry::default_filter();
+        };
+        text.parse().unwrap_or_else(|_| {
+            let remedy = "give a level (error, warn, info, debug, trace) or target=level, \
+                          separated by commas";
+            self.refuse(names::RUST_LOG, "text that is not a log filter", remedy);
+            telemetry::default_filter()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(pairs: &[(&str, &str)]) -> Result<Settings, Vec<String>> {
+        let environment = Environment::of(pairs);
+        Settings::read(&environment)
+            .map_err(|errors| errors.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn nothing_set_is_a_standalone_handler_without_a_vault() {
+        let settings = read(&[]).expect("valid");
+        assert!(matches!(
+            settings.mode,
+            Mode::Standalone {
+                function_key: None,
+                master_key: None
+            }
+        ));
+        assert_eq!(settings.vault, VaultSetting::NotSet);
+        assert_eq!(settings.cache_ttl, Duration::from_secs(300));
+        assert_eq!(settings.metadata_source, MetadataSource::Versions);
+    }
+
+    #[test]
+    fn every_bad_setting_is_reported_and_no_value_is_shown() {
+        let canary = "canary value";
+        let bad = [
+            names::FUNCTIONS_CUSTOMHANDLER_PORT,
+            names::KEY_VAULT_URL,
+            names::SECRET_METADATA_SOURCE,
+            names::SECRET_CACHE_TTL_SECONDS,
+            names::SECRET_CACHE_CAPACITY,
+            names::AZURE_TOKEN_CREDENTIALS,
+        ];
+        let mut pairs = bad.map(|name| (name, canary)).to_vec();
+        pairs.push((names::RUST_LOG, "a=b=c"));
+        let errors = read(&pairs).expect_err("all bad");
+        assert_eq!(errors.len(), bad.len() + 1, "{errors:?}");
+        for (name, error) in bad.iter().zip(&errors) {
+            assert!(error.starts_with(&format!("{name}: found ")), "{error}");
+            assert!(!error.contains("canary"), "{error}");
+        }
+    }
+
+    #[test]
+    fn keys_are_checked_standalone() {
+        let errors = read(&[
+            (names::STANDALONE_FUNCTION_KEY, "with space"),
+            (names::STANDALONE_MASTER_KEY, "ünïcode"),
+        ]);
+        assert_eq!(errors.expect_err("both bad").len(), 2);
+        let same = [
+            (names::STANDALONE_FUNCTION_KEY, "canary"),
+            (names::STANDALONE_MASTER_KEY, "canary"),
+        ];
+        let errors = read(&same).expect_err("the same key");
+        assert!(
+            errors.iter().all(|error| !error.contains("canary")),
+            "{errors:?}"
+        );
+    }
+
+    #[test]
+    fn the_newer_port_wins() {
+        let both = [
+            (names::FUNCTIONS_CUSTOMHANDLER_PORT, "8001"),
+            (names::FUNCTIONS_HTTPWORKER_PORT, "8002"),
+        ];
+        assert!(matches!(
+            read(&both).expect("valid").mode,
+            Mode::Host { port: 8001 }
+        ));
+        let legacy = read(&both[1..]).expect("valid");
+        assert!(matches!(legacy.mode, Mode::Host { port: 8002 }));
+        assert!(read(&[(names::FUNCTIONS_CUSTOMHANDLER_PORT, "0")]).is_err());
+    }
+
+    #[test]
+    fn a_vault_address_that_is_an_unresolved_reference_is_named_so() {
+        let reference = "@Microsoft.KeyVault(VaultName=abc;SecretName=url)";
+        let errors = read(&[(names::KEY_VAULT_URL, reference)]).expect_err("bad");
+        assert!(
+            errors[0].contains("reference that was not resolved"),
+            "{errors:?}"
+        );
+    }
+
+    #[test]
+    fn secrets_do_not_show_in_debug() {
+        let settings = read(&[
+            (names::EXTERNAL_API_KEY, "canary-1"),
+            (names::AZURE_CLIENT_SECRET, "canary-2"),
+            (names::STANDALONE_MASTER_KEY, "canary-3"),
+        ]);
+        assert!(!format!("{:?}", settings.expect("valid")).contains("canary"));
+    }
+}

@@ -1,0 +1,163 @@
+//! Where settings come from: the process's environment and, standalone, the `Values` of
+//! `local.settings.json` beneath it.
+
+use std::{collections::HashMap, fmt, fs, io, path::Path};
+
+use serde::Deserialize;
+
+use super::HOST_PORTS;
+
+/// Names and values. It cannot be printed: some values are secrets.
+pub struct Environment {
+    values: HashMap<String, String>,
+}
+
+/// `local.settings.json` cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LocalSettingsError {
+    /// The file is there and cannot be read.
+    #[error("local.settings.json: cannot be read ({0}); check its permissions")]
+    Unreadable(io::ErrorKind),
+    /// Not JSON of the right shape.
+    #[error(
+        "local.settings.json: line {line}, column {column}: not the expected JSON; \
+         `Values` is an object of texts"
+    )]
+    Invalid {
+        /// Counted from 1.
+        line: usize,
+        /// Counted from 1.
+        column: usize,
+    },
+    /// Core Tools can encrypt the file with a key that only it has.
+    #[error("local.settings.json: is encrypted; run `func settings decrypt`")]
+    Encrypted,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct LocalSettings {
+    #[serde(default)]
+    is_encrypted: bool,
+    #[serde(default)]
+    values: HashMap<String, String>,
+}
+
+impl Environment {
+    /// The process's environment. Bytes that are not UTF-8 are replaced.
+    #[must_use]
+    pub fn of_process() -> Self {
+        let values = std::env::vars_os()
+            .map(|(name, value)| {
+                (
+                    name.to_string_lossy().into(),
+                    value.to_string_lossy().into(),
+                )
+            })
+            .collect();
+        Self { values }
+    }
+
+    /// Just these, for tests.
+    #[must_use]
+    pub fn of(pairs: &[(&str, &str)]) -> Self {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        Self {
+            values: pairs.iter().map(owned).collect(),
+        }
+    }
+
+    /// Adds the `Values` of `local.settings.json` in `folder` for names that are not set.
+    /// No file is no error.
+    ///
+    /// # Errors
+    ///
+    /// The file is there and cannot be used.
+    pub fn or_local_settings(mut self, folder: &Path) -> Result<Self, LocalSettingsError> {
+        let text = match fs::read_to_string(folder.join("local.settings.json")) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(self),
+            Err(error) => return Err(LocalSettingsError::Unreadable(error.kind())),
+        };
+        let local: LocalSettings = serde_json::from_str(text.trim_start_matches('\u{feff}'))
+            .map_err(|error| LocalSettingsError::Invalid {
+                line: error.line(),
+                column: error.column(),
+            })?;
+        if local.is_encrypted {
+            return Err(LocalSettingsError::Encrypted);
+        }
+        for (name, value) in local.values {
+            self.values.entry(name).or_insert(value);
+        }
+        Ok(self)
+    }
+
+    /// Whether a Functions host started this process: it then gave a port.
+    #[must_use]
+    pub fn is_under_host(&self) -> bool {
+        HOST_PORTS.into_iter().any(|name| self.get(name).is_some())
+    }
+
+    /// The value of `name`, if it is set and not empty.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.values
+            .get(name)
+            .map(String::as_str)
+            .filter(|value| !value.is_empty())
+    }
+}
+
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Environment").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_file(content: &str) -> Result<Environment, LocalSettingsError> {
+        let number = std::sync::atomic::AtomicUsize::new(0);
+        let number = number.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let thread = std::thread::current()
+            .name()
+            .unwrap_or("x")
+            .replace("::", "-");
+        let name = format!("local-{}-{thread}-{number}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        fs::create_dir_all(&folder).expect("folder");
+        fs::write(folder.join("local.settings.json"), content).expect("file");
+        let environment = Environment::of(&[("A", "process")]).or_local_settings(&folder);
+        fs::remove_dir_all(&folder).expect("cleaned");
+        environment
+    }
+
+    #[test]
+    fn the_process_wins_over_the_file() {
+        let environment = with_file(r#"{"Values":{"A":"file","B":"file","C":""}}"#).expect("valid");
+        assert_eq!(environment.get("A"), Some("process"));
+        assert_eq!(environment.get("B"), Some("file"));
+        assert_eq!(environment.get("C"), None);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_used_says_why() {
+        for (content, why) in [
+            ("{", "line 1"),
+            (r#"{"Values":{"A":1}}"#, "object of texts"),
+            (r#"{"IsEncrypted":true,"Values":{"A":"x"}}"#, "decrypt"),
+        ] {
+            let error = with_file(content).expect_err(content).to_string();
+            assert!(error.contains(why), "{error}");
+        }
+    }
+
+    #[test]
+    fn no_file_is_no_error() {
+        let nowhere = std::env::temp_dir().join("no-such-folder-for-settings");
+        assert!(Environment::of(&[]).or_local_settings(&nowhere).is_ok());
+    }
+}

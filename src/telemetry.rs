@@ -1,0 +1,220 @@
+//! Log lines that the Functions host understands.
+//!
+//! The host reads one log entry a line and grades it by stream: stdout is
+//! Information, stderr is Error unless the line contains "warn". So INFO and below go
+//! to stdout, WARN and ERROR to stderr with the level's name in the line, and there are
+//! no colours under the host.
+//!
+//! Lines written inside an invocation are also kept for that invocation
+//! ([`InvocationLog`]), because an envelope's answer carries them back to the host.
+
+use std::{
+    cell::RefCell,
+    fmt::Write as _,
+    io::{self, IsTerminal},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use tracing::{
+    Event, Level, Metadata, Span, Subscriber,
+    field::{Field, Visit},
+    level_filters::LevelFilter,
+};
+use tracing_subscriber::{
+    Layer, Registry,
+    filter::{FilterExt, Targets, filter_fn},
+    fmt::{self, writer::MakeWriterExt},
+    layer::{Context, SubscriberExt},
+    registry::LookupSpan,
+    util::SubscriberInitExt,
+};
+
+/// Lines kept for one invocation; more are dropped, since the host's answer must stay small.
+const LINES_KEPT: usize = 100;
+
+/// Crates whose finer log lines can quote what a server answered. They are never more
+/// talkative than INFO, whatever `RUST_LOG` says.
+const CAPPED: [&str; 5] = [
+    "azure_core",
+    "azure_identity",
+    "azure_security_keyvault_secrets",
+    "typespec",
+    "typespec_client_core",
+];
+
+/// Starts logging. `filter` is the operator's `RUST_LOG`, `under_host` turns colours off.
+pub fn start(filter: &Targets, under_host: bool) {
+    let writer = io::stderr
+        .with_max_level(Level::WARN)
+        .or_else(io::stdout.with_max_level(Level::TRACE));
+    let lines = fmt::layer()
+        .with_ansi(!under_host && io::stdout().is_terminal() && io::stderr().is_terminal())
+        .with_writer(writer);
+    let lines = if under_host {
+        lines.without_time().boxed()
+    } else {
+        lines.boxed()
+    };
+    let filter = filter.clone().and(filter_fn(|line| !is_too_fine(line)));
+    Registry::default()
+        .with(lines.and_then(KeepForInvocation).with_filter(filter))
+        .init();
+    std::panic::set_hook(Box::new(|panic| {
+        // The payload may quote data; the place is enough to find the defect.
+        let location = panic.location().map(ToString::to_string);
+        tracing::error!(location, "a handler panicked");
+    }));
+}
+
+/// The default when `RUST_LOG` is not set.
+#[must_use]
+pub fn default_filter() -> Targets {
+    Targets::new()
+        .with_default(LevelFilter::INFO)
+        .with_targets(CAPPED.map(|target| (target, LevelFilter::WARN)))
+}
+
+/// Whether `metadata` belongs to the SDK and is finer than [`CAPPED`] allows.
+fn is_too_fine(metadata: &Metadata<'_>) -> bool {
+    let krate = metadata.target().split("::").next().unwrap_or_default();
+    *metadata.level() > Level::INFO && CAPPED.contains(&krate)
+}
+
+/// The lines that one invocation wrote.
+#[derive(Debug, Clone, Default)]
+pub struct InvocationLog(Arc<Mutex<Vec<String>>>);
+
+thread_local! {
+    /// Handed from [`InvocationLog::span`] to the layer while the span is created.
+    static NEW_SPAN_LOG: RefCell<Option<InvocationLog>> = const { RefCell::new(None) };
+}
+
+impl InvocationLog {
+    /// Makes a span with `make` whose lines, and those of its children, are kept here.
+    pub fn span(&self, make: impl FnOnce() -> Span) -> Span {
+        NEW_SPAN_LOG.set(Some(self.clone()));
+        let span = make();
+        NEW_SPAN_LOG.set(None);
+        span
+    }
+
+    /// The lines so far, oldest first.
+    #[must_use]
+    pub fn take(&self) -> Vec<String> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn push(&self, line: String) {
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if lines.len() < LINES_KEPT {
+            lines.push(line);
+        }
+    }
+}
+
+struct KeepForInvocation;
+
+impl<S> Layer<S> for KeepForInvocation
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    fn on_new_span(
+        &self,
+        _: &tracing::span::Attributes<'_>,
+        id: &tracing::Id,
+        context: Context<'_, S>,
+    ) {
+        if let Some(log) = NEW_SPAN_LOG.take()
+            && let Some(span) = context.span(id)
+        {
+            span.extensions_mut().insert(log);
+        }
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        let Some(scope) = context.event_scope(event) else {
+            return;
+        };
+        for span in scope {
+            if let Some(log) = span.extensions().get::<InvocationLog>() {
+                log.push(line_of(event));
+                return;
+            }
+        }
+    }
+}
+
+fn line_of(event: &Event<'_>) -> String {
+    struct Line(String);
+    impl Visit for Line {
+        fn record_str(&mut self, field: &Field, value: &str) {
+            if field.name() == "message" {
+                let _ = write!(self.0, " {value}");
+            } else {
+                let _ = write!(self.0, " {}={value:?}", field.name());
+            }
+        }
+        fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+            if field.name() == "message" {
+                let _ = write!(self.0, " {value:?}");
+            } else {
+                let _ = write!(self.0, " {}={value:?}", field.name());
+            }
+        }
+    }
+    let metadata: &Metadata<'_> = event.metadata();
+    let mut line = Line(metadata.level().to_string());
+    event.record(&mut line);
+    line.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_kept_for_the_invocation_that_wrote_them() {
+        let subscriber = Registry::default().with(KeepForInvocation);
+        tracing::subscriber::with_default(subscriber, || {
+            let (one, two) = (InvocationLog::default(), InvocationLog::default());
+            let first = one.span(|| tracing::error_span!("invocation"));
+            let second = two.span(|| tracing::error_span!("invocation"));
+            first.in_scope(|| {
+                tracing::info_span!("child").in_scope(|| tracing::info!(status = 200, "done"));
+            });
+            second.in_scope(|| tracing::warn!("slow"));
+            tracing::info!("outside");
+            assert_eq!(one.take(), ["INFO done status=200"]);
+            assert_eq!(two.take(), ["WARN slow"]);
+        });
+    }
+
+    #[test]
+    fn an_invocation_keeps_a_bounded_number_of_lines() {
+        let log = InvocationLog::default();
+        (0..LINES_KEPT + 5).for_each(|n| log.push(n.to_string()));
+        assert_eq!(log.take().len(), LINES_KEPT);
+    }
+
+    struct Seen(Arc<Mutex<Vec<String>>>);
+
+    impl<S: Subscriber> Layer<S> for Seen {
+        fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+            self.0.lock().expect("lock").push(line_of(event));
+        }
+    }
+
+    #[test]
+    fn the_sdk_never_logs_below_info() {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let subscriber = Registry::default()
+            .with(Seen(seen.clone()).with_filter(filter_fn(|line| !is_too_fine(line))));
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::debug!(target: "typespec_client_core::http::policies", "the body");
+            tracing::info!(target: "azure_identity", "which source");
+            tracing::trace!(target: "keyvault_functions", "ours");
+        });
+        let seen = seen.lock().expect("lock");
+        assert_eq!(*seen, ["INFO which source", "TRACE ours"]);
+    }
+}
