@@ -162,6 +162,10 @@ fn router(settings: &Settings, manifest: &Manifest, access: &Access) -> Result<R
         .map_err(|errors| Failure::of_all(exit::CONFIGURATION, errors))
 }
 
+#[cfg_attr(
+    not(feature = "dev-vault"),
+    expect(clippy::unnecessary_wraps, reason = "only the embedded vault can fail")
+)]
 fn vaults(settings: &Settings) -> Result<(Vaults, Option<VaultUrl>), Failure> {
     match &settings.vault {
         #[cfg(feature = "dev-vault")]

@@ -65,7 +65,7 @@ pub(super) async fn run(
 ) -> Response {
     let started = Instant::now();
     let enveloped = request.extensions_mut().remove::<Enveloped>();
-    let id = invocation_id(request.headers()).unwrap_or_default();
+    let id = invocation_id(request.headers());
     // An error span is enabled at every level, so its fields are on every line.
     let span = || tracing::error_span!("invocation", function = %function.name, id);
     let span = match &enveloped {

@@ -242,10 +242,11 @@ impl Vault {
             match &id.version {
                 Some(version) if item.version.as_ref() == Some(version) => return Ok(item),
                 Some(_) => {}
+                // Times are whole seconds: within one second, the later listed one counts.
                 None => {
                     if latest
                         .as_ref()
-                        .is_none_or(|latest| item.created > latest.created)
+                        .is_none_or(|latest| item.created >= latest.created)
                     {
                         latest = Some(item);
                     }

@@ -1,9 +1,9 @@
 //! What leaves the process, and what is let in.
 //!
-//! [`Guarded`] stands between the SDK and whichever transport carries its requests:
+//! `Guarded` stands between the SDK and whichever transport carries its requests:
 //! it keeps a vault's token from leaving for another host, bounds the size of an answer
 //! and caps `Retry-After`, which the SDK would follow for as long as the server likes.
-//! [`Https`] is the transport to real vaults.
+//! `Https` is the transport to real vaults.
 
 use std::{error::Error as StdError, io, net::SocketAddr, sync::Arc, time::Duration};
 

@@ -1,0 +1,55 @@
+//! `cargo run` on a fresh clone, then the printed curl lines.
+
+use super::support::{Handler, Standalone, Stream, repository};
+
+#[tokio::test]
+async fn each_printed_line_answers_200_and_401_without_its_key() {
+    let standalone = Standalone::start(repository(), &[]).await;
+    assert_eq!(standalone.lines.len(), 2, "{}", standalone.handler.output());
+    for (key, url) in &standalone.lines {
+        let key = key.as_deref().expect("both functions need a key");
+        let answer = standalone.get(url, &[("x-functions-key", key)]).await;
+        assert_eq!(answer.status, 200, "{url}: {answer:?}");
+        let refused = standalone.get(url, &[]).await;
+        assert_eq!((refused.status, refused.body.as_str()), (401, ""), "{url}");
+    }
+}
+
+#[tokio::test]
+async fn config_check_answers_as_the_recipe_says() {
+    let standalone = Standalone::start(repository(), &[]).await;
+    let (key, url) = &standalone.lines[0];
+    let key = key.as_deref().expect("a key");
+    let answer = standalone.get(url, &[("x-functions-key", key)]).await;
+    assert_eq!(
+        answer.body,
+        r#"{"external_api_key_set":true,"database_password_set":true,"api_key_prefix":"sk-a..."}"#
+    );
+    assert_eq!(answer.header("content-type"), Some("application/json"));
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+}
+
+#[tokio::test]
+async fn the_process_environment_wins_over_local_settings() {
+    let environment = [("EXTERNAL_API_KEY", "canary-of-the-environment")];
+    let mut standalone = Standalone::start(repository(), &environment).await;
+    standalone.handler.forbid("canary-of-the-environment");
+    let (key, url) = &standalone.lines[0];
+    let key = key.as_deref().expect("a key");
+    let answer = standalone.get(url, &[("x-functions-key", key)]).await;
+    assert_eq!(answer.json()["api_key_prefix"], "cana...");
+}
+
+#[tokio::test]
+async fn the_handler_explains_itself() {
+    let mut help = Handler::start(repository(), &["--help"], &[]);
+    assert_eq!(help.ended().await.code(), Some(0));
+    assert!(
+        help.output().contains("Usage: handler"),
+        "{}",
+        help.output()
+    );
+    let mut wrong = Handler::start(repository(), &["--prot", "1"], &[]);
+    assert_eq!(wrong.ended().await.code(), Some(64));
+    assert_eq!(wrong.lines(Stream::Stderr).len(), 1);
+}

@@ -1,0 +1,151 @@
+//! Forwarding, proxying and the envelope carry the same function.
+
+use super::support::{ClientRequest, FunctionsHost, INVOCATION_ID, MODES, Protocol, Stream};
+
+const VERSION: &str = "86126c1a06244d778606e003c7e7cb34";
+
+#[tokio::test]
+async fn status_headers_and_body_are_the_same() {
+    let mut host = FunctionsHost::start(&[
+        ("EXTERNAL_API_KEY", "canary-of-the-key"),
+        ("DATABASE_PASSWORD", "canary-of-the-password"),
+    ])
+    .await;
+    for secret in [
+        "canary-of-the-key",
+        "canary-of-the-password",
+        "canary-code",
+        "canary-header",
+    ] {
+        host.handler.forbid(secret);
+    }
+    let name_with = |c: &str| format!("a{c}b");
+    for (request, status) in [
+        (ClientRequest::config_check(), 200),
+        (
+            ClientRequest::config_check()
+                .with_query("code", "canary-code")
+                .with_header("x-functions-key", "canary-header"),
+            200,
+        ),
+        (ClientRequest::secret("ExternalApiKey"), 200),
+        (ClientRequest::secret("DatabasePassword"), 200),
+        (ClientRequest::secret("Missing"), 404),
+        (
+            ClientRequest::secret("ExternalApiKey").with_query("version", VERSION),
+            404,
+        ),
+        (
+            ClientRequest::secret("ExternalApiKey").with_query("version", "x"),
+            400,
+        ),
+        (
+            ClientRequest::secret("ExternalApiKey")
+                .with_query("version", VERSION)
+                .with_query("version", VERSION),
+            400,
+        ),
+        (ClientRequest::secret(&name_with("_")), 400),
+    ] {
+        // The first answer about a secret is a MISS and the others are HITs.
+        host.call(Protocol::Forwarding, &request).await;
+        let mut answers = Vec::new();
+        for mode in MODES {
+            let answer = host.call(mode, &request).await;
+            assert_eq!(answer.status, status, "{mode:?} {request:?}: {answer:?}");
+            answers.push((answer.headers, answer.body));
+        }
+        assert_eq!(answers[0], answers[1], "{request:?}");
+        assert_eq!(answers[0], answers[2], "{request:?}");
+    }
+}
+
+#[tokio::test]
+async fn case_and_trailing_slash_of_the_route_do_not_matter() {
+    let host = FunctionsHost::start(&[]).await;
+    for path in ["/API/Config-Check", "/api/config-check/"] {
+        for mode in [Protocol::Forwarding, Protocol::Proxying] {
+            let request = ClientRequest {
+                path: path.into(),
+                ..ClientRequest::config_check()
+            };
+            let answer = host.call(mode, &request).await;
+            assert_eq!(answer.status, 200, "{mode:?} {path}: {answer:?}");
+        }
+    }
+    let nowhere = ClientRequest {
+        path: "/api/nowhere".into(),
+        ..ClientRequest::config_check()
+    };
+    let answer = host.call(Protocol::Proxying, &nowhere).await;
+    assert_eq!(
+        (answer.status, answer.json()["code"].as_str()),
+        (404, Some("RouteNotFound"))
+    );
+}
+
+#[tokio::test]
+async fn names_that_need_escaping_are_refused_alike() {
+    let host = FunctionsHost::start(&[]).await;
+    for (raw, decoded) in [
+        ("%2e%2e", ".."),
+        ("a%20b", "a b"),
+        ("%C3%A4", "ä"),
+        ("a%3Fb", "a?b"),
+    ] {
+        for mode in MODES {
+            let request = ClientRequest {
+                path: format!("/api/secrets/{raw}"),
+                ..ClientRequest::secret(decoded)
+            };
+            // A client library would fold `..` away before it is sent.
+            if decoded == ".." && mode != Protocol::Envelope {
+                continue;
+            }
+            let answer = host.call(mode, &request).await;
+            let code = answer.json()["code"].as_str().map(str::to_owned);
+            assert_eq!(
+                code.as_deref(),
+                Some("InvalidSecretName"),
+                "{mode:?} {raw}: {answer:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn log_lines_go_where_the_host_grades_them_and_name_the_invocation() {
+    let mut host = FunctionsHost::start(&[]).await;
+    let request = ClientRequest::secret("ExternalApiKey");
+    let (_, logs) = host.invoke(request.function, request.envelope()).await;
+    assert!(
+        logs.iter()
+            .any(|line| line.contains("invocation finished status=200")),
+        "{logs:?}"
+    );
+    let bad = host.invoke("config-check", serde_json::json!({})).await;
+    assert_eq!(bad.0.status, 400);
+    host.handler.wrote("an envelope was refused").await;
+    host.handler.terminate();
+    host.handler.ended().await;
+    let stdout = host.handler.lines(Stream::Stdout).join("\n");
+    let finished = stdout
+        .lines()
+        .find(|line| line.contains("invocation finished"));
+    let finished = finished.expect("a line");
+    assert!(finished.contains(INVOCATION_ID), "{finished}");
+    assert!(finished.contains("secrets-metadata"), "{finished}");
+    assert!(!stdout.contains('\u{1b}'), "colours under the host");
+    assert!(!stdout.contains("WARN") && !stdout.contains("ERROR"));
+    let stderr = host.handler.lines(Stream::Stderr);
+    assert!(
+        stderr
+            .iter()
+            .all(|line| line.contains("WARN") || line.contains("ERROR"))
+    );
+    assert!(
+        stderr
+            .iter()
+            .any(|line| line.contains("an envelope was refused"))
+    );
+}

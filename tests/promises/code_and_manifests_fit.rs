@@ -1,0 +1,95 @@
+//! A function without code, or code without a function, is a start-up error naming it.
+
+use std::fs;
+
+use super::support::{Folder, FunctionsHost, Handler, Stream, free_port, repository};
+
+const HELLO: &str = r#"{"bindings":[
+    {"type":"httpTrigger","direction":"in","name":"req","route":"config-check"},
+    {"type":"http","direction":"out","name":"res"}]}"#;
+
+async fn refused(root: &Folder) -> String {
+    let mut handler = Handler::start(root.path(), &[], &[]);
+    assert_eq!(
+        handler.ended().await.code(),
+        Some(78),
+        "{}",
+        handler.output()
+    );
+    handler.lines(Stream::Stderr).join("\n")
+}
+
+#[tokio::test]
+async fn a_folder_without_code() {
+    let root = Folder::app_root();
+    root.write("hello/function.json", HELLO);
+    assert!(
+        refused(&root)
+            .await
+            .contains("hello/function.json: no code is registered")
+    );
+}
+
+#[tokio::test]
+async fn code_without_a_folder() {
+    let root = Folder::app_root();
+    fs::remove_dir_all(root.path().join("config-check")).expect("removed");
+    assert!(
+        refused(&root)
+            .await
+            .contains("no config-check/function.json")
+    );
+}
+
+#[tokio::test]
+async fn two_functions_with_one_route() {
+    let root = Folder::app_root();
+    root.write("secrets-metadata/function.json", HELLO);
+    assert!(
+        refused(&root)
+            .await
+            .contains("another function has the route /config-check")
+    );
+}
+
+#[tokio::test]
+async fn routes_levels_and_bindings_come_from_the_manifests() {
+    let root = Folder::app_root();
+    root.write(
+        "host.json",
+        r#"{"version":"2.0","extensions":{"http":{"routePrefix":"v1"}}}"#,
+    );
+    root.write(
+        "config-check/function.json",
+        r#"{"bindings":[
+            {"type":"httpTrigger","direction":"in","name":"request","route":"a/b","authLevel":"anonymous"},
+            {"type":"http","direction":"out","name":"$return"}]}"#,
+    );
+    let host = FunctionsHost::start_in(root.path(), free_port(), &[]).await;
+    let get = async |path: &str| {
+        let response = super::support::client().get(host.at(path)).send().await;
+        response.expect("an answer").status().as_u16()
+    };
+    assert_eq!(get("/v1/a/b").await, 200);
+    assert_eq!(get("/api/config-check").await, 404);
+    let envelope = serde_json::json!({"Data": {"request": {"Method": "GET", "Params": {}}}});
+    let answer = host
+        .post("config-check", envelope.to_string().into_bytes())
+        .await;
+    assert_eq!(
+        answer.json()["ReturnValue"]["statusCode"],
+        200,
+        "{answer:?}"
+    );
+}
+
+#[test]
+fn the_host_finds_the_binary_under_its_name() {
+    let host = fs::read_to_string(repository().join("host.json")).expect("host.json");
+    let host: serde_json::Value = serde_json::from_str(&host).expect("JSON");
+    let handler = &host["customHandler"];
+    assert_eq!(handler["description"]["defaultExecutablePath"], "handler");
+    assert_eq!(handler["enableProxyingHttpRequest"], true);
+    assert_eq!(handler["enableForwardingHttpRequest"], true);
+    assert!(env!("CARGO_BIN_EXE_handler").ends_with("/handler"));
+}

@@ -1,0 +1,95 @@
+//! Without a host, the handler enforces each function's auth level itself.
+
+use super::support::{ClientRequest, Standalone, client, repository};
+
+const FUNCTION_KEY: &str = "canary-function-key";
+const MASTER_KEY: &str = "canary-master-key";
+
+async fn standalone() -> Standalone {
+    let environment = [
+        ("STANDALONE_FUNCTION_KEY", FUNCTION_KEY),
+        ("STANDALONE_MASTER_KEY", MASTER_KEY),
+    ];
+    let mut standalone = Standalone::start(repository(), &environment).await;
+    for key in [FUNCTION_KEY, MASTER_KEY, "canary-wrong"] {
+        standalone.handler.forbid(key);
+    }
+    standalone
+}
+
+#[tokio::test]
+async fn by_header_or_by_code() {
+    let standalone = standalone().await;
+    let header = |key| vec![("x-functions-key", key)];
+    for (path, headers, status) in [
+        ("/api/config-check".to_owned(), header(FUNCTION_KEY), 200),
+        ("/api/config-check".to_owned(), header(MASTER_KEY), 200),
+        ("/api/config-check".to_owned(), header("canary-wrong"), 401),
+        ("/api/config-check".to_owned(), vec![], 401),
+        (
+            format!("/api/config-check?code={FUNCTION_KEY}"),
+            vec![],
+            200,
+        ),
+        (
+            format!("/api/config-check?code={FUNCTION_KEY}"),
+            header("canary-wrong"),
+            401,
+        ),
+        (
+            "/api/config-check?code=canary-wrong".to_owned(),
+            vec![],
+            401,
+        ),
+        (
+            "/api/secrets/ExternalApiKey".to_owned(),
+            header(FUNCTION_KEY),
+            401,
+        ),
+        (
+            "/api/secrets/ExternalApiKey".to_owned(),
+            header(MASTER_KEY),
+            200,
+        ),
+        (
+            format!("/api/secrets/ExternalApiKey?code={MASTER_KEY}"),
+            vec![],
+            200,
+        ),
+        (
+            "/API/Secrets/ExternalApiKey/".to_owned(),
+            header(FUNCTION_KEY),
+            401,
+        ),
+    ] {
+        let answer = standalone.get(&standalone.url(&path), &headers).await;
+        assert_eq!(answer.status, status, "{path} {headers:?}");
+        assert!(status == 200 || answer.body.is_empty(), "{answer:?}");
+    }
+}
+
+/// Nobody vouches for claims when no host is in front.
+#[tokio::test]
+async fn envelopes_are_not_taken() {
+    let standalone = standalone().await;
+    let forged = ClientRequest::secret("ExternalApiKey")
+        .envelope()
+        .to_string();
+    let response = client()
+        .post(standalone.url("/secrets-metadata"))
+        .body(forged)
+        .send()
+        .await
+        .expect("an answer");
+    assert_eq!(response.status().as_u16(), 404);
+}
+
+#[tokio::test]
+async fn an_operators_key_is_not_printed() {
+    let standalone = standalone().await;
+    let output = standalone.handler.output();
+    assert!(
+        output.contains("x-functions-key: $STANDALONE_MASTER_KEY"),
+        "{output}"
+    );
+}

@@ -1,0 +1,90 @@
+//! The functions on an embedded vault that counts what reaches it, without a process.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{Router, body::Body, extract::Request, middleware};
+use http_body_util::BodyExt;
+use keyvault_functions::{
+    dev_vault::DevVault,
+    functions::{self, App, MetadataOptions},
+    host::{invocation::Access, manifest::Manifest},
+    key_vault::{MetadataSource, Vaults},
+    references::AppSettings,
+};
+use tower::ServiceExt;
+
+use super::{Answer, repository};
+
+#[derive(Clone)]
+pub(crate) struct InProcess {
+    router: Router,
+    pub(crate) vault: DevVault,
+    signed_reads: Arc<AtomicUsize>,
+}
+
+impl InProcess {
+    pub(crate) fn new(source: MetadataSource) -> Self {
+        let vault = DevVault::seeded().expect("randomness");
+        let signed_reads = Arc::<AtomicUsize>::default();
+        let seen = signed_reads.clone();
+        let counted = vault.router().layer(middleware::from_fn(
+            move |request: Request, next: middleware::Next| {
+                if request.headers().contains_key("authorization") {
+                    seen.fetch_add(1, Ordering::SeqCst);
+                }
+                next.run(request)
+            },
+        ));
+        let connection = vault.connection_through(counted);
+        let vaults = Arc::new(Vaults::new(move || {
+            std::future::ready(Ok(connection.clone()))
+        }));
+        let options = MetadataOptions {
+            source,
+            ttl: Duration::from_secs(300),
+            capacity: 100,
+        };
+        let settings = AppSettings::new(Vec::new(), None);
+        let app = App::new(settings, vaults, DevVault::url(), options);
+        let manifest = Manifest::read(repository()).expect("valid");
+        let router = functions::all().router(&manifest, &app, &Access::Host);
+        Self {
+            router: router.expect("fitting"),
+            vault,
+            signed_reads,
+        }
+    }
+
+    /// Requests with a token that reached the vault.
+    pub(crate) fn reads(&self) -> usize {
+        self.signed_reads.load(Ordering::SeqCst)
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        answer(
+            &self.router,
+            Request::get(path).body(Body::empty()).expect("a request"),
+        )
+        .await
+    }
+}
+
+/// Sends one request through a router.
+pub(crate) async fn answer(router: &Router, request: Request) -> Answer {
+    let response = router.clone().oneshot(request).await.expect("an answer");
+    let (parts, body) = response.into_parts();
+    let body = body.collect().await.expect("a body").to_bytes();
+    let text = |value: &axum::http::HeaderValue| value.to_str().expect("text").to_owned();
+    let headers = parts
+        .headers
+        .iter()
+        .map(|(name, value)| (name.to_string(), text(value)));
+    let body = String::from_utf8(body.to_vec()).expect("text");
+    Answer::new(parts.status.as_u16(), headers, body)
+}

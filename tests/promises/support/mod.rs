@@ -1,0 +1,135 @@
+//! The Functions-host stand-in, the standalone handler, and the functions in process.
+
+mod functions_host;
+mod in_process;
+mod process;
+mod standalone;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicUsize, Ordering},
+};
+
+pub(crate) use functions_host::{
+    ClientRequest, FunctionsHost, INVOCATION_ID, Key, MODES, Protocol, free_port, read_envelope,
+};
+pub(crate) use in_process::{InProcess, answer};
+pub(crate) use process::{Handler, Stream};
+pub(crate) use standalone::Standalone;
+
+/// The recipe's demo values, which no answer and no log line may contain.
+pub(crate) const SEEDS: [&str; 2] = ["sk-abc123def456", "super-secret-password"];
+
+/// What a client of the function app gets to see.
+#[derive(Debug, Clone)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    /// Lower-case names, without those that differ from one transport to the next.
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    pub(crate) fn new(
+        status: u16,
+        headers: impl IntoIterator<Item = (String, String)>,
+        body: String,
+    ) -> Self {
+        for seed in SEEDS {
+            assert!(!body.contains(seed), "a secret in an answer: {body}");
+        }
+        let of_transport = ["date", "content-length", "transfer-encoding", "connection"];
+        let mut headers: Vec<_> = headers
+            .into_iter()
+            .map(|(name, value)| (name.to_ascii_lowercase(), value))
+            .filter(|(name, _)| !of_transport.contains(&name.as_str()))
+            .collect();
+        headers.sort();
+        Self {
+            status,
+            headers,
+            body,
+        }
+    }
+
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("not JSON: {self:?}"))
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let header = self.headers.iter().find(|(given, _)| given == name);
+        header.map(|(_, value)| value.as_str())
+    }
+
+    pub(crate) async fn of(response: reqwest::Response) -> Self {
+        let status = response.status().as_u16();
+        let text = |value: &reqwest::header::HeaderValue| value.to_str().expect("text").to_owned();
+        let headers: Vec<_> = response
+            .headers()
+            .iter()
+            .map(|(name, value)| (name.to_string(), text(value)))
+            .collect();
+        Self::new(status, headers, response.text().await.expect("a body"))
+    }
+}
+
+/// A client that follows nothing and waits with a limit.
+pub(crate) fn client() -> reqwest::Client {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(std::time::Duration::from_secs(30))
+        .build()
+        .expect("a client")
+}
+
+/// This repository, which is an app root.
+pub(crate) fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A folder of its own that goes away with this.
+pub(crate) struct Folder(PathBuf);
+
+impl Folder {
+    pub(crate) fn new() -> Self {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("keyvault-functions-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir_all(&path).expect("a folder");
+        Self(path)
+    }
+
+    /// An app root with this repository's manifests.
+    pub(crate) fn app_root() -> Self {
+        let folder = Self::new();
+        for file in [
+            "host.json",
+            "config-check/function.json",
+            "secrets-metadata/function.json",
+        ] {
+            let content = fs::read_to_string(repository().join(file)).expect("a manifest");
+            folder.write(file, &content);
+        }
+        folder
+    }
+
+    pub(crate) fn write(&self, file: &str, content: &str) {
+        let file = self.0.join(file);
+        fs::create_dir_all(file.parent().expect("a parent")).expect("a folder");
+        fs::write(file, content).expect("a file");
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}

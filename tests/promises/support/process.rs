@@ -1,0 +1,157 @@
+//! The real binary as a child process, with everything it writes.
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    path::Path,
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Mutex},
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use super::SEEDS;
+
+/// How long the tests wait for something that happens at once unless it is broken.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running handler. When it goes, it is killed as the Functions host would, and what it
+/// wrote is searched for secrets.
+pub(crate) struct Handler {
+    child: Child,
+    readers: Vec<JoinHandle<()>>,
+    output: Arc<Mutex<Vec<(Stream, String)>>>,
+    forbidden: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stream {
+    Stdout,
+    Stderr,
+}
+
+impl Handler {
+    /// Starts the binary in `folder` with nothing in its environment but `environment`.
+    pub(crate) fn start(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_handler"));
+        command
+            .args(arguments)
+            .current_dir(folder)
+            .env_clear()
+            .env("RUST_LOG", "trace")
+            .envs(environment.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the handler starts");
+        let output = Arc::default();
+        let stdout = child.stdout.take().expect("piped");
+        let stderr = child.stderr.take().expect("piped");
+        let readers = vec![
+            collect(Stream::Stdout, stdout, &output),
+            collect(Stream::Stderr, stderr, &output),
+        ];
+        Self {
+            child,
+            readers,
+            output,
+            forbidden: SEEDS.map(str::to_owned).to_vec(),
+        }
+    }
+
+    /// Adds a text that the process must never write.
+    pub(crate) fn forbid(&mut self, text: &str) {
+        self.forbidden.push(text.to_owned());
+    }
+
+    /// What the process wrote so far.
+    pub(crate) fn output(&self) -> String {
+        let lines = self.output.lock().expect("lock");
+        lines.iter().map(|(_, line)| line.as_str()).collect()
+    }
+
+    /// What the process wrote to one stream so far.
+    pub(crate) fn lines(&self, stream: Stream) -> Vec<String> {
+        let lines = self.output.lock().expect("lock");
+        let of_stream = lines.iter().filter(|(from, _)| *from == stream);
+        of_stream
+            .map(|(_, line)| line.trim_end().to_owned())
+            .collect()
+    }
+
+    /// Waits until the process has written `text`.
+    pub(crate) async fn wrote(&self, text: &str) {
+        let started = Instant::now();
+        while !self.output().contains(text) {
+            let output = self.output();
+            assert!(
+                started.elapsed() < PATIENCE,
+                "{text:?} is not in:\n{output}"
+            );
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("a state").is_none()
+    }
+
+    /// Asks the process to end, as a container platform does.
+    pub(crate) fn terminate(&self) {
+        let id = self.child.id().to_string();
+        let kill = Command::new("kill").args(["-TERM", &id]).status();
+        assert!(kill.expect("kill").success());
+    }
+
+    /// Waits for the process to end by itself; all it wrote is there then.
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
+        let started = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("a state") {
+                self.readers
+                    .drain(..)
+                    .for_each(|reader| reader.join().expect("read"));
+                return status;
+            }
+            assert!(
+                started.elapsed() < PATIENCE,
+                "still running:\n{}",
+                self.output()
+            );
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+impl Drop for Handler {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        self.readers
+            .drain(..)
+            .for_each(|reader| drop(reader.join()));
+        if !std::thread::panicking() {
+            let output = self.output();
+            for text in &self.forbidden {
+                let line = output.lines().find(|line| line.contains(text));
+                assert_eq!(line, None, "a secret was written");
+            }
+        }
+    }
+}
+
+fn collect(
+    stream: Stream,
+    from: impl Read + Send + 'static,
+    output: &Arc<Mutex<Vec<(Stream, String)>>>,
+) -> JoinHandle<()> {
+    let output = output.clone();
+    std::thread::spawn(move || {
+        let mut from = BufReader::new(from);
+        let mut line = Vec::new();
+        while from.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
+            let text = String::from_utf8_lossy(&line).into_owned();
+            output.lock().expect("lock").push((stream, text));
+            line.clear();
+        }
+    })
+}
