@@ -54,9 +54,14 @@ impl Problem {
     }
 }
 
+/// The code of the refusal that a response carries, for the log.
+#[derive(Debug, Clone, Copy)]
+pub struct Code(pub &'static str);
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = json(self.status, &self);
+        response.extensions_mut().insert(Code(self.code));
         if let Some(wait) = self.retry_after {
             let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
             response

@@ -52,6 +52,8 @@ names! {
     AZURE_TENANT_ID,
     /// The application's secret.
     AZURE_CLIENT_SECRET,
+    /// Entra ID of another cloud; the SDK reads it.
+    AZURE_AUTHORITY_HOST,
     /// The federated token of workload identity.
     AZURE_FEDERATED_TOKEN_FILE,
     /// Set by the platform where a managed identity is there.
@@ -325,15 +327,26 @@ impl<'a> Reader<'a> {
             let remedy = format!("give one of {words}, or remove it");
             self.refuse(name, "a word that this handler does not support", remedy);
         }
+        let authority = names::AZURE_AUTHORITY_HOST;
+        if self
+            .text(authority)
+            .is_some_and(|text| VaultUrl::parse(text).is_err())
+        {
+            let remedy = "give https://HOST of the cloud's Entra ID, or remove it";
+            self.refuse(authority, "text that is not an https address", remedy);
+        }
         let owned = |name| self.text(name).map(str::to_owned);
+        let in_process = |name| self.environment.get_from_process(name).is_some();
         Offered {
             only: only.flatten(),
             tenant_id: owned(names::AZURE_TENANT_ID),
             client_id: owned(names::AZURE_CLIENT_ID),
             client_secret: owned(names::AZURE_CLIENT_SECRET).map(Into::into),
             federated_token_file: owned(names::AZURE_FEDERATED_TOKEN_FILE).map(PathBuf::from),
-            has_identity_endpoint: self.text(names::IDENTITY_ENDPOINT).is_some()
-                && self.text(names::IDENTITY_HEADER).is_some(),
+            // From local.settings.json they would not reach the SDK, which would then turn to
+            // the virtual machine's endpoint and wait for minutes.
+            has_identity_endpoint: in_process(names::IDENTITY_ENDPOINT)
+                && in_process(names::IDENTITY_HEADER),
             is_on_azure: self.text(names::WEBSITE_INSTANCE_ID).is_some(),
         }
     }

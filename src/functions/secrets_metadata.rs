@@ -47,11 +47,8 @@ pub(super) async fn get(
         version: version(query.as_deref().unwrap_or_default())?,
     };
     let vault = app.described.as_ref().ok_or_else(refusal::no_vault)?;
-    let found = vault
-        .answers
-        .get(id.clone())
-        .await
-        .map_err(|error| refusal::because(&error, &id, &vault.url))?;
+    let found = vault.answers.get(id.clone()).await;
+    let found = found.map_err(|error| refusal::because(&error, &id, &vault.url))?;
     let mut response = json_bytes(StatusCode::OK, found.value);
     let headers = response.headers_mut();
     headers.insert(header::AGE, HeaderValue::from(found.age.as_secs()));

@@ -49,6 +49,7 @@ const READ_LIMIT: Duration = Duration::from_secs(30);
 /// The function that one envelope path runs, and no other.
 #[derive(Debug)]
 pub(super) struct Target {
+    name: String,
     route: Route,
     prefix: String,
     input: String,
@@ -58,8 +59,14 @@ pub(super) struct Target {
 
 impl Target {
     /// `router` holds the routes of this function only.
-    pub(super) fn new(manifest: &FunctionManifest, prefix: &str, router: Router) -> Self {
+    pub(super) fn new(
+        name: &str,
+        manifest: &FunctionManifest,
+        prefix: &str,
+        router: Router,
+    ) -> Self {
         Self {
+            name: name.to_owned(),
             route: manifest.route.clone(),
             prefix: prefix.to_owned(),
             input: manifest.input.clone(),
@@ -115,7 +122,9 @@ pub(super) async fn answer(target: Arc<Target>, request: Request<Body>) -> Respo
             .await
             .unwrap_or_else(|never| match never {}),
         Err(error) => {
-            tracing::warn!(code = ?error, "an envelope was refused");
+            let id = invocation::invocation_id(&parts.headers);
+            invocation::span(&target.name, id, Some(&log))
+                .in_scope(|| tracing::warn!(cause = ?error, "an envelope was refused"));
             Problem::from(error).into_response()
         }
     };
@@ -430,6 +439,7 @@ mod tests {
 
     fn target() -> Target {
         Target {
+            name: "secrets-metadata".into(),
             route: Route::parse("secrets/{secret_name}").expect("a route"),
             prefix: "api".into(),
             input: "req".into(),

@@ -10,10 +10,13 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use tokio::time::Instant;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 use super::authorization::{AuthLevel, Identity, Keys};
-use crate::{problem::Problem, telemetry::InvocationLog};
+use crate::{
+    problem::{Code, Problem},
+    telemetry::InvocationLog,
+};
 
 /// What an envelope tells about an invocation; requests that come directly have none.
 #[derive(Debug, Clone)]
@@ -56,6 +59,16 @@ pub(super) fn invocation_id(headers: &HeaderMap) -> Option<&str> {
     is_id(id).then_some(id)
 }
 
+/// Names the invocation in every line written inside, and keeps those lines in `log`.
+pub(super) fn span(function: &str, id: Option<&str>, log: Option<&InvocationLog>) -> Span {
+    // An error span is enabled at every level, so its fields are on every line.
+    let make = || tracing::error_span!("invocation", function, id);
+    match log {
+        Some(log) => log.span(make),
+        None => make(),
+    }
+}
+
 /// Runs one request of one function: admits it, names it in every log line, and writes
 /// one line about its outcome.
 pub(super) async fn run(
@@ -66,12 +79,8 @@ pub(super) async fn run(
     let started = Instant::now();
     let enveloped = request.extensions_mut().remove::<Enveloped>();
     let id = invocation_id(request.headers());
-    // An error span is enabled at every level, so its fields are on every line.
-    let span = || tracing::error_span!("invocation", function = %function.name, id);
-    let span = match &enveloped {
-        Some(enveloped) => enveloped.log.span(span),
-        None => span(),
-    };
+    let log = enveloped.as_ref().map(|enveloped| &enveloped.log);
+    let span = span(&function.name, id, log);
     let level = function.auth_level;
     let is_admitted = match (&enveloped, &function.access) {
         (Some(enveloped), _) => level.is_met_by(&enveloped.identities),
@@ -92,14 +101,20 @@ pub(super) async fn run(
     .await
 }
 
+/// One line for each request. What the caller could not have done better is a warning.
 fn log_outcome(response: &Response, elapsed: Duration) {
-    let status = response.status().as_u16();
+    let status = response.status();
     let elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
-    let cache = response
-        .headers()
-        .get("x-cache")
-        .and_then(|value| value.to_str().ok());
-    tracing::info!(status, elapsed_ms, cache, "invocation finished");
+    let cache = response.headers().get("x-cache");
+    let cache = cache.and_then(|value| value.to_str().ok());
+    let code = response.extensions().get::<Code>().map(|code| code.0);
+    let is_failure = status.is_server_error();
+    let status = status.as_u16();
+    if is_failure {
+        tracing::warn!(status, code, elapsed_ms, cache, "invocation finished");
+    } else {
+        tracing::info!(status, code, elapsed_ms, cache, "invocation finished");
+    }
 }
 
 /// The answer in place of a handler that panicked. The panic hook has logged the place.

@@ -117,7 +117,7 @@ impl<S: Clone + Send + Sync + 'static> Functions<S> {
                 function_router(make, name, function, prefix, access).with_state(state.clone());
             // Only a host sends envelopes. Without one, anybody could forge its claims.
             if matches!(access, Access::Host) {
-                let target = Arc::new(Target::new(function, prefix, only_this.clone()));
+                let target = Arc::new(Target::new(name, function, prefix, only_this.clone()));
                 let path = format!("/{name}");
                 envelopes = envelopes.route(&path, post(move |r| envelope::answer(target, r)));
             }

@@ -9,7 +9,8 @@ use super::HOST_PORTS;
 
 /// Names and values. It cannot be printed: some values are secrets.
 pub struct Environment {
-    values: HashMap<String, String>,
+    process: HashMap<String, String>,
+    local: HashMap<String, String>,
 }
 
 /// `local.settings.json` cannot be used.
@@ -55,7 +56,10 @@ impl Environment {
                 )
             })
             .collect();
-        Self { values }
+        Self {
+            process: values,
+            local: HashMap::new(),
+        }
     }
 
     /// Just these, for tests.
@@ -63,7 +67,8 @@ impl Environment {
     pub fn of(pairs: &[(&str, &str)]) -> Self {
         let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         Self {
-            values: pairs.iter().map(owned).collect(),
+            process: pairs.iter().map(owned).collect(),
+            local: HashMap::new(),
         }
     }
 
@@ -87,9 +92,7 @@ impl Environment {
         if local.is_encrypted {
             return Err(LocalSettingsError::Encrypted);
         }
-        for (name, value) in local.values {
-            self.values.entry(name).or_insert(value);
-        }
+        self.local = local.values;
         Ok(self)
     }
 
@@ -102,10 +105,17 @@ impl Environment {
     /// The value of `name`, if it is set and not empty.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.values
-            .get(name)
-            .map(String::as_str)
-            .filter(|value| !value.is_empty())
+        let local = || self.local.get(name).map(String::as_str);
+        // A variable that the process has counts even if it is empty, as under Core Tools.
+        let value = self.process.get(name).map(String::as_str).or_else(local);
+        value.filter(|value| !value.is_empty())
+    }
+
+    /// Like [`Environment::get`], for what the SDK looks up in the process by itself.
+    #[must_use]
+    pub fn get_from_process(&self, name: &str) -> Option<&str> {
+        let value = self.process.get(name).map(String::as_str);
+        value.filter(|value| !value.is_empty())
     }
 }
 
@@ -120,13 +130,11 @@ mod tests {
     use super::*;
 
     fn with_file(content: &str) -> Result<Environment, LocalSettingsError> {
-        let number = std::sync::atomic::AtomicUsize::new(0);
-        let number = number.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let thread = std::thread::current()
             .name()
             .unwrap_or("x")
             .replace("::", "-");
-        let name = format!("local-{}-{thread}-{number}", std::process::id());
+        let name = format!("local-{}-{thread}", std::process::id());
         let folder = std::env::temp_dir().join(name);
         fs::create_dir_all(&folder).expect("folder");
         fs::write(folder.join("local.settings.json"), content).expect("file");
@@ -141,6 +149,7 @@ mod tests {
         assert_eq!(environment.get("A"), Some("process"));
         assert_eq!(environment.get("B"), Some("file"));
         assert_eq!(environment.get("C"), None);
+        assert_eq!(environment.get_from_process("B"), None);
     }
 
     #[test]

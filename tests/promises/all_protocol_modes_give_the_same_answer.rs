@@ -125,6 +125,13 @@ async fn log_lines_go_where_the_host_grades_them_and_name_the_invocation() {
     );
     let bad = host.invoke("config-check", serde_json::json!({})).await;
     assert_eq!(bad.0.status, 400);
+    assert!(
+        bad.1
+            .iter()
+            .any(|line| line.contains("an envelope was refused")),
+        "{:?}",
+        bad.1
+    );
     host.handler.wrote("an envelope was refused").await;
     host.handler.terminate();
     host.handler.ended().await;
@@ -143,9 +150,7 @@ async fn log_lines_go_where_the_host_grades_them_and_name_the_invocation() {
             .iter()
             .all(|line| line.contains("WARN") || line.contains("ERROR"))
     );
-    assert!(
-        stderr
-            .iter()
-            .any(|line| line.contains("an envelope was refused"))
-    );
+    let refused = stderr.iter().find(|line| line.contains("was refused"));
+    let names_it = refused.is_some_and(|line| line.contains(INVOCATION_ID));
+    assert!(names_it, "{stderr:?}");
 }
