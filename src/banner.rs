@@ -1,18 +1,17 @@
 //! What a person sees in the terminal besides the log.
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "this is the program's own output, before and beside the log"
-)]
 
-use std::{fmt::Write as _, net::SocketAddr};
+use std::{
+    fmt::Write as _,
+    io::{self, Write as _},
+    net::SocketAddr,
+};
 
 use keyvault_functions::{
     host::{
-        authorization::{AuthLevel, Keys},
+        authorization::{AuthLevel, FunctionKey, Keys},
         manifest::Manifest,
     },
-    settings::{Mode, Settings, VaultSetting, names},
+    settings::{Mode, OwnKey, Settings, VaultSetting},
 };
 
 /// Stands for a secret's name in the lines to paste: the recipe's first one.
@@ -36,20 +35,16 @@ impl Hints {
             Mode::Standalone {
                 function_key,
                 master_key,
-            } => (function_key.is_some(), master_key.is_some()),
-            Mode::Host { .. } => (false, false),
+            } => (function_key.as_ref(), master_key.as_ref()),
+            Mode::Host { .. } => (None, None),
         };
         // A key that the operator set is not repeated here, a random one is shown once.
-        let function_key = if own_function_key {
-            format!("${}", names::STANDALONE_FUNCTION_KEY)
-        } else {
-            keys.function.reveal().to_owned()
+        let shown = |own: Option<&OwnKey>, key: &FunctionKey| match own {
+            Some(own) => own.placeholder.clone(),
+            None => key.reveal().to_owned(),
         };
-        let master_key = if own_master_key {
-            format!("${}", names::STANDALONE_MASTER_KEY)
-        } else {
-            keys.master.reveal().to_owned()
-        };
+        let function_key = shown(own_function_key, &keys.function);
+        let master_key = shown(own_master_key, &keys.master);
         let line = |function: &keyvault_functions::host::manifest::FunctionManifest| {
             let path = function
                 .route
@@ -70,7 +65,7 @@ impl Hints {
         Self {
             vault,
             lines: manifest.functions.values().filter_map(line).collect(),
-            has_random_key: !(own_function_key && own_master_key),
+            has_random_key: own_function_key.is_none() || own_master_key.is_none(),
         }
     }
 
@@ -92,17 +87,18 @@ impl Hints {
                  STANDALONE_MASTER_KEY fix them.",
             );
         }
-        println!("{text}\nCtrl+C stops.");
+        print(&format!("{text}\nCtrl+C stops."));
     }
 }
 
+/// A closed terminal is no reason to fail, as `println!` would.
 pub(crate) fn print(text: &str) {
-    println!("{text}");
+    let _ = writeln!(io::stdout(), "{text}");
 }
 
 /// One line for each, prefixed so that a log full of other lines shows whose they are.
 pub(crate) fn print_errors(lines: &[String]) {
     for line in lines {
-        eprintln!("keyvault-functions: {line}");
+        let _ = writeln!(io::stderr(), "keyvault-functions: {line}");
     }
 }

@@ -21,11 +21,11 @@ use keyvault_functions::{
         server,
     },
     key_vault::{
-        Connection, Error, VaultUrl, Vaults,
+        Error, VaultUrl, Vaults,
         credential::{self, is_on_path},
     },
     references::{AppSetting, AppSettings},
-    settings::{Environment, Mode, STANDALONE_PORT, Settings, VaultSetting, names},
+    settings::{Environment, Mode, OwnKey, STANDALONE_PORT, Settings, VaultSetting, names},
     telemetry,
 };
 
@@ -96,11 +96,14 @@ fn run(port: Option<u16>) -> Result<(), Failure> {
     let router = router(&settings, &manifest, &access)?;
     let hints = keys.map(|keys| banner::Hints::new(&manifest, &settings, &keys));
     tracing::debug!(root = %root.display(), "configuration read");
-    tokio::runtime::Builder::new_multi_thread()
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::new(exit::INTERNAL, format!("no runtime: {}", error.kind())))?
-        .block_on(serve(port, router, hints))
+        .map_err(|error| Failure::new(exit::INTERNAL, format!("no runtime: {}", error.kind())))?;
+    let served = runtime.block_on(serve(port, router, hints));
+    // A name that is still being resolved must not hold up the end.
+    runtime.shutdown_background();
+    served
 }
 
 fn read_configuration() -> Result<(PathBuf, Settings, Manifest), Failure> {
@@ -108,19 +111,18 @@ fn read_configuration() -> Result<(PathBuf, Settings, Manifest), Failure> {
     let root = environment
         .get(names::FUNCTIONS_APP_ROOT_PATH)
         .map_or_else(|| PathBuf::from("."), PathBuf::from);
-    let environment = if environment.is_under_host() {
-        environment
+    let (environment, local) = if environment.host_port().is_some() {
+        (environment, Ok(()))
     } else {
-        environment
-            .or_local_settings(Path::new(&root))
-            .map_err(|error| Failure::new(exit::CONFIGURATION, error))?
+        environment.with_local_settings(Path::new(&root))
     };
     let settings = Settings::read(&environment);
     let manifest = Manifest::read(&root);
-    match (settings, manifest) {
-        (Ok(settings), Ok(manifest)) => Ok((root, settings, manifest)),
-        (settings, manifest) => {
+    match (local, settings, manifest) {
+        (Ok(()), Ok(settings), Ok(manifest)) => Ok((root, settings, manifest)),
+        (local, settings, manifest) => {
             let mut lines: Vec<String> = Vec::new();
+            lines.extend(local.err().iter().map(ToString::to_string));
             lines.extend(settings.err().iter().flatten().map(ToString::to_string));
             lines.extend(manifest.err().iter().flatten().map(ToString::to_string));
             Err(Failure::of_all(exit::CONFIGURATION, lines))
@@ -128,10 +130,10 @@ fn read_configuration() -> Result<(PathBuf, Settings, Manifest), Failure> {
     }
 }
 
-fn key_or_random(key: Option<&FunctionKey>) -> Result<FunctionKey, Failure> {
+fn key_or_random(key: Option<&OwnKey>) -> Result<FunctionKey, Failure> {
     let no_randomness = |_| Failure::new(exit::INTERNAL, "the system has no randomness to give");
     match key {
-        Some(key) => Ok(key.clone()),
+        Some(own) => Ok(own.key.clone()),
         None => FunctionKey::random().map_err(no_randomness),
     }
 }
@@ -185,20 +187,20 @@ fn vaults(settings: &Settings) -> Result<(Vaults, Option<VaultUrl>), Failure> {
 
 /// Real vaults. The credential is chosen now and set up when a vault is first needed.
 fn azure(settings: &Settings) -> Vaults {
-    let choice = Arc::new(settings.credential.choose(is_on_path));
-    match choice.as_ref() {
-        Some(choice) => tracing::info!(credential = %choice, "signing in to Key Vault"),
-        None => tracing::warn!("no credential for Key Vault was found in the environment"),
-    }
+    let Some(choice) = settings.credential.choose(is_on_path) else {
+        tracing::warn!("no credential for Key Vault was found in the environment");
+        let error = Error::Credential(settings.credential.nothing());
+        return Vaults::new(move || std::future::ready(Err(error.clone())));
+    };
+    tracing::info!(credential = %choice, "signing in to Key Vault");
+    let choice = Arc::new(choice);
     Vaults::new(move || {
         let choice = choice.clone();
         async move {
             // Certificate authorities are read from files.
-            let connecting =
-                tokio::task::spawn_blocking(move || credential::connect(choice.as_ref().as_ref()));
-            let connection: Result<Connection, Error> =
-                connecting.await.unwrap_or(Err(Error::UnexpectedAnswer));
-            connection
+            tokio::task::spawn_blocking(move || credential::connect(&choice))
+                .await
+                .unwrap_or(Err(Error::UnexpectedAnswer))
         }
     })
 }

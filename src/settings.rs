@@ -12,6 +12,7 @@ use crate::{
         MetadataSource, VaultUrl,
         credential::{Offered, Only},
     },
+    references::is_reference,
     telemetry,
 };
 
@@ -82,6 +83,9 @@ const HOST_PORTS: [&str; 2] = [
     names::FUNCTIONS_HTTPWORKER_PORT,
 ];
 
+/// The settings that are meant to come from a vault: `config-check` looks at them.
+const MAY_BE_REFERENCES: [&str; 2] = [names::EXTERNAL_API_KEY, names::DATABASE_PASSWORD];
+
 /// Port that standalone mode takes unless told otherwise: Core Tools' own.
 pub const STANDALONE_PORT: u16 = 7071;
 
@@ -119,10 +123,19 @@ pub enum Mode {
     /// Nobody.
     Standalone {
         /// The operator's key for level `function`, if any.
-        function_key: Option<FunctionKey>,
+        function_key: Option<OwnKey>,
         /// The operator's key for everything, if any.
-        master_key: Option<FunctionKey>,
+        master_key: Option<OwnKey>,
     },
+}
+
+/// A key that the operator has set.
+#[derive(Debug, Clone)]
+pub struct OwnKey {
+    /// The key.
+    pub key: FunctionKey,
+    /// What stands for it in a line to paste.
+    pub placeholder: String,
 }
 
 /// `KEY_VAULT_URL`.
@@ -169,6 +182,7 @@ impl Settings {
             environment,
             errors: Vec::new(),
         };
+        reader.refuse_references();
         let settings = Self {
             mode: reader.mode(),
             vault: reader.vault(),
@@ -198,9 +212,26 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// The value, if it is there and not empty.
+    /// The value, if it is there and not empty. References have been refused already, where
+    /// they cannot be.
     fn text(&self, name: &str) -> Option<&'a str> {
-        self.environment.get(name)
+        let may_be = MAY_BE_REFERENCES.contains(&name);
+        self.environment
+            .get(name)
+            .filter(|text| may_be || !is_reference(text))
+    }
+
+    /// The text of a reference is no key, no address and no secret: whoever took it for one
+    /// would sign in with a text that everybody can read.
+    fn refuse_references(&mut self) {
+        for name in names::ALL {
+            let value = self.environment.get(name);
+            if !MAY_BE_REFERENCES.contains(name) && value.is_some_and(is_reference) {
+                let remedy = "give the value itself; on Azure, find out why it was not resolved \
+                              from the portal's Environment variables page";
+                self.refuse(name, "a Key Vault reference that was not resolved", remedy);
+            }
+        }
     }
 
     fn refuse(&mut self, name: &'static str, found: &'static str, remedy: impl Into<String>) {
@@ -230,11 +261,8 @@ impl<'a> Reader<'a> {
     }
 
     fn mode(&mut self) -> Mode {
-        if let Some(name) = HOST_PORTS
-            .into_iter()
-            .find(|name| self.text(name).is_some())
-        {
-            let port = self.text(name).and_then(|text| text.trim().parse().ok());
+        if let Some((name, text)) = self.environment.host_port() {
+            let port = text.trim().parse().ok();
             let Some(port) = port.filter(|port| *port != 0) else {
                 let remedy = "the Functions host sets this to a port from 1 to 65535; \
                               remove it to run without a host";
@@ -261,15 +289,20 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn key(&mut self, name: &'static str) -> Option<FunctionKey> {
+    fn key(&mut self, name: &'static str) -> Option<OwnKey> {
         let text = self.text(name)?;
-        let key = FunctionKey::parse(text.to_owned()).ok();
-        if key.is_none() {
+        let Ok(key) = FunctionKey::parse(text.to_owned()) else {
             let remedy =
                 "give visible ASCII characters without spaces, or remove it for a random key";
             self.refuse(name, "text that cannot be sent in a header", remedy);
-        }
-        key
+            return None;
+        };
+        // The shell can fill in what it has itself.
+        let placeholder = match self.environment.get_from_process(name) {
+            Some(_) => format!("${name}"),
+            None => format!("<{name} of local.settings.json>"),
+        };
+        Some(OwnKey { key, placeholder })
     }
 
     fn vault(&mut self) -> VaultSetting {
@@ -282,12 +315,8 @@ impl<'a> Reader<'a> {
         if let Ok(url) = VaultUrl::parse(text) {
             return VaultSetting::Url(url);
         }
-        let found = if crate::references::is_reference(text) {
-            "a Key Vault reference that was not resolved"
-        } else {
-            "text that is not a vault's address"
-        };
         let remedy = "give https://NAME.vault.azure.net, without a path";
+        let found = "text that is not a vault's address";
         self.refuse(names::KEY_VAULT_URL, found, remedy);
         VaultSetting::NotSet
     }
@@ -444,13 +473,20 @@ mod tests {
     }
 
     #[test]
-    fn a_vault_address_that_is_an_unresolved_reference_is_named_so() {
-        let reference = "@Microsoft.KeyVault(VaultName=abc;SecretName=url)";
-        let errors = read(&[(names::KEY_VAULT_URL, reference)]).expect_err("bad");
-        assert!(
-            errors[0].contains("reference that was not resolved"),
-            "{errors:?}"
-        );
+    fn an_unresolved_reference_is_taken_for_a_secret_only_where_it_is_looked_at() {
+        let reference = "@Microsoft.KeyVault(VaultName=abc;SecretName=n)";
+        for name in names::ALL.iter().filter(|name| !HOST_PORTS.contains(name)) {
+            let errors = read(&[(name, reference)]).err().unwrap_or_default();
+            if MAY_BE_REFERENCES.contains(name) {
+                assert!(errors.is_empty(), "{errors:?}");
+            } else {
+                assert_eq!(errors.len(), 1, "{errors:?}");
+                assert!(
+                    errors[0].contains("reference that was not resolved"),
+                    "{errors:?}"
+                );
+            }
+        }
     }
 
     #[test]

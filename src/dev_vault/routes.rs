@@ -95,7 +95,7 @@ impl Api {
                 let new: NewSecret = serde_json::from_slice(body)
                     .map_err(|_| Refusal::bad("The request body is not a secret."))?;
                 let version = self.store.set(name, new).map_err(|_| Refusal::Internal)?;
-                self.bundle(host, name, Some(&version))
+                self.bundle(host, name, Some(&version), Reading::OwnWrite)
             }
             (&Method::GET, Some("versions")) => {
                 let path = format!("secrets/{name}/versions");
@@ -107,24 +107,37 @@ impl Api {
                         "Method GET does not allow operation '{version}'"
                     )));
                 }
-                self.bundle(host, name, version)
+                self.bundle(host, name, version, Reading::Get)
             }
             _ => Err(Refusal::NoSuchPath),
         }
     }
 
-    fn bundle(&self, host: &str, name: &str, version: Option<&str>) -> Result<Response, Refusal> {
+    fn bundle(
+        &self,
+        host: &str,
+        name: &str,
+        version: Option<&str>,
+        reading: Reading,
+    ) -> Result<Response, Refusal> {
         let Some((name, found)) = self.store.get(name, version) else {
             let id = version.map_or_else(|| name.to_owned(), |version| format!("{name}/{version}"));
             return Err(Refusal::SecretNotFound(id));
         };
-        if !found.attributes.enabled {
+        if !found.attributes.enabled && reading == Reading::Get {
             return Err(Refusal::SecretDisabled);
         }
         let value = found.value.expose_secret();
         let item = Item::of_version(host, &name, &found);
         Ok(ok(&Bundle { value, item }))
     }
+}
+
+/// Why a secret is sent: a disabled one can be set, and is shown to whoever has set it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    Get,
+    OwnWrite,
 }
 
 /// The query of a request, its keys decoded: one client escapes even their hyphens.

@@ -101,12 +101,27 @@ pub(super) fn because(error: &Error, id: &SecretId, vault: &VaultUrl) -> Problem
             format!("The answer of {} is not Key Vault's.", vault.authority()),
             "Check that KEY_VAULT_URL names a vault and that no proxy stands in between.".into(),
         ),
+        Error::TooManyVersions => bad_gateway(
+            "TooManyVersions",
+            format!("The secret {secret} has more versions than can be listed in time."),
+            "Set SECRET_METADATA_SOURCE=get, which asks for the latest version only.".into(),
+        ),
+        Error::NoCertificateAuthorities => bad_gateway(
+            "NoCertificateAuthorities",
+            "This machine has no certificate authorities to check the vault's certificate with."
+                .into(),
+            "Install the ca-certificates package, or correct SSL_CERT_FILE and SSL_CERT_DIR.".into(),
+        ),
+        Error::TlsFailed => bad_gateway(
+            "VaultTlsFailed",
+            format!("No trusted TLS connection to {}.", vault.authority()),
+            "Check that KEY_VAULT_URL names a vault and that no proxy breaks TLS open.".into(),
+        ),
         Error::Unreachable(reach) => unavailable(
             "VaultUnreachable",
             format!("The vault at {} cannot be reached.", vault.authority()),
             match reach {
                 Reach::Connection => "Check the vault's firewall and private endpoint, then try again.",
-                Reach::Tls => "The TLS certificate is not trusted here: check KEY_VAULT_URL, and whether a proxy breaks TLS open.",
                 Reach::Interrupted => "Try again; if it stays, check what stands between the app and the vault.",
             },
             None,
@@ -155,6 +170,9 @@ fn access_fix(denial: Denial, vault: &str) -> String {
             format!("Grant the role with {role} and allow some minutes for it to spread.")
         }
         Denial::AccessPolicy => format!("Grant the access policy with {policy}"),
+        Denial::Policy => format!(
+            "Allow the app's outbound addresses with az keyvault network-rule add --name {vault} --ip-address <address>; if the network is not it, grant the access policy with {policy}"
+        ),
         Denial::Other => {
             format!("Grant the role with {role} or, in a vault with access policies, {policy}")
         }
@@ -165,6 +183,9 @@ fn credential_fix(cause: CredentialError) -> String {
     match cause {
         CredentialError::NothingConfigured => {
             "On Azure, enable the identity with az functionapp identity assign --name <app> --resource-group <group>; elsewhere sign in with az login."
+        }
+        CredentialError::NotOffered => {
+            "AZURE_TOKEN_CREDENTIALS asks for a credential whose own settings are not all there: set them, or remove AZURE_TOKEN_CREDENTIALS."
         }
         CredentialError::IdentityNotAssigned => {
             "Assign the identity with az functionapp identity assign --name <app> --resource-group <group>; for a user-assigned one, set AZURE_CLIENT_ID to its client id."
@@ -225,8 +246,9 @@ mod tests {
                 None,
             ),
             (Error::UnexpectedAnswer, 502, "UnexpectedAnswer", None),
+            (Error::TlsFailed, 502, "VaultTlsFailed", None),
             (
-                Error::Unreachable(Reach::Tls),
+                Error::Unreachable(Reach::Connection),
                 503,
                 "VaultUnreachable",
                 Some("10"),

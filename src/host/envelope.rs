@@ -87,7 +87,9 @@ enum EnvelopeError {
     NotAnEnvelope,
     #[error("`Data` has no HTTP request under the name of the function's trigger binding.")]
     NoTrigger,
-    #[error("The HTTP request in the envelope has an invalid method, path or body.")]
+    #[error(
+        "The HTTP request in the envelope has an invalid method, path or body, or too many headers."
+    )]
     InvalidRequest,
 }
 
@@ -243,7 +245,7 @@ impl Trigger {
     fn request(&self, target: &Target) -> Result<Request<Body>, EnvelopeError> {
         let method = Method::from_bytes(self.method.to_ascii_uppercase().as_bytes())
             .map_err(|_| EnvelopeError::InvalidRequest)?;
-        let headers = self.header_map();
+        let headers = self.header_map()?;
         let body = self.body(headers.get(CONTENT_TYPE))?;
         let mut request = Request::new(body);
         *request.method_mut() = method;
@@ -302,7 +304,7 @@ impl Trigger {
         Some(query.finish())
     }
 
-    fn header_map(&self) -> HeaderMap {
+    fn header_map(&self) -> Result<HeaderMap, EnvelopeError> {
         let mut map = HeaderMap::new();
         for (name, values) in self.headers.iter().flatten() {
             let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else {
@@ -314,11 +316,13 @@ impl Trigger {
             };
             for value in values {
                 if let Ok(value) = HeaderValue::from_str(value) {
-                    map.append(&name, value);
+                    // `append` panics beyond the map's capacity.
+                    map.try_append(&name, value)
+                        .map_err(|_| EnvelopeError::InvalidRequest)?;
                 }
             }
         }
-        map
+        Ok(map)
     }
 
     /// The body's bytes: the host sends `application/octet-stream` and `multipart/*` in
@@ -386,15 +390,19 @@ async fn wrap(output: &str, response: Response, log: &InvocationLog) -> Response
         // The envelope has no place for bytes that are not text.
         Ok(Err(_)) | Err(_) => not_text(),
     };
+    respond(output, &http, log.take())
+}
+
+fn respond(output: &str, http: &HttpOutput, logs: Vec<String>) -> Response {
     let mut answer = Answer {
         outputs: HashMap::new(),
-        logs: log.take(),
+        logs,
         return_value: None,
     };
     if output == "$return" {
-        answer.return_value = Some(&http);
+        answer.return_value = Some(http);
     } else {
-        answer.outputs.insert(output, &http);
+        answer.outputs.insert(output, http);
     }
     json(StatusCode::OK, &answer)
 }
@@ -418,16 +426,27 @@ fn joined(headers: &HeaderMap) -> HashMap<String, String> {
 }
 
 fn not_text() -> HttpOutput {
-    let problem = Problem::new(
+    HttpOutput::failure(&Problem::new(
         StatusCode::INTERNAL_SERVER_ERROR,
         "BodyIsNotText",
         "The function's answer is not text, which an envelope cannot carry.",
         "Set customHandler.enableProxyingHttpRequest in host.json to true.",
-    );
-    HttpOutput {
-        status_code: StatusCode::INTERNAL_SERVER_ERROR.as_u16(),
-        headers: HashMap::from([(CONTENT_TYPE.to_string(), "application/json".to_owned())]),
-        body: serde_json::to_string(&problem).unwrap_or_default(),
+    ))
+}
+
+/// The answer in place of one that was lost in a panic outside the function itself.
+pub(super) fn panicked(output: &str) -> Response {
+    let http = HttpOutput::failure(&invocation::defect());
+    respond(output, &http, Vec::new())
+}
+
+impl HttpOutput {
+    fn failure(problem: &Problem) -> Self {
+        Self {
+            status_code: StatusCode::INTERNAL_SERVER_ERROR.as_u16(),
+            headers: HashMap::from([(CONTENT_TYPE.to_string(), "application/json".to_owned())]),
+            body: serde_json::to_string(problem).unwrap_or_default(),
+        }
     }
 }
 
@@ -536,6 +555,11 @@ mod tests {
     async fn what_is_not_an_envelope_is_named() {
         use EnvelopeError::{InvalidRequest, NoTrigger, NotAnEnvelope, TooLarge};
         let large = "x".repeat(MAX_ENVELOPE + 1);
+        let headers: Map<_, _> = (0..30_000)
+            .map(|n| (format!("x{n}"), json!([""])))
+            .collect();
+        let many_headers = json!({"Data": {"req": {"Method": "GET", "Headers": headers}}});
+        let many_headers = many_headers.to_string();
         for (body, error) in [
             ("", NotAnEnvelope),
             ("{", NotAnEnvelope),
@@ -548,6 +572,7 @@ mod tests {
             (r#"{"Data":{"other":{"Method":"GET"}}}"#, NoTrigger),
             (r#"{"Data":{"req":{"Method":"G T"}}}"#, InvalidRequest),
             (r#"{"Data":{"req":{"Method":"GET"}}}"#, InvalidRequest),
+            (&many_headers, InvalidRequest),
             (&large, TooLarge),
         ] {
             let shown = &body[..body.len().min(40)];

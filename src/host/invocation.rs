@@ -119,13 +119,16 @@ fn log_outcome(response: &Response, elapsed: Duration) {
 
 /// The answer in place of a handler that panicked. The panic hook has logged the place.
 pub(super) fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
+    defect().into_response()
+}
+
+pub(super) fn defect() -> Problem {
     Problem::new(
         StatusCode::INTERNAL_SERVER_ERROR,
         "InternalError",
         "The function failed because of a defect in the handler.",
         "Look for \"a handler panicked\" in the log and report the place it names.",
     )
-    .into_response()
 }
 
 #[cfg(test)]

@@ -119,7 +119,11 @@ impl<S: Clone + Send + Sync + 'static> Functions<S> {
             if matches!(access, Access::Host) {
                 let target = Arc::new(Target::new(name, function, prefix, only_this.clone()));
                 let path = format!("/{name}");
-                envelopes = envelopes.route(&path, post(move |r| envelope::answer(target, r)));
+                let output = function.output.clone();
+                let answer = post(move |request| envelope::answer(target, request)).layer(
+                    CatchPanicLayer::custom(move |_| envelope::panicked(&output)),
+                );
+                envelopes = envelopes.route(&path, answer);
             }
             direct = direct.merge(only_this);
         }

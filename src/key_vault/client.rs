@@ -15,8 +15,7 @@ use azure_core::{
     http::{ClientOptions, ExponentialRetryOptions, HttpClient, RetryOptions, Transport},
 };
 use azure_security_keyvault_secrets::{
-    ResourceExt, SecretClient, SecretClientOptions,
-    models::{SecretClientGetSecretOptions, SecretProperties},
+    SecretClient, SecretClientOptions, models::SecretClientGetSecretOptions,
 };
 use futures_util::TryStreamExt;
 use secrecy::SecretString;
@@ -35,9 +34,9 @@ use super::{
 /// developer tools, see [`Connection::token_time`].
 pub const CALL_LIMIT: Duration = Duration::from_secs(5);
 
-/// Most versions looked at when the latest one is searched. A vault keeps every version
-/// for ever, and each page of 25 is one request.
-const VERSIONS_LIMIT: usize = 5_000;
+/// Most versions looked at when one is searched. A vault keeps every version for ever, and
+/// each page of 25 is one request within [`CALL_LIMIT`].
+const VERSIONS_LIMIT: usize = 2_500;
 
 /// Most vaults that are open at the same time.
 const VAULTS_LIMIT: usize = 64;
@@ -227,30 +226,33 @@ impl Vault {
     }
 
     async fn metadata_from_versions(&self, id: &SecretId) -> Result<SecretMetadata, Error> {
-        let mut versions = self
+        let mut pages = self
             .client
             .list_secret_properties_versions(id.name.as_str(), None)
-            .map_err(Error::from_sdk)?;
+            .map_err(Error::from_sdk)?
+            .into_pages();
         let mut latest: Option<SecretMetadata> = None;
         let mut seen = 0;
-        while let Some(item) = versions.try_next().await.map_err(Error::from_sdk)? {
-            seen += 1;
-            if seen > VERSIONS_LIMIT {
-                return Err(Error::UnexpectedAnswer);
-            }
-            let item = from_properties(item)?;
-            match &id.version {
-                Some(version) if item.version.as_ref() == Some(version) => return Ok(item),
-                Some(_) => {}
-                // Times are whole seconds: within one second, the later listed one counts.
-                None => {
-                    if latest
-                        .as_ref()
-                        .is_none_or(|latest| item.created >= latest.created)
-                    {
-                        latest = Some(item);
+        while let Some(page) = pages.try_next().await.map_err(Error::from_sdk)? {
+            let page: Page =
+                serde_json::from_slice(&page.into_body()).map_err(|_| Error::UnexpectedAnswer)?;
+            seen += page.value.len();
+            for item in page.value {
+                let item = item.into_metadata()?;
+                match &id.version {
+                    Some(version) if item.version.as_ref() == Some(version) => return Ok(item),
+                    Some(_) => {}
+                    // Times are whole seconds: within one second, the later listed one counts.
+                    None => {
+                        let is_later = |latest: &SecretMetadata| item.created >= latest.created;
+                        if latest.as_ref().is_none_or(is_later) {
+                            latest = Some(item);
+                        }
                     }
                 }
+            }
+            if seen > VERSIONS_LIMIT {
+                return Err(Error::TooManyVersions);
             }
         }
         // An unknown name is an empty list here, not a 404.
@@ -287,9 +289,10 @@ impl Vault {
                     name: id.name.clone(),
                     version: None,
                 };
+                // Without the right to list, nothing is known but that this version is not there.
                 Err(match self.metadata_from_versions(&any).await {
-                    Ok(_) => Error::SecretVersionNotFound,
-                    Err(_) => Error::SecretNotFound,
+                    Err(Error::SecretNotFound) => Error::SecretNotFound,
+                    _ => Error::SecretVersionNotFound,
                 })
             }
             Err(error) => Err(error),
@@ -305,26 +308,6 @@ fn wipe(body: Bytes) {
     }
 }
 
-fn from_properties(properties: SecretProperties) -> Result<SecretMetadata, Error> {
-    let id = properties
-        .resource_id()
-        .map_err(|_| Error::UnexpectedAnswer)?;
-    let (name, version) = checked(&id.name, id.version.as_deref())?;
-    let attributes = properties.attributes.unwrap_or_default();
-    Ok(SecretMetadata {
-        name,
-        version,
-        enabled: attributes.enabled,
-        created: attributes.created,
-        updated: attributes.updated,
-        not_before: attributes.not_before,
-        expires: attributes.expires,
-        content_type: properties.content_type,
-        tags: properties.tags.unwrap_or_default().into_iter().collect(),
-        managed: properties.managed.unwrap_or_default(),
-    })
-}
-
 fn checked(name: &str, version: Option<&str>) -> Result<(String, Option<SecretVersion>), Error> {
     let name = SecretName::parse(name).map_err(|_| Error::UnexpectedAnswer)?;
     let version = version
@@ -332,6 +315,12 @@ fn checked(name: &str, version: Option<&str>) -> Result<(String, Option<SecretVe
         .transpose()
         .map_err(|_| Error::UnexpectedAnswer)?;
     Ok((name.as_str().to_owned(), version))
+}
+
+/// One page of a list. The SDK's own model takes any object for an empty page.
+#[derive(Deserialize)]
+struct Page {
+    value: Vec<WithoutValue>,
 }
 
 /// A secret whose value is skipped while it is parsed, so that it never becomes a string.

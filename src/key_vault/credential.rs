@@ -13,7 +13,14 @@
 //! name. Only `managedidentitycredential` reaches for the virtual machine's identity
 //! endpoint: off Azure that would wait for minutes.
 
-use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    ffi::OsStr,
+    fmt, io,
+    path::PathBuf,
+    process::{Output, Stdio},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use azure_core::{
@@ -21,13 +28,14 @@ use azure_core::{
     http::{ClientOptions, ExponentialRetryOptions, RetryOptions, StatusCode, Transport},
 };
 use azure_identity::{
-    AzureCliCredential, AzureDeveloperCliCredential, ClientAssertionCredentialOptions,
-    ClientSecretCredential, ClientSecretCredentialOptions, ManagedIdentityCredential,
+    AzureCliCredential, AzureCliCredentialOptions, AzureDeveloperCliCredential,
+    AzureDeveloperCliCredentialOptions, ClientAssertionCredentialOptions, ClientSecretCredential,
+    ClientSecretCredentialOptions, Executor, ManagedIdentityCredential,
     ManagedIdentityCredentialOptions, UserAssignedId, WorkloadIdentityCredential,
     WorkloadIdentityCredentialOptions,
 };
 use secrecy::{ExposeSecret, SecretString};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::{
     client::Connection,
@@ -37,6 +45,8 @@ use super::{
 
 /// Time for a token where an endpoint gives it.
 const TOKEN_LIMIT: Duration = Duration::from_secs(3);
+/// For how long a failure to get a token stands for those who ask next.
+const FAILURE_PAUSE: Duration = Duration::from_secs(2);
 /// Time for a token where a developer tool has to start first.
 const TOOL_LIMIT: Duration = Duration::from_secs(10);
 
@@ -160,6 +170,16 @@ impl fmt::Display for Choice {
 }
 
 impl Offered {
+    /// Why [`Offered::choose`] finds nothing.
+    #[must_use]
+    pub fn nothing(&self) -> CredentialError {
+        if self.only.is_some() {
+            CredentialError::NotOffered
+        } else {
+            CredentialError::NothingConfigured
+        }
+    }
+
     /// Picks the one credential, in the order of the module's list. `has_tool` tells whether
     /// a program is on the path.
     #[must_use]
@@ -218,11 +238,8 @@ pub fn is_on_path(program: &str) -> bool {
 ///
 /// # Errors
 ///
-/// There is no credential, or it refuses its settings.
-pub fn connect(choice: Option<&Choice>) -> Result<Connection, Error> {
-    let Some(choice) = choice else {
-        return Err(Error::Credential(CredentialError::NothingConfigured));
-    };
+/// The credential refuses its settings.
+pub fn connect(choice: &Choice) -> Result<Connection, Error> {
     let vault_transport = Arc::new(Https::new(Proxy::FromEnvironment)?);
     let entra = client_options(Transport::new(vault_transport.clone()));
     let credential: azure_core::Result<Arc<dyn TokenCredential>> = match choice {
@@ -260,9 +277,17 @@ pub fn connect(choice: Option<&Choice>) -> Result<Connection, Error> {
             }))
             .map(|credential| credential as Arc<dyn TokenCredential>)
         }
-        Choice::AzureCli => AzureCliCredential::new(None).map(|credential| credential as _),
+        Choice::AzureCli => AzureCliCredential::new(Some(AzureCliCredentialOptions {
+            executor: Some(Arc::new(Tool)),
+            ..Default::default()
+        }))
+        .map(|credential| credential as _),
         Choice::AzureDeveloperCli => {
-            AzureDeveloperCliCredential::new(None).map(|credential| credential as _)
+            AzureDeveloperCliCredential::new(Some(AzureDeveloperCliCredentialOptions {
+                executor: Some(Arc::new(Tool)),
+                ..Default::default()
+            }))
+            .map(|credential| credential as _)
         }
     };
     let credential = credential.map_err(|_| Error::Credential(CredentialError::Failed))?;
@@ -277,6 +302,8 @@ pub fn connect(choice: Option<&Choice>) -> Result<Connection, Error> {
         credential: Arc::new(Bounded {
             inner: credential,
             limit,
+            is_managed: matches!(choice, Choice::ManagedIdentity { .. }),
+            last_failure: Mutex::default(),
         }),
         token_time,
     })
@@ -295,11 +322,49 @@ fn client_options(transport: Transport) -> ClientOptions {
     }
 }
 
-/// A credential that waits with a limit and whose failures have a cause and no text.
+/// Runs `az` or `azd`, and ends it when nobody waits for it any more.
+#[derive(Debug)]
+struct Tool;
+
+#[async_trait]
+impl Executor for Tool {
+    async fn run(&self, program: &OsStr, arguments: &[&OsStr]) -> io::Result<Output> {
+        tokio::process::Command::new(program)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .output()
+            .await
+    }
+}
+
+/// A credential that waits with a limit and whose failures have a cause and no text. Those
+/// who ask one after the other while it fails, as the SDK makes them, share the failure.
 #[derive(Debug)]
 struct Bounded {
     inner: Arc<dyn TokenCredential>,
     limit: Duration,
+    is_managed: bool,
+    last_failure: Mutex<Option<(Instant, CredentialError)>>,
+}
+
+impl Bounded {
+    fn failure(&self, cause: CredentialError) -> azure_core::Error {
+        *self.lock() = Some((Instant::now(), cause));
+        final_failure(Error::Credential(cause))
+    }
+
+    fn recent_failure(&self) -> Option<CredentialError> {
+        let last = *self.lock();
+        last.filter(|(at, _)| at.elapsed() < FAILURE_PAUSE)
+            .map(|(_, cause)| cause)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<(Instant, CredentialError)>> {
+        self.last_failure
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[async_trait]
@@ -309,13 +374,17 @@ impl TokenCredential for Bounded {
         scopes: &[&str],
         options: Option<TokenRequestOptions<'_>>,
     ) -> azure_core::Result<AccessToken> {
+        if let Some(cause) = self.recent_failure() {
+            return Err(final_failure(Error::Credential(cause)));
+        }
         let token = timeout(self.limit, self.inner.get_token(scopes, options)).await;
-        let cause = match token {
-            Ok(Ok(token)) => return Ok(token),
-            Ok(Err(error)) if is_not_assigned(&error) => CredentialError::IdentityNotAssigned,
-            Ok(Err(_)) | Err(_) => CredentialError::Failed,
-        };
-        Err(final_failure(Error::Credential(cause)))
+        match token {
+            Ok(Ok(token)) => Ok(token),
+            Ok(Err(error)) if self.is_managed && is_not_assigned(&error) => {
+                Err(self.failure(CredentialError::IdentityNotAssigned))
+            }
+            Ok(Err(_)) | Err(_) => Err(self.failure(CredentialError::Failed)),
+        }
     }
 }
 
@@ -442,6 +511,8 @@ mod tests {
         let bounded = Bounded {
             inner: Arc::new(Never),
             limit: TOKEN_LIMIT,
+            is_managed: true,
+            last_failure: Mutex::default(),
         };
         let started = tokio::time::Instant::now();
         let error = bounded.get_token(&["x"], None).await.expect_err("no token");
@@ -449,6 +520,9 @@ mod tests {
             Error::from_sdk(error),
             Error::Credential(CredentialError::Failed)
         );
+        assert_eq!(started.elapsed(), TOKEN_LIMIT);
+        // Whoever stood in line behind it does not wait for the same failure again.
+        bounded.get_token(&["x"], None).await.expect_err("no token");
         assert_eq!(started.elapsed(), TOKEN_LIMIT);
     }
 }

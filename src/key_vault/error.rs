@@ -33,12 +33,21 @@ pub enum Error {
     /// The vault's network rules refused the handler's address.
     #[error("refused by the vault's network rules")]
     ForbiddenByFirewall,
-    /// The vault's host name does not exist.
-    #[error("the vault's host name does not resolve")]
+    /// There is no host of the vault's name.
+    #[error("there is no such vault")]
     VaultNotFound,
-    /// Nothing answers at the vault's address, or TLS with it fails.
+    /// The vault's certificate is not trusted, or TLS failed otherwise.
+    #[error("no trusted TLS connection to the vault")]
+    TlsFailed,
+    /// Nothing answers at the vault's address, or the answer breaks off.
     #[error("the vault cannot be reached: {0:?}")]
     Unreachable(Reach),
+    /// The secret has more versions than can be listed in the time of one call.
+    #[error("the secret has too many versions to list")]
+    TooManyVersions,
+    /// This machine has no certificate authorities to check a vault's certificate with.
+    #[error("no certificate authorities on this machine")]
+    NoCertificateAuthorities,
     /// The vault asked to slow down.
     #[error("the vault throttles")]
     Throttled {
@@ -69,7 +78,9 @@ pub enum Denial {
     Role,
     /// The vault uses access policies, and none allows it (`AccessDenied`).
     AccessPolicy,
-    /// Another rule of the vault (`ForbiddenByPolicy` or a code not known here).
+    /// A policy of the vault (`ForbiddenByPolicy`), which the recipe knows from firewalls.
+    Policy,
+    /// A code that is not known here.
     Other,
 }
 
@@ -78,8 +89,6 @@ pub enum Denial {
 pub enum Reach {
     /// No connection.
     Connection,
-    /// The certificate is not trusted, or TLS failed otherwise.
-    Tls,
     /// The answer broke off.
     Interrupted,
 }
@@ -89,6 +98,8 @@ pub enum Reach {
 pub enum CredentialError {
     /// The environment offers no credential at all.
     NothingConfigured,
+    /// `AZURE_TOKEN_CREDENTIALS` asks for a credential that the environment does not offer.
+    NotOffered,
     /// The identity endpoint does not know the identity: none is assigned, or
     /// `AZURE_CLIENT_ID` names one that is not.
     IdentityNotAssigned,
@@ -171,6 +182,9 @@ fn from_status(
         (StatusCode::Forbidden, _, Some("AccessDenied")) => {
             Error::AccessDenied(Denial::AccessPolicy)
         }
+        (StatusCode::Forbidden, _, Some("ForbiddenByPolicy")) => {
+            Error::AccessDenied(Denial::Policy)
+        }
         (StatusCode::Forbidden, ..) => Error::AccessDenied(Denial::Other),
         (StatusCode::TooManyRequests, ..) => Error::Throttled { retry_after },
         (status, ..) if u16::from(status) >= 500 || status == StatusCode::RequestTimeout => {
@@ -216,7 +230,7 @@ mod tests {
         for (inner, cause) in [
             ("ForbiddenByRbac", Error::AccessDenied(Denial::Role)),
             ("AccessDenied", Error::AccessDenied(Denial::AccessPolicy)),
-            ("ForbiddenByPolicy", Error::AccessDenied(Denial::Other)),
+            ("ForbiddenByPolicy", Error::AccessDenied(Denial::Policy)),
             ("SomethingNew", Error::AccessDenied(Denial::Other)),
             ("ForbiddenByFirewall", Error::ForbiddenByFirewall),
             ("ForbiddenByConnection", Error::ForbiddenByFirewall),

@@ -12,7 +12,7 @@ use azure_core::{
     error::ErrorKind,
     http::{
         AsyncRawResponse, HttpClient, Request,
-        headers::{HeaderName, RETRY_AFTER},
+        headers::{HeaderName, Headers, RETRY_AFTER},
     },
 };
 use futures_util::StreamExt;
@@ -27,8 +27,14 @@ use super::{
 const CONNECT_LIMIT: Duration = Duration::from_secs(2);
 /// Time for one attempt, connection included.
 const ATTEMPT_LIMIT: Duration = Duration::from_secs(4);
-/// Longest `Retry-After` that the SDK gets to see inside one call, in seconds.
-const RETRY_AFTER_LIMIT: u64 = 1;
+/// Longest wait that the SDK gets to see inside one call, in milliseconds.
+const RETRY_AFTER_LIMIT: u64 = 1_000;
+/// The headers that the SDK reads, with their unit in milliseconds.
+const WAITS: [(HeaderName, u64); 3] = [
+    (RETRY_AFTER, 1_000),
+    (HeaderName::from_static("retry-after-ms"), 1),
+    (HeaderName::from_static("x-ms-retry-after-ms"), 1),
+];
 /// Where the vault's own `Retry-After` is kept for the handler's caller.
 pub(super) const ASKED_WAIT: HeaderName = HeaderName::from_static("x-asked-wait");
 /// Largest answer taken, in bytes: a secret has at most 25 KB, a page 25 items.
@@ -68,17 +74,32 @@ impl HttpClient for Guarded {
             }
             body.extend_from_slice(&chunk);
         }
-        if let Some(wait) = headers.get_optional_str(&RETRY_AFTER).map(str::to_owned) {
-            let is_short = wait
-                .trim()
-                .parse()
-                .is_ok_and(|wait: u64| wait <= RETRY_AFTER_LIMIT);
-            if !is_short {
-                headers.remove(RETRY_AFTER);
-            }
-            headers.insert(ASKED_WAIT, wait);
-        }
+        cap_waits(&mut headers);
         Ok(AsyncRawResponse::from_bytes(status, headers, body))
+    }
+}
+
+/// Takes away every wait that is longer than a caller would wait, and keeps what the server
+/// asked for, in whole seconds, for the caller to know.
+fn cap_waits(headers: &mut Headers) {
+    let mut asked = None;
+    for (name, unit) in WAITS {
+        let Some(wait) = headers.get_optional_str(&name).map(str::to_owned) else {
+            continue;
+        };
+        // A date is as good as a long wait.
+        let wait = wait
+            .trim()
+            .parse()
+            .ok()
+            .map(|wait: u64| unit.saturating_mul(wait));
+        asked = asked.max(wait);
+        if wait.is_none_or(|wait| wait > RETRY_AFTER_LIMIT) {
+            headers.remove(name);
+        }
+    }
+    if let Some(milliseconds) = asked {
+        headers.insert(ASKED_WAIT, milliseconds.div_ceil(1_000).to_string());
     }
 }
 
@@ -105,7 +126,7 @@ impl Https {
         };
         let client = builder
             .build()
-            .map_err(|_| Error::Unreachable(Reach::Tls))?;
+            .map_err(|_| Error::NoCertificateAuthorities)?;
         Ok(Self(client))
     }
 }
@@ -127,7 +148,7 @@ impl HttpClient for Https {
             .map_err(|error| {
                 let cause = cause(&error);
                 match cause {
-                    Error::VaultNotFound | Error::Unreachable(Reach::Tls) | Error::TimedOut => {
+                    Error::VaultNotFound | Error::TlsFailed | Error::TimedOut => {
                         final_failure(cause)
                     }
                     _ => passing_failure(cause),
@@ -153,7 +174,7 @@ fn cause(error: &azure_core::Error) -> Error {
             }
         }
         if error.is::<rustls::Error>() {
-            return Error::Unreachable(Reach::Tls);
+            return Error::TlsFailed;
         }
         current = match error.downcast_ref::<io::Error>() {
             // Its `source` skips the error that it wraps.
@@ -244,16 +265,20 @@ mod tests {
         let url = "https://your-kv.vault.azure.net/secrets";
         let large = guarded(url, Headers::new(), ANSWER_LIMIT + 1).await.err();
         assert_eq!(large, Some(Error::UnexpectedAnswer));
-        for (sent, seen) in [
-            ("600", None),
-            ("1", Some("1")),
-            ("Fri, 01 Jan 2038 00:00:00 GMT", None),
+        let date = "Fri, 01 Jan 2038 00:00:00 GMT";
+        for (name, sent, seen, asked) in [
+            ("retry-after", "600", None, Some("600")),
+            ("retry-after", "1", Some("1"), Some("1")),
+            ("retry-after", date, None, None),
+            ("x-ms-retry-after-ms", "7001", None, Some("8")),
+            ("retry-after-ms", "50", Some("50"), Some("1")),
         ] {
             let mut headers = Headers::new();
-            headers.insert("retry-after", sent);
+            headers.insert(name, sent);
             let headers = guarded(url, headers, 1).await.expect("answered");
-            assert_eq!(headers.get_optional_str(&RETRY_AFTER), seen, "{sent}");
-            assert_eq!(headers.get_optional_str(&ASKED_WAIT), Some(sent));
+            let name = HeaderName::from_static(name);
+            assert_eq!(headers.get_optional_str(&name), seen, "{sent}");
+            assert_eq!(headers.get_optional_str(&ASKED_WAIT), asked, "{sent}");
         }
     }
 
@@ -279,7 +304,7 @@ mod tests {
             let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
         });
         let broken = fails(&format!("https://127.0.0.1:{port}/")).await;
-        assert_eq!(broken, Error::Unreachable(Reach::Tls));
+        assert_eq!(broken, Error::TlsFailed);
         not_tls.await.expect("served");
 
         let refused = fails(&format!("https://127.0.0.1:{port}/")).await;

@@ -73,33 +73,21 @@ impl Environment {
     }
 
     /// Adds the `Values` of `local.settings.json` in `folder` for names that are not set.
-    /// No file is no error.
-    ///
-    /// # Errors
-    ///
-    /// The file is there and cannot be used.
-    pub fn or_local_settings(mut self, folder: &Path) -> Result<Self, LocalSettingsError> {
-        let text = match fs::read_to_string(folder.join("local.settings.json")) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(self),
-            Err(error) => return Err(LocalSettingsError::Unreadable(error.kind())),
-        };
-        let local: LocalSettings = serde_json::from_str(text.trim_start_matches('\u{feff}'))
-            .map_err(|error| LocalSettingsError::Invalid {
-                line: error.line(),
-                column: error.column(),
-            })?;
-        if local.is_encrypted {
-            return Err(LocalSettingsError::Encrypted);
+    /// No file is no error; one that cannot be used adds nothing.
+    pub fn with_local_settings(self, folder: &Path) -> (Self, Result<(), LocalSettingsError>) {
+        match read_local_settings(folder) {
+            Ok(local) => (Self { local, ..self }, Ok(())),
+            Err(error) => (self, Err(error)),
         }
-        self.local = local.values;
-        Ok(self)
     }
 
-    /// Whether a Functions host started this process: it then gave a port.
+    /// The variable in which a Functions host gave a port, if one started this process. A
+    /// file cannot say so: it would switch off the handler's own check of keys.
     #[must_use]
-    pub fn is_under_host(&self) -> bool {
-        HOST_PORTS.into_iter().any(|name| self.get(name).is_some())
+    pub fn host_port(&self) -> Option<(&'static str, &str)> {
+        HOST_PORTS
+            .into_iter()
+            .find_map(|name| Some((name, self.get_from_process(name)?)))
     }
 
     /// The value of `name`, if it is set and not empty.
@@ -117,6 +105,25 @@ impl Environment {
         let value = self.process.get(name).map(String::as_str);
         value.filter(|value| !value.is_empty())
     }
+}
+
+fn read_local_settings(folder: &Path) -> Result<HashMap<String, String>, LocalSettingsError> {
+    let text = match fs::read_to_string(folder.join("local.settings.json")) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(HashMap::new()),
+        Err(error) => return Err(LocalSettingsError::Unreadable(error.kind())),
+    };
+    let local: LocalSettings =
+        serde_json::from_str(text.trim_start_matches('\u{feff}')).map_err(|error| {
+            LocalSettingsError::Invalid {
+                line: error.line(),
+                column: error.column(),
+            }
+        })?;
+    if local.is_encrypted {
+        return Err(LocalSettingsError::Encrypted);
+    }
+    Ok(local.values)
 }
 
 impl fmt::Debug for Environment {
@@ -138,9 +145,9 @@ mod tests {
         let folder = std::env::temp_dir().join(name);
         fs::create_dir_all(&folder).expect("folder");
         fs::write(folder.join("local.settings.json"), content).expect("file");
-        let environment = Environment::of(&[("A", "process")]).or_local_settings(&folder);
+        let (environment, read) = Environment::of(&[("A", "process")]).with_local_settings(&folder);
         fs::remove_dir_all(&folder).expect("cleaned");
-        environment
+        read.map(|()| environment)
     }
 
     #[test]
@@ -167,6 +174,6 @@ mod tests {
     #[test]
     fn no_file_is_no_error() {
         let nowhere = std::env::temp_dir().join("no-such-folder-for-settings");
-        assert!(Environment::of(&[]).or_local_settings(&nowhere).is_ok());
+        assert!(Environment::of(&[]).with_local_settings(&nowhere).1.is_ok());
     }
 }

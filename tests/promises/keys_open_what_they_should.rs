@@ -1,6 +1,6 @@
 //! Without a host, the handler enforces each function's auth level itself.
 
-use super::support::{ClientRequest, Standalone, client, repository};
+use super::support::{ClientRequest, Folder, Handler, Standalone, Stream, client, repository};
 
 const FUNCTION_KEY: &str = "canary-function-key";
 const MASTER_KEY: &str = "canary-master-key";
@@ -10,11 +10,8 @@ async fn standalone() -> Standalone {
         ("STANDALONE_FUNCTION_KEY", FUNCTION_KEY),
         ("STANDALONE_MASTER_KEY", MASTER_KEY),
     ];
-    let mut standalone = Standalone::start(repository(), &environment).await;
-    for key in [FUNCTION_KEY, MASTER_KEY, "canary-wrong"] {
-        standalone.handler.forbid(key);
-    }
-    standalone
+
+    Standalone::start(repository(), &environment).await
 }
 
 #[tokio::test]
@@ -82,6 +79,42 @@ async fn envelopes_are_not_taken() {
         .await
         .expect("an answer");
     assert_eq!(response.status().as_u16(), 404);
+}
+
+/// Only a host that started the process can say that it checks the keys.
+#[tokio::test]
+async fn a_port_in_a_file_does_not_open_the_doors() {
+    let root = Folder::app_root();
+    root.write(
+        "local.settings.json",
+        r#"{"Values":{"FUNCTIONS_CUSTOMHANDLER_PORT":"7071","KEY_VAULT_URL":"embedded"}}"#,
+    );
+    let standalone = Standalone::start(root.path(), &[]).await;
+    let url = standalone.url("/api/secrets/ExternalApiKey");
+    assert_eq!(standalone.get(&url, &[]).await.status, 401);
+}
+
+/// Its text is in the file for everybody to read.
+#[tokio::test]
+async fn a_reference_is_not_a_key() {
+    let reference = "@Microsoft.KeyVault(VaultName=embedded;SecretName=ExternalApiKey)";
+    let environment = [("STANDALONE_MASTER_KEY", reference)];
+    let mut handler = Handler::start(repository(), &["--port", "0"], &environment);
+    assert_eq!(handler.ended().await.code(), Some(78));
+    let lines = handler.lines(Stream::Stderr);
+    let is_named = lines[0].contains("STANDALONE_MASTER_KEY: found a Key Vault reference");
+    assert!(lines.len() == 1 && is_named, "{lines:?}");
+}
+
+#[tokio::test]
+async fn a_key_of_the_file_is_pointed_to() {
+    let root = Folder::app_root();
+    let file = r#"{"Values":{"STANDALONE_MASTER_KEY":"canary-master-key"}}"#;
+    root.write("local.settings.json", file);
+    let standalone = Standalone::start(root.path(), &[]).await;
+    let output = standalone.handler.output();
+    let placeholder = "x-functions-key: <STANDALONE_MASTER_KEY of local.settings.json>";
+    assert!(output.contains(placeholder), "{output}");
 }
 
 #[tokio::test]

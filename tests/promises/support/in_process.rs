@@ -30,10 +30,15 @@ pub(crate) struct InProcess {
 
 impl InProcess {
     pub(crate) fn new(source: MetadataSource) -> Self {
+        Self::behind(source, |vault| vault)
+    }
+
+    /// On a vault whose router is changed by `wrap`.
+    pub(crate) fn behind(source: MetadataSource, wrap: impl FnOnce(Router) -> Router) -> Self {
         let vault = DevVault::seeded().expect("randomness");
         let signed_reads = Arc::<AtomicUsize>::default();
         let seen = signed_reads.clone();
-        let counted = vault.router().layer(middleware::from_fn(
+        let counted = wrap(vault.router()).layer(middleware::from_fn(
             move |request: Request, next: middleware::Next| {
                 if request.headers().contains_key("authorization") {
                     seen.fetch_add(1, Ordering::SeqCst);

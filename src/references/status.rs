@@ -1,0 +1,208 @@
+//! The platform's own words about references.
+//!
+//! On Azure, App Service puts `WEBSITE_KEYVAULT_REFERENCES` into the process's environment:
+//! a JSON object of app setting name to an object with `rawReference` and `status`. Neither
+//! its presence nor its shape is promised on every plan, so it is read leniently: whatever
+//! cannot be understood is left out, and nothing here ever fails.
+//! Source: App Service environment variables reference; Kudu `KeyVaultReferenceHelper`.
+
+use std::fmt;
+
+use serde::Serialize;
+use serde_json::Value;
+
+/// Longest word of the platform that is passed on, in characters.
+const WORD_LIMIT: usize = 64;
+/// Most entries that are read.
+const ENTRY_LIMIT: usize = 1_000;
+
+/// The state of a reference. Source: Azure Resource Manager, `ResolveStatus`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum Status {
+    /// The value is in the app's environment.
+    Resolved,
+    /// The reference is known, and its value has not arrived in this process.
+    Initialized,
+    /// The text of the reference is wrong.
+    InvalidSyntax,
+    /// The app has no managed identity to read the vault with.
+    MSINotEnabled,
+    /// The vault's name does not resolve.
+    VaultNotFound,
+    /// The vault has no such secret.
+    SecretNotFound,
+    /// The secret has no such version.
+    SecretVersionNotFound,
+    /// The identity may not read the secret.
+    AccessToKeyVaultDenied,
+    /// The vault did not answer in time.
+    FetchTimedOut,
+    /// The vault or Entra ID refused the identity itself.
+    UnauthorizedClient,
+    /// Anything else; the detail says what.
+    OtherReasons,
+}
+
+impl Status {
+    /// Every status, with the platform's spelling.
+    pub const ALL: [(&'static str, Self); 11] = [
+        ("Resolved", Self::Resolved),
+        ("Initialized", Self::Initialized),
+        ("InvalidSyntax", Self::InvalidSyntax),
+        ("MSINotEnabled", Self::MSINotEnabled),
+        ("VaultNotFound", Self::VaultNotFound),
+        ("SecretNotFound", Self::SecretNotFound),
+        ("SecretVersionNotFound", Self::SecretVersionNotFound),
+        ("AccessToKeyVaultDenied", Self::AccessToKeyVaultDenied),
+        ("FetchTimedOut", Self::FetchTimedOut),
+        ("UnauthorizedClient", Self::UnauthorizedClient),
+        ("OtherReasons", Self::OtherReasons),
+    ];
+
+    /// The status that the platform spells `word`, whatever its letter case.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL
+            .iter()
+            .find_map(|(known, status)| known.eq_ignore_ascii_case(word).then_some(*status))
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The derived name of each variant is the platform's spelling, as a test proves.
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+/// What the platform says about one app setting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlatformEntry {
+    /// The app setting's name.
+    pub setting: String,
+    /// The reference's text, if it is given.
+    pub raw_reference: Option<String>,
+    /// Its state, if it is given.
+    pub word: Option<PlatformWord>,
+}
+
+/// A status as the platform wrote it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PlatformWord {
+    /// One of the eleven.
+    Known(Status),
+    /// Another word, of ASCII letters and digits only.
+    Unknown(String),
+}
+
+impl PlatformWord {
+    fn read(value: &Value) -> Option<Self> {
+        let word = value.as_str()?.trim();
+        if let Some(status) = Status::parse(word) {
+            return Some(Self::Known(status));
+        }
+        let is_word = (1..=WORD_LIMIT).contains(&word.len())
+            && word.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        is_word.then(|| Self::Unknown(word.to_owned()))
+    }
+
+    /// The status in the common vocabulary.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        match self {
+            Self::Known(status) => *status,
+            Self::Unknown(_) => Status::OtherReasons,
+        }
+    }
+}
+
+/// Reads `WEBSITE_KEYVAULT_REFERENCES`, in its own order. What is not of the known shape
+/// is left out.
+#[must_use]
+pub fn read_platform_report(text: &str) -> Vec<PlatformEntry> {
+    let Ok(Value::Object(report)) = serde_json::from_str(text) else {
+        return Vec::new();
+    };
+    let member = |entry: &Value, name: &str| {
+        let entry = entry.as_object()?;
+        let found = entry.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.clone())
+    };
+    report
+        .into_iter()
+        .take(ENTRY_LIMIT)
+        .filter(|(_, entry)| entry.is_object())
+        .map(|(setting, entry)| PlatformEntry {
+            setting,
+            raw_reference: member(&entry, "rawReference")
+                .and_then(|raw| raw.as_str().map(str::to_owned)),
+            word: member(&entry, "status").and_then(|word| PlatformWord::read(&word)),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_eleven_words_are_the_platforms() {
+        for (word, status) in Status::ALL {
+            assert_eq!(status.to_string(), word);
+            assert_eq!(serde_json::to_value(status).expect("JSON"), word);
+            assert_eq!(Status::parse(&word.to_lowercase()), Some(status));
+        }
+        assert_eq!(Status::parse("ValueNotFound"), None);
+    }
+
+    #[test]
+    fn a_report_is_read_in_its_order() {
+        let report = read_platform_report(
+            r#"{"B":{"rawReference":"@Microsoft.KeyVault(x)","status":"Resolved","more":{}},
+                "A":{"status":"ValueNotFound"},"C":{"status":7,"rawReference":[]},
+                "D":"text","E":null,"F":{"status":"<script>"},"G":{"Status":"secretnotfound"}}"#,
+        );
+        let words: Vec<_> = report
+            .iter()
+            .map(|entry| (entry.setting.as_str(), entry.word.clone()))
+            .collect();
+        assert_eq!(
+            words,
+            [
+                ("B", Some(PlatformWord::Known(Status::Resolved))),
+                ("A", Some(PlatformWord::Unknown("ValueNotFound".into()))),
+                ("C", None),
+                ("F", None),
+                ("G", Some(PlatformWord::Known(Status::SecretNotFound))),
+            ]
+        );
+        assert_eq!(report[0].raw_reference.as_deref(), Some("@Microsoft.KeyVault(x)"));
+    }
+
+    #[test]
+    fn what_is_no_report_is_no_information() {
+        for text in ["", "null", "[]", "{", "\"x\"", "7", "{\"A\":"] {
+            assert_eq!(read_platform_report(text), [], "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_fail(text in ".*") {
+            let _ = read_platform_report(&text);
+        }
+
+        #[test]
+        fn no_word_is_passed_on_that_is_more_than_a_word(word in ".*") {
+            let report = serde_json::json!({"A": {"status": word}}).to_string();
+            for entry in read_platform_report(&report) {
+                if let Some(PlatformWord::Unknown(word)) = entry.word {
+                    prop_assert!(word.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+                    prop_assert!(word.len() <= WORD_LIMIT);
+                }
+            }
+        }
+    }
+}
