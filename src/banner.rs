@@ -22,6 +22,7 @@ pub(crate) struct Hints {
     vault: String,
     lines: Vec<Line>,
     has_random_key: bool,
+    has_random_function_key: bool,
 }
 
 struct Line {
@@ -65,6 +66,7 @@ impl Hints {
         Self {
             vault,
             lines: manifest.functions.values().filter_map(line).collect(),
+            has_random_function_key: own_function_key.is_none(),
             has_random_key: own_function_key.is_none() || own_master_key.is_none(),
         }
     }
@@ -80,6 +82,14 @@ impl Hints {
                 None => String::new(),
             };
             let _ = writeln!(text, "  curl -i {header}http://{address}{}", line.path);
+        }
+        let first = self.lines.first().filter(|_| self.has_random_function_key);
+        if let Some(Line {
+            key: Some(key),
+            path,
+        }) = first
+        {
+            let _ = writeln!(text, "\nIn a browser: http://{address}{path}?code={key}");
         }
         if self.has_random_key {
             text.push_str(

@@ -24,7 +24,7 @@ use keyvault_functions::{
         Error, VaultUrl, Vaults,
         credential::{self, is_on_path},
     },
-    references::{AppSetting, AppSettings},
+    references::Inspector,
     settings::{Environment, Mode, OwnKey, STANDALONE_PORT, Settings, VaultSetting, names},
     telemetry,
 };
@@ -93,8 +93,8 @@ fn run(port: Option<u16>) -> Result<(), Failure> {
             (port, Access::Standalone(keys.clone()), Some(keys))
         }
     };
-    let router = router(&settings, &manifest, &access)?;
     let hints = keys.map(|keys| banner::Hints::new(&manifest, &settings, &keys));
+    let router = router(settings, &manifest, &access)?;
     tracing::debug!(root = %root.display(), "configuration read");
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -138,17 +138,14 @@ fn key_or_random(key: Option<&OwnKey>) -> Result<FunctionKey, Failure> {
     }
 }
 
-fn router(settings: &Settings, manifest: &Manifest, access: &Access) -> Result<Router, Failure> {
-    let (vaults, url) = vaults(settings)?;
+fn router(settings: Settings, manifest: &Manifest, access: &Access) -> Result<Router, Failure> {
+    let (vaults, url) = vaults(&settings)?;
     let vaults = Arc::new(vaults);
-    // On Azure the platform has resolved what it could. Without a host nobody has.
-    let resolve_with = matches!(access, Access::Standalone(_)).then(|| vaults.clone());
-    let app_settings = AppSettings::new(
-        vec![
-            AppSetting::new(names::EXTERNAL_API_KEY, settings.external_api_key.clone()),
-            AppSetting::new(names::DATABASE_PASSWORD, settings.database_password.clone()),
-        ],
-        resolve_with,
+    let inspector = Inspector::new(
+        settings.app_settings,
+        settings.resolves,
+        vaults.clone(),
+        settings.site,
     );
     let options = MetadataOptions {
         source: settings.metadata_source,
@@ -156,11 +153,7 @@ fn router(settings: &Settings, manifest: &Manifest, access: &Access) -> Result<R
         capacity: settings.cache_capacity,
     };
     functions::all()
-        .router(
-            manifest,
-            &App::new(app_settings, vaults, url, options),
-            access,
-        )
+        .router(manifest, &App::new(inspector, vaults, url, options), access)
         .map_err(|errors| Failure::of_all(exit::CONFIGURATION, errors))
 }
 

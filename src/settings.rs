@@ -1,7 +1,7 @@
 //! Every setting, typed, read and validated once. No other file names an environment
 //! variable of this handler.
 
-use std::{fmt, ops::RangeInclusive, path::PathBuf, time::Duration};
+use std::{collections::HashSet, fmt, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use secrecy::SecretString;
 use tracing_subscriber::filter::Targets;
@@ -12,7 +12,7 @@ use crate::{
         MetadataSource, VaultUrl,
         credential::{Offered, Only},
     },
-    references::is_reference,
+    references::{AppSetting, Resolves, Site, is_reference, status::read_platform_report},
     telemetry,
 };
 
@@ -73,6 +73,14 @@ names! {
     FUNCTIONS_HTTPWORKER_PORT,
     /// Folder of `host.json`; set by the host.
     FUNCTIONS_APP_ROOT_PATH,
+    /// `Development` under Core Tools, where nobody else resolves references.
+    AZURE_FUNCTIONS_ENVIRONMENT,
+    /// Set by the platform: every reference and its state.
+    WEBSITE_KEYVAULT_REFERENCES,
+    /// Set by the platform: the app's name.
+    WEBSITE_SITE_NAME,
+    /// Set by the platform: the app's resource group.
+    WEBSITE_RESOURCE_GROUP,
     /// Set by the platform; tells that this runs on Azure.
     WEBSITE_INSTANCE_ID,
 }
@@ -83,8 +91,11 @@ const HOST_PORTS: [&str; 2] = [
     names::FUNCTIONS_HTTPWORKER_PORT,
 ];
 
+/// Most references that are looked at.
+const REFERENCES_LIMIT: usize = 500;
+
 /// The settings that are meant to come from a vault: `config-check` looks at them.
-const MAY_BE_REFERENCES: [&str; 2] = [names::EXTERNAL_API_KEY, names::DATABASE_PASSWORD];
+const LOOKED_AT: [&str; 2] = [names::EXTERNAL_API_KEY, names::DATABASE_PASSWORD];
 
 /// Port that standalone mode takes unless told otherwise: Core Tools' own.
 pub const STANDALONE_PORT: u16 = 7071;
@@ -106,10 +117,12 @@ pub struct Settings {
     pub credential: Offered,
     /// Which log lines are written.
     pub log_filter: Targets,
-    /// `EXTERNAL_API_KEY`, as it stands.
-    pub external_api_key: SecretString,
-    /// `DATABASE_PASSWORD`, as it stands.
-    pub database_password: SecretString,
+    /// The recipe's two settings and every other one that is a reference, in their order.
+    pub app_settings: Vec<AppSetting>,
+    /// Who puts references into effect.
+    pub resolves: Resolves,
+    /// What is known about the Function App.
+    pub site: Site,
 }
 
 /// Who is in front of the handler.
@@ -195,8 +208,9 @@ impl Settings {
             cache_capacity: reader.number(names::SECRET_CACHE_CAPACITY, 1..=100_000, 1_000),
             credential: reader.credential(),
             log_filter: reader.log_filter(),
-            external_api_key: reader.secret(names::EXTERNAL_API_KEY),
-            database_password: reader.secret(names::DATABASE_PASSWORD),
+            app_settings: reader.app_settings(),
+            resolves: reader.resolves(),
+            site: reader.site(),
         };
         if reader.errors.is_empty() {
             Ok(settings)
@@ -215,7 +229,7 @@ impl<'a> Reader<'a> {
     /// The value, if it is there and not empty. References have been refused already, where
     /// they cannot be.
     fn text(&self, name: &str) -> Option<&'a str> {
-        let may_be = MAY_BE_REFERENCES.contains(&name);
+        let may_be = LOOKED_AT.contains(&name);
         self.environment
             .get(name)
             .filter(|text| may_be || !is_reference(text))
@@ -226,7 +240,7 @@ impl<'a> Reader<'a> {
     fn refuse_references(&mut self) {
         for name in names::ALL {
             let value = self.environment.get(name);
-            if !MAY_BE_REFERENCES.contains(name) && value.is_some_and(is_reference) {
+            if !LOOKED_AT.contains(name) && value.is_some_and(is_reference) {
                 let remedy = "give the value itself; on Azure, find out why it was not resolved \
                               from the portal's Environment variables page";
                 self.refuse(name, "a Key Vault reference that was not resolved", remedy);
@@ -242,8 +256,69 @@ impl<'a> Reader<'a> {
         });
     }
 
-    fn secret(&self, name: &str) -> SecretString {
-        self.text(name).unwrap_or_default().to_owned().into()
+    /// The recipe's two settings, what is a reference, and what the platform says was one.
+    fn app_settings(&self) -> Vec<AppSetting> {
+        let report = self.text(names::WEBSITE_KEYVAULT_REFERENCES);
+        let report = report.map(read_platform_report).unwrap_or_default();
+        let entry = |name: &str| report.iter().find(|entry| entry.setting == name);
+        let is_looked_at = |name: &str| {
+            let value = self.environment.get(name);
+            LOOKED_AT.contains(&name) || entry(name).is_some() || value.is_some_and(is_reference)
+        };
+        // The platform's report has an order, the process's environment has none on Azure.
+        let reported = report.iter().map(|entry| entry.setting.as_str());
+        let mut seen = HashSet::new();
+        self.environment
+            .local_names()
+            .chain(reported)
+            .chain(self.environment.process_names())
+            .filter(|name| is_looked_at(name) && seen.insert(*name))
+            .take(REFERENCES_LIMIT)
+            .map(|name| {
+                let value = self.environment.get(name).unwrap_or_default();
+                let setting = AppSetting::new(name, SecretString::from(value.to_owned()));
+                match entry(name) {
+                    Some(entry) => {
+                        setting.reported(entry.raw_reference.as_deref(), entry.word.clone())
+                    }
+                    None => setting,
+                }
+            })
+            .collect()
+    }
+
+    fn resolves(&self) -> Resolves {
+        let is_standalone = self.environment.host_port().is_none();
+        let environment = self.text(names::AZURE_FUNCTIONS_ENVIRONMENT);
+        let is_development = environment.is_some_and(|e| e.eq_ignore_ascii_case("Development"));
+        let is_on_azure = self.text(names::WEBSITE_INSTANCE_ID).is_some();
+        if !is_on_azure && (is_standalone || is_development) {
+            Resolves::Handler
+        } else {
+            Resolves::Platform
+        }
+    }
+
+    fn site(&self) -> Site {
+        Site::new(
+            self.text(names::WEBSITE_SITE_NAME),
+            self.text(names::WEBSITE_RESOURCE_GROUP),
+            self.text(names::AZURE_CLIENT_ID),
+            self.embedded_vault(),
+        )
+    }
+
+    #[cfg(feature = "dev-vault")]
+    fn embedded_vault(&self) -> Option<VaultUrl> {
+        let url = self.text(names::KEY_VAULT_URL)?;
+        let is_embedded = url.trim().eq_ignore_ascii_case("embedded");
+        is_embedded.then(crate::dev_vault::DevVault::url).flatten()
+    }
+
+    #[cfg(not(feature = "dev-vault"))]
+    #[expect(clippy::unused_self, reason = "this build has no embedded vault")]
+    fn embedded_vault(&self) -> Option<VaultUrl> {
+        None
     }
 
     fn number(&mut self, name: &'static str, range: RangeInclusive<u64>, default: u64) -> u64 {
@@ -477,7 +552,7 @@ mod tests {
         let reference = "@Microsoft.KeyVault(VaultName=abc;SecretName=n)";
         for name in names::ALL.iter().filter(|name| !HOST_PORTS.contains(name)) {
             let errors = read(&[(name, reference)]).err().unwrap_or_default();
-            if MAY_BE_REFERENCES.contains(name) {
+            if LOOKED_AT.contains(name) {
                 assert!(errors.is_empty(), "{errors:?}");
             } else {
                 assert_eq!(errors.len(), 1, "{errors:?}");

@@ -4,8 +4,9 @@
 //! Compiled only with the feature `dev-vault`, so that the packaged handler contains
 //! neither it nor its demo secrets. What it does it does as the service does: the challenge
 //! before everything else, the JSON, the error bodies, the paging. It speaks api-version
-//! 2025-07-01 as far as plain secrets go: set, get, list and versions.
+//! 2025-07-01 as far as plain secrets go: set, get, list, versions, and asking for a deleted one.
 
+mod faults;
 mod in_process;
 mod routes;
 mod store;
@@ -15,6 +16,9 @@ use std::{sync::Arc, time::Duration};
 use axum::Router;
 use time::{Duration as Span, OffsetDateTime};
 
+use faults::Faults;
+
+pub use faults::Fault;
 pub use in_process::{InProcess, SignedIn};
 pub use store::{Attributes, NewSecret, Store};
 
@@ -28,6 +32,7 @@ pub const VAULT_NAME: &str = "embedded";
 pub struct DevVault {
     store: Arc<Store>,
     token: Arc<SignedIn>,
+    faults: Arc<Faults>,
 }
 
 impl DevVault {
@@ -40,6 +45,7 @@ impl DevVault {
         Ok(Self {
             store: Arc::default(),
             token: Arc::new(SignedIn::new()?),
+            faults: Arc::default(),
         })
     }
 
@@ -73,9 +79,14 @@ impl DevVault {
         &self.store
     }
 
+    /// Switches `fault` on, or every fault off. Tests use it.
+    pub fn fail_with(&self, fault: impl Into<Option<Fault>>) {
+        self.faults.set(fault.into());
+    }
+
     /// The REST API.
     pub fn router(&self) -> Router {
-        routes::router(self.store.clone(), self.token.clone())
+        routes::router(self.store.clone(), self.token.clone(), self.faults.clone())
     }
 
     /// Where the embedded vault is, as far as the SDK knows.

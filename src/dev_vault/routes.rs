@@ -18,6 +18,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::{
+    faults::{Fault, Faults},
     in_process::SignedIn,
     store::{Attributes, NewSecret, Store, Version, random_hex},
 };
@@ -25,6 +26,8 @@ use crate::key_vault::{SecretName, SecretVersion};
 
 /// A secret has at most 25 KB, so a set request is smaller than this.
 const BODY_LIMIT: usize = 64 * 1024;
+/// How long a deleted secret can be recovered, in seconds: the service's default, 90 days.
+const RETENTION: i64 = 90 * 24 * 60 * 60;
 /// Items on one page, unless fewer are asked for.
 const PAGE: usize = 25;
 
@@ -33,18 +36,25 @@ const PAGE: usize = 25;
 struct Api {
     store: Arc<Store>,
     token: Arc<SignedIn>,
+    faults: Arc<Faults>,
 }
 
-pub(super) fn router(store: Arc<Store>, token: Arc<SignedIn>) -> Router {
-    Router::new()
-        .fallback(answer)
-        .with_state(Api { store, token })
+pub(super) fn router(store: Arc<Store>, token: Arc<SignedIn>, faults: Arc<Faults>) -> Router {
+    let api = Api {
+        store,
+        token,
+        faults,
+    };
+    Router::new().fallback(answer).with_state(api)
 }
 
 async fn answer(State(api): State<Api>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let result = if api.token.signed(&parts.headers) {
         let body = Limited::new(body, BODY_LIMIT).collect().await;
+        if let Some(refusal) = api.fault(parts.uri.path()).await {
+            return refusal.into_response();
+        }
         match body {
             Ok(body) => api.route(&parts.method, &parts.uri, &parts.headers, &body.to_bytes()),
             Err(_) => Err(Refusal::bad("The request body is too large.")),
@@ -58,6 +68,22 @@ async fn answer(State(api): State<Api>, request: Request) -> Response {
 }
 
 impl Api {
+    /// What the fault that is switched on makes of a request.
+    async fn fault(&self, path: &str) -> Option<Refusal> {
+        let is_list = path.trim_end_matches('/').ends_with("versions") || path.contains("deleted");
+        match self.faults.get()? {
+            Fault::Deny(inner) => Some(Refusal::Denied(inner)),
+            Fault::DenyListing(inner) => is_list.then_some(Refusal::Denied(inner)),
+            Fault::Throttle(wait) => Some(Refusal::Throttled(wait)),
+            Fault::Outage(status) => Some(Refusal::Outage(status)),
+            Fault::Silence => std::future::pending().await,
+            Fault::Delay(delay) => {
+                tokio::time::sleep(delay).await;
+                None
+            }
+        }
+    }
+
     fn route(
         &self,
         method: &Method,
@@ -76,6 +102,12 @@ impl Api {
             .skip(1)
             .filter(|part| !part.is_empty());
         let (area, name, version) = (path.next(), path.next(), path.next());
+        if area.is_some_and(|area| area.eq_ignore_ascii_case("deletedsecrets")) {
+            return match (method, name, version) {
+                (&Method::GET, Some(name), None) => self.deleted(host, name),
+                _ => Err(Refusal::NoSuchPath),
+            };
+        }
         if !area.is_some_and(|area| area.eq_ignore_ascii_case("secrets")) || path.next().is_some() {
             return Err(Refusal::NoSuchPath);
         }
@@ -111,6 +143,18 @@ impl Api {
             }
             _ => Err(Refusal::NoSuchPath),
         }
+    }
+
+    fn deleted(&self, host: &str, name: &str) -> Result<Response, Refusal> {
+        let Some((name, version, deleted)) = self.store.deleted(name) else {
+            return Err(Refusal::NotDeleted(name.to_owned()));
+        };
+        Ok(ok(&DeletedBundle {
+            recovery_id: format!("https://{host}/deletedsecrets/{name}"),
+            deleted_date: deleted,
+            scheduled_purge_date: deleted + RETENTION,
+            item: Item::of_version(host, &name, &version),
+        }))
     }
 
     fn bundle(
@@ -231,6 +275,16 @@ struct Bundle<'a> {
     item: Item,
 }
 
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DeletedBundle {
+    recovery_id: String,
+    deleted_date: i64,
+    scheduled_purge_date: i64,
+    #[serde(flatten)]
+    item: Item,
+}
+
 impl Item {
     fn of_version(host: &str, name: &str, version: &Version) -> Self {
         let mut item = Self::of_secret(host, name, version);
@@ -258,6 +312,10 @@ enum Refusal {
     Unauthorized,
     SecretNotFound(String),
     SecretDisabled,
+    NotDeleted(String),
+    Denied(&'static str),
+    Throttled(Option<u64>),
+    Outage(u16),
     BadParameter(String),
     NoSuchPath,
     Internal,
@@ -307,6 +365,38 @@ impl IntoResponse for Refusal {
                     "innererror": {"code": "SecretDisabled"},
                 }}),
             ),
+            Self::NotDeleted(name) => error(
+                StatusCode::NOT_FOUND,
+                "SecretNotFound",
+                &format!("Deleted Secret not found: {name}"),
+            ),
+            Self::Denied(inner) => body(
+                StatusCode::FORBIDDEN,
+                &json!({"error": {
+                    "code": "Forbidden",
+                    // The line breaks are the service's own.
+                    "message": "Caller is not authorized to perform action on resource.\r\nCaller: appid=00000000-0000-0000-0000-000000000000\r\nVault: embedded;location=embedded\r\n",
+                    "innererror": {"code": inner},
+                }}),
+            ),
+            Self::Throttled(wait) => {
+                let mut response = error(
+                    StatusCode::TOO_MANY_REQUESTS,
+                    "Throttled",
+                    "Request was not processed because too many requests were received. Reason: VaultRequestTypeLimitReached",
+                );
+                if let Some(wait) = wait {
+                    response
+                        .headers_mut()
+                        .insert(header::RETRY_AFTER, HeaderValue::from(wait));
+                }
+                response
+            }
+            Self::Outage(status) => {
+                let status = StatusCode::from_u16(status);
+                let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+                (status, "<html>The service is unavailable.</html>").into_response()
+            }
             Self::BadParameter(message) => error(StatusCode::BAD_REQUEST, "BadParameter", &message),
             Self::NoSuchPath => error(
                 StatusCode::NOT_FOUND,

@@ -21,6 +21,8 @@ struct Secret {
     /// As it was first spelt; look-ups ignore the case.
     name: String,
     versions: Vec<Version>,
+    /// When it was deleted, in Unix seconds.
+    deleted: Option<i64>,
 }
 
 /// One version of a secret.
@@ -122,16 +124,36 @@ impl Store {
             .or_insert_with(|| Secret {
                 name: name.to_owned(),
                 versions: Vec::new(),
+                deleted: None,
             })
             .versions
             .push(version);
         Ok(id)
     }
 
+    /// Deletes a secret with all its versions; it can be recovered.
+    pub fn delete(&self, name: &str) {
+        let now = OffsetDateTime::now_utc().unix_timestamp();
+        if let Some(secret) = self.lock().get_mut(&name.to_ascii_lowercase()) {
+            secret.deleted = Some(now);
+        }
+    }
+
+    /// The name, latest version and time of deletion of a secret that is deleted.
+    pub(super) fn deleted(&self, name: &str) -> Option<(String, Version, i64)> {
+        let secrets = self.lock();
+        let secret = secrets.get(&name.to_ascii_lowercase())?;
+        Some((
+            secret.name.clone(),
+            secret.versions.last()?.clone(),
+            secret.deleted?,
+        ))
+    }
+
     /// The secret's name and one version, the latest if `version` is `None`.
     pub(super) fn get(&self, name: &str, version: Option<&str>) -> Option<(String, Version)> {
         let secrets = self.lock();
-        let secret = secrets.get(&name.to_ascii_lowercase())?;
+        let secret = alive(secrets.get(&name.to_ascii_lowercase()))?;
         let found = match version {
             Some(version) => secret
                 .versions
@@ -145,7 +167,7 @@ impl Store {
     /// Every version of one secret with the secret's name; empty if there is none.
     pub(super) fn versions(&self, name: &str) -> Vec<(String, Version)> {
         let secrets = self.lock();
-        let secret = secrets.get(&name.to_ascii_lowercase());
+        let secret = alive(secrets.get(&name.to_ascii_lowercase()));
         let with_name = |secret: &Secret| {
             let versions = secret.versions.iter();
             versions.map(|v| (secret.name.clone(), v.clone())).collect()
@@ -157,12 +179,17 @@ impl Store {
     pub(super) fn latest(&self) -> Vec<(String, Version)> {
         let secrets = self.lock();
         let latest = |secret: &Secret| Some((secret.name.clone(), secret.versions.last()?.clone()));
-        secrets.values().filter_map(latest).collect()
+        let alive = secrets.values().filter_map(|secret| alive(Some(secret)));
+        alive.filter_map(latest).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Secret>> {
         self.secrets.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn alive(secret: Option<&Secret>) -> Option<&Secret> {
+    secret.filter(|secret| secret.deleted.is_none())
 }
 
 /// 128 random bits in lower-case hexadecimal.

@@ -1,25 +1,52 @@
-//! `GET config-check`: did the Key Vault references resolve? Shows no secret.
+//! `GET config-check[?strict=true][&freshness=true]`: did the Key Vault references resolve,
+//! and if not, why? Shows no secret.
 
-use axum::{extract::State, http::StatusCode, response::Response};
+use axum::{
+    extract::{RawQuery, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::Response,
+};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 
-use super::App;
-use crate::{problem::json, references::SettingState, settings::names};
+use super::{App, page};
+use crate::{
+    problem::{Problem, json},
+    references::{Options, ReferenceReport, SettingState, Status},
+    settings::names,
+};
 
 /// Most characters of a value that are ever shown.
 const SHOWN: usize = 4;
 
+/// The recipe's three members, then the references in the settings' order.
 #[derive(Serialize)]
-struct Answer {
-    external_api_key_set: bool,
-    database_password_set: bool,
-    api_key_prefix: Masked,
+pub(super) struct Answer {
+    pub(super) external_api_key_set: bool,
+    pub(super) database_password_set: bool,
+    pub(super) api_key_prefix: Masked,
+    pub(super) references: Vec<ReferenceReport>,
 }
 
-pub(super) async fn get(State(app): State<App>) -> Response {
-    let api_key = app.app_settings.state(names::EXTERNAL_API_KEY).await;
-    let password = app.app_settings.state(names::DATABASE_PASSWORD).await;
+/// What the query asks for.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Asked {
+    strict: bool,
+    freshness: bool,
+}
+
+pub(super) async fn get(
+    State(app): State<App>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let asked = Asked::parse(query.as_deref().unwrap_or_default())?;
+    let options = Options {
+        freshness: asked.freshness,
+    };
+    let references = app.references.report(options).await;
+    let api_key = app.references.state(names::EXTERNAL_API_KEY);
+    let password = app.references.state(names::DATABASE_PASSWORD);
     let is_set = |state: &SettingState<'_>| matches!(state, SettingState::Set(_));
     let answer = Answer {
         external_api_key_set: is_set(&api_key),
@@ -29,15 +56,83 @@ pub(super) async fn get(State(app): State<App>) -> Response {
             // Nothing of a reference is shown: it is not the secret's prefix.
             SettingState::NotSet | SettingState::Unresolved => Masked::nothing(),
         },
+        references,
     };
-    json(StatusCode::OK, &answer)
+    let is_healthy = |reference: &ReferenceReport| reference.status == Status::Resolved;
+    let status = if asked.strict && !answer.references.iter().all(is_healthy) {
+        StatusCode::SERVICE_UNAVAILABLE
+    } else {
+        StatusCode::OK
+    };
+    let mut response = if prefers_html(&headers) {
+        page::render(status, &answer)
+    } else {
+        json(status, &answer)
+    };
+    let vary = HeaderValue::from_static("Accept");
+    response.headers_mut().insert(header::VARY, vary);
+    Ok(response)
+}
+
+impl Asked {
+    fn parse(query: &str) -> Result<Self, Problem> {
+        let mut asked = Self::default();
+        for (key, value) in form_urlencoded::parse(query.as_bytes()) {
+            let switch = match &*key {
+                "strict" => &mut asked.strict,
+                "freshness" => &mut asked.freshness,
+                _ => continue,
+            };
+            *switch = match &*value.to_ascii_lowercase() {
+                "true" | "1" => true,
+                "false" | "0" => false,
+                _ => return Err(not_a_switch()),
+            };
+        }
+        Ok(asked)
+    }
+}
+
+fn not_a_switch() -> Problem {
+    Problem::new(
+        StatusCode::BAD_REQUEST,
+        "InvalidQuery",
+        "strict and freshness are either true or false.",
+        "Write ?strict=true, or leave it out.",
+    )
+}
+
+/// Whether a person is looking: a browser asks for HTML first, a program for JSON or
+/// anything. JSON wins a tie.
+fn prefers_html(headers: &HeaderMap) -> bool {
+    let accepted = headers.get_all(header::ACCEPT).into_iter();
+    let ranges = accepted
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','));
+    let (mut html, mut json, mut anything) = (None, None, None);
+    for range in ranges {
+        let mut parts = range.split(';').map(str::trim);
+        let kind = parts.next().unwrap_or_default().to_ascii_lowercase();
+        let quality = parts
+            .find_map(|part| part.strip_prefix("q="))
+            .map_or(1.0, |quality| quality.parse::<f32>().unwrap_or(0.0));
+        let place = match kind.as_str() {
+            "text/html" => &mut html,
+            "application/json" => &mut json,
+            "*/*" => &mut anything,
+            _ => continue,
+        };
+        *place = Some(quality);
+    }
+    let json = json.or(anything).unwrap_or(0.0);
+    html.is_some_and(|html| html > json)
 }
 
 /// The beginning of a value: at most [`SHOWN`] characters and never more than a third of
 /// them, then `...`. Values of up to four characters show nothing but `***`.
 #[derive(Debug, Serialize)]
 #[serde(transparent)]
-struct Masked(String);
+pub(super) struct Masked(String);
 
 impl Masked {
     fn of(value: &SecretString) -> Self {
@@ -52,6 +147,11 @@ impl Masked {
 
     fn nothing() -> Self {
         Self("***".to_owned())
+    }
+
+    /// The masked text, which may be shown.
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
     }
 }
 
@@ -92,5 +192,40 @@ mod tests {
             let shown = shown.chars().filter(|c| *c == 'x').count();
             assert!(shown <= SHOWN && 3 * shown <= length, "{length}");
         }
+    }
+
+    #[test]
+    fn html_is_for_who_prefers_it() {
+        let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+        for (accept, html) in [
+            ("", false),
+            ("*/*", false),
+            ("application/json", false),
+            ("text/html", true),
+            (browser, true),
+            ("text/html, application/json", false),
+            ("text/html;q=0.5, application/json;q=0.4", true),
+            ("text/html;q=0", false),
+            ("text/html;q=x, */*;q=0.1", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert("accept", accept.parse().expect("a value"));
+            assert_eq!(prefers_html(&headers), html, "{accept}");
+        }
+        assert!(!prefers_html(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn switches_are_true_or_false() {
+        let asked = |query| Asked::parse(query).ok();
+        let both = Asked {
+            strict: true,
+            freshness: true,
+        };
+        assert_eq!(asked("strict=true&freshness=1&code=x"), Some(both));
+        assert_eq!(asked("strict=False"), Some(Asked::default()));
+        assert_eq!(asked(""), Some(Asked::default()));
+        assert_eq!(asked("strict=yes"), None);
+        assert_eq!(asked("freshness"), None);
     }
 }

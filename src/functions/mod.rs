@@ -5,6 +5,7 @@
 //! them.
 
 mod config_check;
+mod page;
 mod refusal;
 mod secrets_metadata;
 
@@ -15,7 +16,7 @@ use axum::body::Bytes;
 use crate::{
     host::router::Functions,
     key_vault::{MetadataSource, SecretCache, VaultUrl, Vaults},
-    references::AppSettings,
+    references::Inspector,
 };
 
 /// Every function's code under its folder's name.
@@ -29,7 +30,7 @@ pub fn all() -> Functions<App> {
 /// What the functions share.
 #[derive(Clone)]
 pub struct App {
-    app_settings: Arc<AppSettings>,
+    references: Arc<Inspector>,
     described: Option<Arc<DescribedVault>>,
 }
 
@@ -51,10 +52,10 @@ pub struct MetadataOptions {
 }
 
 impl App {
-    /// Functions over `app_settings` and, if there is one, the vault at `url`.
+    /// Functions over the app's `references` and, if there is one, the vault at `url`.
     #[must_use]
     pub fn new(
-        app_settings: AppSettings,
+        references: Inspector,
         vaults: Arc<Vaults>,
         url: Option<VaultUrl>,
         options: MetadataOptions,
@@ -72,7 +73,7 @@ impl App {
             Arc::new(DescribedVault { url, answers })
         });
         Self {
-            app_settings: Arc::new(app_settings),
+            references: Arc::new(references),
             described,
         }
     }

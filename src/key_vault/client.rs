@@ -225,6 +225,14 @@ impl Vault {
             .unwrap_or(Err(Error::TimedOut))
     }
 
+    /// Whether `name` is deleted and can be recovered, as far as the identity may know.
+    pub async fn is_deleted(&self, name: &SecretName) -> bool {
+        let read = self.client.get_deleted_secret(name.as_str(), None);
+        timeout(self.limit, read)
+            .await
+            .is_ok_and(|read| read.is_ok())
+    }
+
     async fn metadata_from_versions(&self, id: &SecretId) -> Result<SecretMetadata, Error> {
         let mut pages = self
             .client

@@ -3,10 +3,21 @@
 //! | question | file |
 //! | --- | --- |
 //! | is this a reference, and to what? | [`syntax`] |
-//! | what is a setting's value where no platform puts references into effect? | [`local`] |
+//! | what does the platform say about it? | [`status`] |
+//! | what does a function get to see of a setting? | [`app_settings`] |
+//! | which references are there, and how are they? | [`inspection`] |
+//! | why did one not resolve, and what mends it? | [`diagnosis`] |
+//! | with which command, exactly? | [`remedy`] |
 
-pub mod local;
+pub mod app_settings;
+pub mod diagnosis;
+pub mod inspection;
+pub mod remedy;
+pub mod status;
 pub mod syntax;
 
-pub use local::{AppSetting, AppSettings, SettingState};
+pub use app_settings::{AppSetting, SettingState};
+pub use inspection::{Freshness, Inspector, Options, ReferenceReport, Resolves, Source};
+pub use remedy::Site;
+pub use status::Status;
 pub use syntax::{Reference, SyntaxError, is_reference};

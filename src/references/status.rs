@@ -178,7 +178,10 @@ mod tests {
                 ("G", Some(PlatformWord::Known(Status::SecretNotFound))),
             ]
         );
-        assert_eq!(report[0].raw_reference.as_deref(), Some("@Microsoft.KeyVault(x)"));
+        assert_eq!(
+            report[0].raw_reference.as_deref(),
+            Some("@Microsoft.KeyVault(x)")
+        );
     }
 
     #[test]

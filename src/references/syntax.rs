@@ -80,7 +80,7 @@ pub enum SyntaxErrorKind {
     #[error("SecretName is missing")]
     NoSecret,
     /// Not a vault's name.
-    #[error("a vault's name has 3 to 24 letters, digits and hyphens")]
+    #[error("a vault's name has 3 to 24 letters, digits and hyphens, a letter first")]
     VaultName,
     /// Not a secret's name.
     #[error("a secret's name has 1 to 127 letters, digits and hyphens")]
@@ -291,7 +291,9 @@ impl Parts {
                 version,
                 ..
             } => {
-                let is_vault = (3..=24).contains(&vault.text().len()) && is_name(vault.text());
+                let is_vault = (3..=24).contains(&vault.text().len())
+                    && vault.text().starts_with(|c: char| c.is_ascii_alphabetic())
+                    && is_name(vault.text());
                 let vault = vault.check(SyntaxErrorKind::VaultName, is_vault)?;
                 Ok(Self {
                     vault: Place::Name(vault.range()),
@@ -436,6 +438,8 @@ fn strip_prefix_ignoring_case<'a>(text: &'a str, prefix: &str) -> Option<&'a str
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const VERSION: &str = "ec96f02080254f109c51a1f14cdb1931";
@@ -621,6 +625,81 @@ mod tests {
             "@Microsoft.KeyVäult(",
         ] {
             assert!(!is_reference(value), "{value}");
+        }
+    }
+
+    /// A well-formed reference, with white space and letter case as people write them.
+    fn well_formed() -> impl Strategy<Value = String> {
+        let space = "[ \t]{0,2}";
+        let version = proptest::option::of("[0-9a-f]{32}");
+        let by_name = (
+            "[a-zA-Z][a-zA-Z0-9-]{2,23}",
+            "[a-zA-Z0-9-]{1,127}",
+            version.clone(),
+            space,
+            Just(()).prop_perturb(|(), mut random| random.random::<u32>()),
+        )
+            .prop_map(|(vault, name, version, space, order)| {
+                let mut pairs = vec![
+                    format!("VaultName={space}{vault}"),
+                    format!("secretName{space}={name}"),
+                ];
+                pairs.extend(version.map(|version| format!("SECRETVERSION={version}{space}")));
+                let by = order as usize % pairs.len();
+                pairs.rotate_left(by);
+                format!(
+                    "{space}@Microsoft.KeyVault({}){space}",
+                    pairs.join(&format!("{space};{space}"))
+                )
+            });
+        let by_uri = (
+            "[a-z0-9][a-z0-9.-]{0,40}(:[1-9][0-9]{0,3})?",
+            "[a-zA-Z0-9-]{1,127}",
+            version,
+            "/?",
+        )
+            .prop_map(|(host, name, version, slash)| {
+                let version = version
+                    .map(|version| format!("/{version}"))
+                    .unwrap_or_default();
+                format!(
+                    "@Microsoft.KeyVault(SecretUri=https://{host}/secrets/{name}{version}{slash})"
+                )
+            });
+        prop_oneof![by_name, by_uri]
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_the_parser_fail_otherwise_than_by_saying_so(text in ".*") {
+            if let Ok(reference) = Reference::parse(&text) {
+                prop_assert!(is_reference(&text));
+                prop_assert!(SecretName::parse(reference.secret_name()).is_ok());
+            }
+        }
+
+        #[test]
+        fn nor_does_a_text_that_almost_is_one(inside in "[VaultNameSecretUriVersion=;:/@ a-z0-9-]{0,60}") {
+            let text = format!("@Microsoft.KeyVault({inside})");
+            if let Err(error) = Reference::parse(&text) {
+                prop_assert!((1..=text.chars().count() + 1).contains(&error.at));
+            }
+        }
+
+        #[test]
+        fn what_is_no_reference_is_never_taken_for_one(text in "[^@].*") {
+            prop_assume!(!text.trim_start().starts_with('@'));
+            prop_assert!(!is_reference(&text));
+            prop_assert!(Reference::parse(&text).is_err());
+        }
+
+        #[test]
+        fn a_well_formed_one_is_read_and_printed_and_read_again(text in well_formed()) {
+            let reference = Reference::parse(&text).map_err(|error| TestCaseError::fail(format!("{error}: {text}")))?;
+            let printed = reference.to_string();
+            let again = Reference::parse(&printed).map_err(|error| TestCaseError::fail(format!("{error}: {printed}")))?;
+            prop_assert_eq!(&again, &reference);
+            prop_assert_eq!(again.to_string(), printed);
         }
     }
 }

@@ -1,17 +1,21 @@
 //! Where settings come from: the process's environment and, standalone, the `Values` of
 //! `local.settings.json` beneath it.
 
-use std::{collections::HashMap, fmt, fs, io, path::Path};
+use std::{fmt, fs, io, path::Path};
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::HOST_PORTS;
 
 /// Names and values. It cannot be printed: some values are secrets.
 pub struct Environment {
-    process: HashMap<String, String>,
-    local: HashMap<String, String>,
+    process: Pairs,
+    local: Pairs,
 }
+
+/// Names and values in their order.
+type Pairs = Vec<(String, String)>;
 
 /// `local.settings.json` cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +34,9 @@ pub enum LocalSettingsError {
         /// Counted from 1.
         column: usize,
     },
+    /// One of the `Values` is not a text.
+    #[error("local.settings.json: the value of {0} is not a text; put it into quotes")]
+    NotText(String),
     /// Core Tools can encrypt the file with a key that only it has.
     #[error("local.settings.json: is encrypted; run `func settings decrypt`")]
     Encrypted,
@@ -41,7 +48,7 @@ struct LocalSettings {
     #[serde(default)]
     is_encrypted: bool,
     #[serde(default)]
-    values: HashMap<String, String>,
+    values: serde_json::Map<String, Value>,
 }
 
 impl Environment {
@@ -58,7 +65,7 @@ impl Environment {
             .collect();
         Self {
             process: values,
-            local: HashMap::new(),
+            local: Pairs::new(),
         }
     }
 
@@ -68,7 +75,7 @@ impl Environment {
         let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         Self {
             process: pairs.iter().map(owned).collect(),
-            local: HashMap::new(),
+            local: Pairs::new(),
         }
     }
 
@@ -93,24 +100,37 @@ impl Environment {
     /// The value of `name`, if it is set and not empty.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        let local = || self.local.get(name).map(String::as_str);
         // A variable that the process has counts even if it is empty, as under Core Tools.
-        let value = self.process.get(name).map(String::as_str).or_else(local);
+        let value = find(&self.process, name).or_else(|| find(&self.local, name));
         value.filter(|value| !value.is_empty())
     }
 
     /// Like [`Environment::get`], for what the SDK looks up in the process by itself.
     #[must_use]
     pub fn get_from_process(&self, name: &str) -> Option<&str> {
-        let value = self.process.get(name).map(String::as_str);
-        value.filter(|value| !value.is_empty())
+        find(&self.process, name).filter(|value| !value.is_empty())
+    }
+
+    /// The names in the file, in their order.
+    pub fn local_names(&self) -> impl Iterator<Item = &str> {
+        self.local.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// The names in the process's environment, in their order.
+    pub fn process_names(&self) -> impl Iterator<Item = &str> {
+        self.process.iter().map(|(name, _)| name.as_str())
     }
 }
 
-fn read_local_settings(folder: &Path) -> Result<HashMap<String, String>, LocalSettingsError> {
+fn find<'a>(pairs: &'a Pairs, name: &str) -> Option<&'a str> {
+    let found = pairs.iter().find(|(known, _)| known == name);
+    found.map(|(_, value)| value.as_str())
+}
+
+fn read_local_settings(folder: &Path) -> Result<Pairs, LocalSettingsError> {
     let text = match fs::read_to_string(folder.join("local.settings.json")) {
         Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(HashMap::new()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Pairs::new()),
         Err(error) => return Err(LocalSettingsError::Unreadable(error.kind())),
     };
     let local: LocalSettings =
@@ -123,7 +143,14 @@ fn read_local_settings(folder: &Path) -> Result<HashMap<String, String>, LocalSe
     if local.is_encrypted {
         return Err(LocalSettingsError::Encrypted);
     }
-    Ok(local.values)
+    local
+        .values
+        .into_iter()
+        .map(|(name, value)| match value {
+            Value::String(value) => Ok((name, value)),
+            _ => Err(LocalSettingsError::NotText(name)),
+        })
+        .collect()
 }
 
 impl fmt::Debug for Environment {
@@ -163,7 +190,7 @@ mod tests {
     fn a_file_that_cannot_be_used_says_why() {
         for (content, why) in [
             ("{", "line 1"),
-            (r#"{"Values":{"A":1}}"#, "object of texts"),
+            (r#"{"Values":{"A":1}}"#, "the value of A is not a text"),
             (r#"{"IsEncrypted":true,"Values":{"A":"x"}}"#, "decrypt"),
         ] {
             let error = with_file(content).expect_err(content).to_string();

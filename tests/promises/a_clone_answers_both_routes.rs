@@ -21,9 +21,29 @@ async fn config_check_answers_as_the_recipe_says() {
     let (key, url) = &standalone.lines[0];
     let key = key.as_deref().expect("a key");
     let answer = standalone.get(url, &[("x-functions-key", key)]).await;
+    let recipe =
+        r#"{"external_api_key_set":true,"database_password_set":true,"api_key_prefix":"sk-a...","#;
+    assert!(answer.body.starts_with(recipe), "{}", answer.body);
+    let json = answer.json();
+    let references = json["references"].as_array().expect("an array");
+    let shown: Vec<_> = references
+        .iter()
+        .map(|reference| (&reference["setting"], &reference["status"]))
+        .map(|(setting, status)| {
+            (
+                setting.as_str().unwrap_or(""),
+                status.as_str().unwrap_or(""),
+            )
+        })
+        .collect();
     assert_eq!(
-        answer.body,
-        r#"{"external_api_key_set":true,"database_password_set":true,"api_key_prefix":"sk-a..."}"#
+        shown,
+        [
+            ("EXTERNAL_API_KEY", "Resolved"),
+            ("DATABASE_PASSWORD", "Resolved"),
+            ("PAYMENT_API_KEY", "SecretNotFound"),
+        ],
+        "in the file's order, two healthy and one broken"
     );
     assert_eq!(answer.header("content-type"), Some("application/json"));
     assert_eq!(answer.header("cache-control"), Some("no-store"));

@@ -3,14 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use axum::{
-    Router,
-    extract::Request,
-    http::StatusCode,
-    middleware::{self, Next},
-    response::{IntoResponse, Response},
-};
-use keyvault_functions::key_vault::MetadataSource;
+use keyvault_functions::{dev_vault::Fault, key_vault::MetadataSource};
 
 use super::support::{ClientRequest, FunctionsHost, InProcess, Protocol, free_port, repository};
 
@@ -78,71 +71,60 @@ async fn it_accepts_and_never_answers() {
     assert_eq!((status, code.as_str()), (504, "FetchTimedOut"));
 }
 
-/// Answers every signed request with `status`, `headers` and a body of the service's shape.
-fn refusing(
-    status: u16,
-    inner: &'static str,
-    headers: &'static [(&'static str, &'static str)],
-) -> impl FnOnce(Router) -> Router {
-    move |vault| {
-        vault.layer(middleware::from_fn(move |request: Request, next: Next| async move {
-            if !request.headers().contains_key("authorization") {
-                return next.run(request).await;
-            }
-            // As the service writes it: line breaks, and who called.
-            let body = format!(
-                r#"{{"error":{{"code":"Forbidden","message":"Caller: appid=canary\r\nVault: v\r\n","innererror":{{"code":"{inner}"}}}}}}"#
-            );
-            let mut response: Response = body.into_response();
-            *response.status_mut() = StatusCode::from_u16(status).expect("a status");
-            for (name, value) in headers {
-                response.headers_mut().insert(*name, value.parse().expect("a value"));
-            }
-            response
-        }))
-    }
-}
+/// The vault's fault; status, code, a part of `fix` and `Retry-After` of the answer.
+type Case = (Fault, u16, &'static str, &'static str, Option<&'static str>);
 
-type Case = (
-    u16,
-    &'static str,
-    &'static [(&'static str, &'static str)],
-    (u16, &'static str),
-    &'static str,
-    Option<&'static str>,
-);
-
-/// Status, inner code and headers of the vault; status, code, a part of `fix` and
-/// `Retry-After` of the answer.
 #[rustfmt::skip]
 const REFUSALS: [Case; 12] = [
-    (403, "ForbiddenByRbac", &[], (502, "AccessToKeyVaultDenied"), "Key Vault Secrets User", None),
-    (403, "AccessDenied", &[], (502, "AccessToKeyVaultDenied"), "set-policy", None),
-    (403, "ForbiddenByPolicy", &[], (502, "AccessToKeyVaultDenied"), "network-rule", None),
-    (403, "ForbiddenByFirewall", &[], (502, "ForbiddenByFirewall"), "network-rule", None),
-    (403, "ForbiddenByConnection", &[], (502, "ForbiddenByFirewall"), "network-rule", None),
-    (429, "x", &[], (503, "Throttled"), "Wait", Some("10")),
-    (429, "x", &[("retry-after", "600")], (503, "Throttled"), "Wait", Some("300")),
-    (429, "x", &[("x-ms-retry-after-ms", "7500")], (503, "Throttled"), "Wait", Some("8")),
-    (500, "x", &[], (503, "VaultUnavailable"), "Wait", Some("10")),
-    (503, "x", &[("retry-after", "20")], (503, "VaultUnavailable"), "Wait", Some("20")),
-    (200, "x", &[], (502, "UnexpectedAnswer"), "KEY_VAULT_URL", None),
-    (401, "x", &[], (502, "UnauthorizedClient"), "AZURE_TENANT_ID", None),
+    (Fault::Deny("ForbiddenByRbac"), 502, "AccessToKeyVaultDenied", "Key Vault Secrets User", None),
+    (Fault::Deny("AccessDenied"), 502, "AccessToKeyVaultDenied", "set-policy", None),
+    (Fault::Deny("ForbiddenByPolicy"), 502, "AccessToKeyVaultDenied", "network-rule", None),
+    (Fault::Deny("ForbiddenByFirewall"), 502, "ForbiddenByFirewall", "network-rule", None),
+    (Fault::Deny("ForbiddenByConnection"), 502, "ForbiddenByFirewall", "network-rule", None),
+    (Fault::Throttle(None), 503, "Throttled", "Wait", Some("10")),
+    (Fault::Throttle(Some(600)), 503, "Throttled", "Wait", Some("300")),
+    (Fault::Throttle(Some(20)), 503, "Throttled", "Wait", Some("20")),
+    (Fault::Outage(500), 503, "VaultUnavailable", "Wait", Some("10")),
+    (Fault::Outage(200), 502, "UnexpectedAnswer", "KEY_VAULT_URL", None),
+    (Fault::Outage(401), 502, "UnauthorizedClient", "AZURE_TENANT_ID", None),
+    (Fault::Silence, 504, "FetchTimedOut", "firewall", None),
 ];
 
 #[tokio::test(start_paused = true)]
 async fn a_vault_that_refuses_is_told_apart_by_its_code() {
-    for (status, inner, headers, (answered, code), fix, wait) in REFUSALS {
+    for (fault, status, code, fix, wait) in REFUSALS {
         for source in [MetadataSource::Versions, MetadataSource::Get] {
-            let app = InProcess::behind(source, refusing(status, inner, headers));
+            let app = InProcess::new(source);
+            app.vault.fail_with(fault);
             let started = tokio::time::Instant::now();
             let answer = app.get("/api/secrets/ExternalApiKey").await;
-            let what = format!("{status} {inner} {headers:?} {source:?}: {answer:?}");
-            assert!(started.elapsed() < Duration::from_secs(5), "{what}");
-            assert_eq!(answer.status, answered, "{what}");
+            let what = format!("{fault:?} {source:?}: {answer:?}");
+            assert!(started.elapsed() <= Duration::from_secs(5), "{what}");
+            assert_eq!(answer.status, status, "{what}");
             assert_eq!(answer.json()["code"], code, "{what}");
             assert!(answer.json()["fix"].to_string().contains(fix), "{what}");
             assert_eq!(answer.header("retry-after"), wait, "{what}");
         }
     }
+}
+
+/// Key Vault says when to come back; the handler's caller is told, and nobody waits so long.
+#[tokio::test(start_paused = true)]
+async fn a_slow_answer_is_still_an_answer() {
+    let app = InProcess::new(MetadataSource::Versions);
+    app.vault.fail_with(Fault::Delay(Duration::from_secs(4)));
+    assert_eq!(app.get("/api/secrets/ExternalApiKey").await.status, 200);
+}
+
+/// The service has one code for a missing secret and a missing version, and an identity that
+/// may only get cannot find out which it is.
+#[tokio::test]
+async fn an_identity_that_may_only_get_is_told_of_a_missing_version() {
+    let app = InProcess::new(MetadataSource::Get);
+    app.vault.fail_with(Fault::DenyListing("ForbiddenByRbac"));
+    let version = "0".repeat(32);
+    let path = format!("/api/secrets/ExternalApiKey?version={version}");
+    let answer = app.get(&path).await;
+    assert_eq!(answer.json()["code"], "SecretVersionNotFound", "{answer:?}");
+    assert_eq!(app.get("/api/secrets/ExternalApiKey").await.status, 200);
 }

@@ -59,6 +59,6 @@ async fn nor_is_what_is_not_there() {
     let answer = host.call(MODES[0], &ClientRequest::config_check()).await;
     assert_eq!(
         answer.body,
-        r#"{"external_api_key_set":false,"database_password_set":false,"api_key_prefix":"***"}"#
+        r#"{"external_api_key_set":false,"database_password_set":false,"api_key_prefix":"***","references":[]}"#
     );
 }

@@ -14,8 +14,8 @@ use keyvault_functions::{
     dev_vault::DevVault,
     functions::{self, App, MetadataOptions},
     host::{invocation::Access, manifest::Manifest},
-    key_vault::{MetadataSource, Vaults},
-    references::AppSettings,
+    key_vault::{Error, MetadataSource, Vaults},
+    references::{AppSetting, Inspector, Resolves, Site},
 };
 use tower::ServiceExt;
 
@@ -28,17 +28,43 @@ pub(crate) struct InProcess {
     signed_reads: Arc<AtomicUsize>,
 }
 
+/// What is not as usual.
+pub(crate) struct Setup {
+    pub(crate) source: MetadataSource,
+    pub(crate) settings: Vec<AppSetting>,
+    pub(crate) resolves: Resolves,
+    pub(crate) site: Site,
+    pub(crate) wrap: fn(Router) -> Router,
+    /// No connection can be made, for this reason.
+    pub(crate) unconnected: Option<Error>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            source: MetadataSource::Versions,
+            settings: Vec::new(),
+            resolves: Resolves::Platform,
+            site: Site::default(),
+            wrap: |vault| vault,
+            unconnected: None,
+        }
+    }
+}
+
 impl InProcess {
     pub(crate) fn new(source: MetadataSource) -> Self {
-        Self::behind(source, |vault| vault)
+        Self::with(Setup {
+            source,
+            ..Setup::default()
+        })
     }
 
-    /// On a vault whose router is changed by `wrap`.
-    pub(crate) fn behind(source: MetadataSource, wrap: impl FnOnce(Router) -> Router) -> Self {
+    pub(crate) fn with(setup: Setup) -> Self {
         let vault = DevVault::seeded().expect("randomness");
         let signed_reads = Arc::<AtomicUsize>::default();
         let seen = signed_reads.clone();
-        let counted = wrap(vault.router()).layer(middleware::from_fn(
+        let counted = (setup.wrap)(vault.router()).layer(middleware::from_fn(
             move |request: Request, next: middleware::Next| {
                 if request.headers().contains_key("authorization") {
                     seen.fetch_add(1, Ordering::SeqCst);
@@ -46,17 +72,18 @@ impl InProcess {
                 next.run(request)
             },
         ));
-        let connection = vault.connection_through(counted);
-        let vaults = Arc::new(Vaults::new(move || {
-            std::future::ready(Ok(connection.clone()))
-        }));
+        let connection = match setup.unconnected {
+            Some(error) => Err(error),
+            None => Ok(vault.connection_through(counted)),
+        };
+        let vaults = Arc::new(Vaults::new(move || std::future::ready(connection.clone())));
         let options = MetadataOptions {
-            source,
+            source: setup.source,
             ttl: Duration::from_secs(300),
             capacity: 100,
         };
-        let settings = AppSettings::new(Vec::new(), None);
-        let app = App::new(settings, vaults, DevVault::url(), options);
+        let references = Inspector::new(setup.settings, setup.resolves, vaults.clone(), setup.site);
+        let app = App::new(references, vaults, DevVault::url(), options);
         let manifest = Manifest::read(repository()).expect("valid");
         let router = functions::all().router(&manifest, &app, &Access::Host);
         Self {
@@ -69,6 +96,15 @@ impl InProcess {
     /// Requests with a token that reached the vault.
     pub(crate) fn reads(&self) -> usize {
         self.signed_reads.load(Ordering::SeqCst)
+    }
+
+    pub(crate) async fn get_as(&self, path: &str, accept: &str) -> Answer {
+        let request = Request::get(path).header("accept", accept);
+        answer(
+            &self.router,
+            request.body(Body::empty()).expect("a request"),
+        )
+        .await
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {

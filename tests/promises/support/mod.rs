@@ -14,7 +14,7 @@ use std::{
 pub(crate) use functions_host::{
     ClientRequest, FunctionsHost, INVOCATION_ID, Key, MODES, Protocol, free_port, read_envelope,
 };
-pub(crate) use in_process::{InProcess, answer};
+pub(crate) use in_process::{InProcess, Setup, answer};
 pub(crate) use process::{Handler, Stream};
 pub(crate) use standalone::Standalone;
 

@@ -1,0 +1,142 @@
+//! The page that a person sees who opens `config-check` in a browser: one file, no script,
+//! nothing from elsewhere. Every text from outside is escaped by the template.
+
+use std::sync::LazyLock;
+
+use axum::{
+    http::{HeaderName, HeaderValue, StatusCode, header},
+    response::Response,
+};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+use sha2::{Digest, Sha256};
+
+use super::config_check::Answer;
+use crate::{
+    problem::json_bytes,
+    references::{Freshness, ReferenceReport, Source, Status},
+};
+
+const STYLE: &str = include_str!("page.css");
+
+/// Nothing but this page's own style, by its digest.
+static POLICY: LazyLock<String> = LazyLock::new(|| {
+    let digest = STANDARD.encode(Sha256::digest(STYLE));
+    format!(
+        "default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; \
+         form-action 'none'; frame-ancestors 'none'"
+    )
+});
+
+/// The answer as a page.
+pub(super) fn render(status: StatusCode, answer: &Answer) -> Response {
+    let mut response = json_bytes(status, markup(answer).into_string());
+    let headers = response.headers_mut();
+    let html = HeaderValue::from_static("text/html; charset=utf-8");
+    headers.insert(header::CONTENT_TYPE, html);
+    if let Ok(policy) = HeaderValue::from_str(&POLICY) {
+        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
+    // The address of this page can hold a function key.
+    headers.insert(
+        HeaderName::from_static("referrer-policy"),
+        HeaderValue::from_static("no-referrer"),
+    );
+    response
+}
+
+fn markup(answer: &Answer) -> Markup {
+    let is_resolved = |reference: &&ReferenceReport| reference.status == Status::Resolved;
+    let all = answer.references.len();
+    let resolved = answer.references.iter().filter(is_resolved).count();
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { (summary(resolved, all)) " – config-check" }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                main {
+                    h1 { "Key Vault references" }
+                    p.summary { (summary(resolved, all)) }
+                    @if all > 0 {
+                        ul.references {
+                            @for reference in &answer.references { (row(reference)) }
+                        }
+                    }
+                    h2 { "App settings" }
+                    dl {
+                        dt { "EXTERNAL_API_KEY" }
+                        dd {
+                            (is_set(answer.external_api_key_set))
+                            @if answer.external_api_key_set {
+                                ", begins with " code { (answer.api_key_prefix.as_str()) }
+                            }
+                        }
+                        dt { "DATABASE_PASSWORD" }
+                        dd { (is_set(answer.database_password_set)) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn summary(resolved: usize, all: usize) -> String {
+    match (resolved, all) {
+        (_, 0) => "No Key Vault references in this app".to_owned(),
+        (1, 1) => "The reference is resolved".to_owned(),
+        (resolved, all) if resolved == all => format!("All {all} references are resolved"),
+        (resolved, all) => format!("{} of {all} references not resolved", all - resolved),
+    }
+}
+
+fn is_set(is_set: bool) -> &'static str {
+    if is_set { "set" } else { "not set" }
+}
+
+fn row(reference: &ReferenceReport) -> Markup {
+    let is_resolved = reference.status == Status::Resolved;
+    let (class, sign) = if is_resolved {
+        ("good", "✓")
+    } else {
+        ("bad", "✗")
+    };
+    let source = match reference.source {
+        Source::Platform => "says the platform",
+        Source::Handler => "found by this handler",
+    };
+    let freshness = reference.freshness.map(|freshness| match freshness {
+        Freshness::Current => "current value",
+        Freshness::Stale => "an older value",
+        Freshness::Unknown => "freshness unknown",
+    });
+    html! {
+        li class=(class) {
+            h3 {
+                // The word next to it says the same to a screen reader.
+                span.sign aria-hidden="true" { (sign) }
+                span.setting { (reference.setting) }
+                span.status { (reference.status.to_string()) }
+            }
+            p.place {
+                @if let Some(secret) = &reference.secret { "secret " b { (secret) } }
+                @if let Some(version) = &reference.version { ", version " b { (version) } }
+                @if let Some(vault) = &reference.vault { " in " b { (vault) } }
+                " – " (source)
+                @if let Some(freshness) = freshness { " – " (freshness) }
+            }
+            @if let Some(detail) = &reference.detail { p.detail { (detail) } }
+            @if let Some(fix) = &reference.fix {
+                p.fix { (fix.sentence) }
+                @if let Some(command) = &fix.command {
+                    pre tabindex="0" { code { (command) } }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,401 @@
+//! Which references there are, and how they are.
+//!
+//! What is not resolved is tried with the handler's own identity: on Azure without reading a
+//! value, elsewhere by putting the reference into effect, since nobody else does. Several are
+//! tried at once, each at most once in a while, and an answer waits for them with a limit.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use futures_util::future::join_all;
+use moka::future::Cache;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+use time::OffsetDateTime;
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, timeout_at},
+};
+use tracing::Instrument;
+
+use super::{
+    app_settings::{AppSetting, SettingState},
+    diagnosis::{self, Facts, Finding},
+    remedy::{Fix, Site},
+    status::{PlatformWord, Status},
+    syntax::Reference,
+};
+use crate::key_vault::{Error, MetadataSource, SecretId, Vault, Vaults, error::Denial};
+
+/// How long an answer waits for what is being tried.
+const PATIENCE: Duration = Duration::from_millis(2_500);
+/// How long a finding stands before the reference is tried again.
+const FINDING_LIFE: Duration = Duration::from_secs(10);
+/// References that are tried at the same time.
+const AT_ONCE: usize = 8;
+
+/// Who puts references into effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resolves {
+    /// The platform did, before the process started. The handler only explains.
+    Platform,
+    /// Nobody but the handler.
+    Handler,
+}
+
+/// What one answer asks for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Compare what the app holds with the vault's current version. Reads values.
+    pub freshness: bool,
+}
+
+/// The app's settings and references, and the vaults to try them with.
+pub struct Inspector(Arc<Inner>);
+
+struct Inner {
+    settings: Vec<AppSetting>,
+    resolves: Resolves,
+    vaults: Arc<Vaults>,
+    site: Site,
+    /// By the setting's place in `settings`.
+    findings: Cache<usize, Finding>,
+    turns: Semaphore,
+}
+
+/// One reference of the app. Unknown members are left out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ReferenceReport {
+    /// Name of the app setting.
+    pub setting: String,
+    /// How it is.
+    pub status: Status,
+    /// Host of the vault, with its port if it is not 443.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vault: Option<String>,
+    /// Name of the secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret: Option<String>,
+    /// Version, if the reference is pinned to one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Whose word the status is.
+    pub source: Source,
+    /// What is wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// What mends it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fix: Option<Fix>,
+    /// Whether the app holds the current value, if that was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub freshness: Option<Freshness>,
+}
+
+/// Whose word a status is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Source {
+    /// App Service's.
+    Platform,
+    /// What the handler found.
+    Handler,
+}
+
+/// Whether the app holds the vault's current value of a reference without version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Freshness {
+    /// It does.
+    Current,
+    /// The vault has another value.
+    Stale,
+    /// The vault's value could not be read.
+    Unknown,
+}
+
+impl Inspector {
+    /// Over `settings`, in the order of the answer.
+    #[must_use]
+    pub fn new(
+        settings: Vec<AppSetting>,
+        resolves: Resolves,
+        vaults: Arc<Vaults>,
+        site: Site,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            settings,
+            resolves,
+            vaults,
+            site,
+            findings: Cache::builder()
+                .max_capacity(1_000)
+                .time_to_live(FINDING_LIFE)
+                .build(),
+            turns: Semaphore::new(AT_ONCE),
+        }))
+    }
+
+    /// Every reference, in the settings' order. Takes at most [`PATIENCE`] and a little.
+    pub async fn report(&self, options: Options) -> Vec<ReferenceReport> {
+        let deadline = Instant::now() + PATIENCE;
+        let reports = self
+            .0
+            .settings
+            .iter()
+            .enumerate()
+            .filter_map(|(place, setting)| {
+                let reference = setting.reference();
+                if reference.is_none() && setting.word().is_none() {
+                    return None;
+                }
+                Some(async move {
+                    match reference {
+                        // All that is known is the platform's word.
+                        None => {
+                            let status = setting.word().map(PlatformWord::status);
+                            let status = status.unwrap_or(Status::OtherReasons);
+                            plain(setting, status, Source::Platform)
+                        }
+                        Some(Ok(reference)) => {
+                            self.report_one(place, setting, reference, options, deadline)
+                                .await
+                        }
+                        Some(Err(error)) => {
+                            let found = diagnosis::of_syntax(setting.name(), error, &self.0.site);
+                            let is_said = word_status(setting) == Some(Status::InvalidSyntax);
+                            ReferenceReport {
+                                detail: Some(found.detail),
+                                fix: Some(found.fix),
+                                ..plain(setting, found.status, said_by(is_said))
+                            }
+                        }
+                    }
+                })
+            });
+        join_all(reports).await
+    }
+
+    /// The state of the setting called `name`. Right after [`Inspector::report`] it tells
+    /// what the report tells.
+    #[must_use]
+    pub fn state(&self, name: &str) -> SettingState<'_> {
+        let setting = self
+            .0
+            .settings
+            .iter()
+            .find(|setting| setting.name() == name);
+        setting.map_or(SettingState::NotSet, AppSetting::state)
+    }
+
+    async fn report_one(
+        &self,
+        place: usize,
+        setting: &AppSetting,
+        reference: &Reference,
+        options: Options,
+        deadline: Instant,
+    ) -> ReferenceReport {
+        let finding = if is_in_effect(setting) {
+            None
+        } else {
+            Some(self.finding(place, deadline).await)
+        };
+        let mut report = match finding {
+            // Read again: putting it into effect may just have worked.
+            _ if is_in_effect(setting) => {
+                let is_said = word_status(setting) == Some(Status::Resolved);
+                plain(setting, Status::Resolved, said_by(is_said))
+            }
+            Some(finding) => self.unresolved(setting, reference, &finding),
+            None => plain(setting, Status::OtherReasons, Source::Handler),
+        };
+        report.vault = Some(reference.authority());
+        report.secret = Some(reference.secret_name().to_owned());
+        report.version = reference.secret_version().map(str::to_owned);
+        let follows_latest = reference.secret_version().is_none();
+        if options.freshness && report.status == Status::Resolved && follows_latest {
+            let freshness = timeout_at(deadline, self.freshness(setting, reference)).await;
+            let freshness = freshness.unwrap_or(Freshness::Unknown);
+            report.freshness = Some(freshness);
+            if freshness == Freshness::Stale {
+                report.detail = Some("The vault has a newer value than the one in use.".into());
+                report.fix = Some(match self.0.resolves {
+                    Resolves::Platform => Fix::with("Fetch it with", self.0.site.refresh()),
+                    Resolves::Handler => {
+                        Fix::without_command("Restart the handler: it reads references once.")
+                    }
+                });
+            }
+        }
+        report
+    }
+
+    fn unresolved(
+        &self,
+        setting: &AppSetting,
+        reference: &Reference,
+        finding: &Finding,
+    ) -> ReferenceReport {
+        let now = OffsetDateTime::now_utc();
+        let site = &self.0.site;
+        let word = setting.word();
+        let found = diagnosis::of_reference(setting.name(), reference, finding, word, site, now);
+        let is_said = word_status(setting) == Some(found.status);
+        ReferenceReport {
+            detail: Some(found.detail),
+            fix: Some(found.fix),
+            ..plain(setting, found.status, said_by(is_said))
+        }
+    }
+
+    /// What the handler finds about the setting at `place`, tried now or lately. The attempt
+    /// goes on for whoever asks next if this caller stops waiting.
+    async fn finding(&self, place: usize, deadline: Instant) -> Finding {
+        let inner = self.0.clone();
+        let attempt = async move {
+            let findings = inner.findings.clone();
+            findings
+                .get_with(place, async move { inner.attempt(place).await })
+                .await
+        };
+        match timeout_at(deadline, tokio::spawn(attempt.in_current_span())).await {
+            Ok(Ok(finding)) => finding,
+            Ok(Err(_)) => Finding::Failed(Error::UnexpectedAnswer),
+            Err(_) => Finding::TimedOut,
+        }
+    }
+
+    async fn freshness(&self, setting: &AppSetting, reference: &Reference) -> Freshness {
+        let SettingState::Set(held) = setting.state() else {
+            return Freshness::Unknown;
+        };
+        let held = digest(held);
+        let current = self.0.value(reference).await;
+        // The value ends, wiped, with this line; only its digest is compared.
+        match current.map(|value| digest(&value)) {
+            Ok(current) if bool::from(current.ct_eq(&held)) => Freshness::Current,
+            Ok(_) => Freshness::Stale,
+            Err(_) => Freshness::Unknown,
+        }
+    }
+}
+
+impl Inner {
+    async fn attempt(&self, place: usize) -> Finding {
+        let Some(setting) = self.settings.get(place) else {
+            return Finding::Failed(Error::UnexpectedAnswer);
+        };
+        let Some(Ok(reference)) = setting.reference() else {
+            return Finding::Failed(Error::UnexpectedAnswer);
+        };
+        // The semaphore is never closed.
+        let _turn = self.turns.acquire().await;
+        let name = setting.name();
+        let finding = match self.resolves {
+            Resolves::Handler => match self.value(reference).await {
+                Ok(value) => {
+                    setting.resolve(value);
+                    tracing::info!(setting = name, "Key Vault reference resolved");
+                    return Finding::Readable(Facts::default());
+                }
+                Err(error) => self.explain(reference, error).await,
+            },
+            Resolves::Platform => match self.facts(reference).await {
+                Ok(facts) => Finding::Readable(facts),
+                Err(error) => self.explain(reference, error).await,
+            },
+        };
+        tracing::warn!(setting = name, ?finding, "Key Vault reference not resolved");
+        finding
+    }
+
+    async fn open(&self, reference: &Reference) -> Result<(Arc<Vault>, SecretId), Error> {
+        let vault = reference.vault().map_err(|_| Error::VaultNotFound)?;
+        let secret = reference.secret();
+        let secret = secret.map_err(|_| Error::SecretVersionNotFound)?;
+        Ok((self.vaults.open(&vault).await?, secret))
+    }
+
+    async fn value(&self, reference: &Reference) -> Result<SecretString, Error> {
+        let (vault, secret) = self.open(reference).await?;
+        vault.value(&secret).await
+    }
+
+    /// What is odd about the secret, without its value. Who may not list may still get.
+    async fn facts(&self, reference: &Reference) -> Result<Facts, Error> {
+        let (vault, secret) = self.open(reference).await?;
+        let listed = vault.metadata(&secret, MetadataSource::Versions).await;
+        let metadata = match listed {
+            Err(Error::AccessDenied(Denial::Role | Denial::AccessPolicy)) => {
+                vault.metadata(&secret, MetadataSource::Get).await?
+            }
+            other => other?,
+        };
+        Ok(Facts {
+            is_disabled: metadata.enabled == Some(false),
+            expires: metadata.expires,
+            not_before: metadata.not_before,
+        })
+    }
+
+    /// A missing secret may only be deleted.
+    async fn explain(&self, reference: &Reference, error: Error) -> Finding {
+        if error == Error::SecretNotFound
+            && let Ok((vault, secret)) = self.open(reference).await
+            && vault.is_deleted(&secret.name).await
+        {
+            return Finding::Deleted;
+        }
+        Finding::Failed(error)
+    }
+}
+
+fn digest(value: &SecretString) -> [u8; 32] {
+    Sha256::digest(value.expose_secret().as_bytes()).into()
+}
+
+/// A value is there, and the platform does not say otherwise.
+fn is_in_effect(setting: &AppSetting) -> bool {
+    matches!(setting.state(), SettingState::Set(_))
+        && matches!(
+            setting.word(),
+            None | Some(PlatformWord::Known(Status::Resolved))
+        )
+}
+
+fn word_status(setting: &AppSetting) -> Option<Status> {
+    match setting.word() {
+        Some(PlatformWord::Known(status)) => Some(*status),
+        Some(PlatformWord::Unknown(_)) | None => None,
+    }
+}
+
+fn said_by(platform: bool) -> Source {
+    if platform {
+        Source::Platform
+    } else {
+        Source::Handler
+    }
+}
+
+fn plain(setting: &AppSetting, status: Status, source: Source) -> ReferenceReport {
+    ReferenceReport {
+        setting: setting.name().to_owned(),
+        status,
+        vault: None,
+        secret: None,
+        version: None,
+        source,
+        detail: None,
+        fix: None,
+        freshness: None,
+    }
+}
+
+impl fmt::Debug for Inspector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(&self.0.settings).finish()
+    }
+}

@@ -1,0 +1,356 @@
+//! A reference that did not resolve has one of the platform's eleven statuses, a reason, and
+//! a command with the real names in it.
+
+use keyvault_functions::{
+    dev_vault::{Attributes, Fault, NewSecret},
+    key_vault::{Error, error::CredentialError},
+    references::{AppSetting, Resolves, Site, status::read_platform_report},
+};
+use serde_json::{Value, json};
+
+use super::support::{Answer, InProcess, Setup};
+
+const GOOD: &str = "@Microsoft.KeyVault(VaultName=embedded;SecretName=ExternalApiKey)";
+
+fn site() -> Site {
+    Site::new(Some("func-a"), Some("rg-a"), None, None)
+}
+
+/// The setting `KEY` as it stands in the process, with what the platform says.
+fn setting(value: &str, word: Option<&str>) -> AppSetting {
+    let setting = AppSetting::new("KEY", value.to_owned().into());
+    let Some(word) = word else {
+        return setting;
+    };
+    let report = json!({"KEY": {"rawReference": value, "status": word}}).to_string();
+    let entry = read_platform_report(&report).remove(0);
+    setting.reported(entry.raw_reference.as_deref(), entry.word)
+}
+
+/// On Azure: the platform has tried, the handler explains.
+fn on_azure(value: &str, word: Option<&str>) -> InProcess {
+    InProcess::with(Setup {
+        settings: vec![setting(value, word)],
+        site: site(),
+        ..Setup::default()
+    })
+}
+
+async fn report(app: &InProcess) -> Value {
+    let answer: Answer = app.get("/api/config-check").await;
+    answer.json()["references"][0].clone()
+}
+
+/// Checks status, a part of the detail and of the fix, and returns the whole.
+async fn expect(app: &InProcess, status: &str, detail: &str, fix: &str) -> Value {
+    let report = report(app).await;
+    assert_eq!(report["status"], status, "{report}");
+    let text = |member: &str| report[member].as_str().unwrap_or_default().to_owned();
+    assert!(text("detail").contains(detail), "{report}");
+    assert!(text("fix").contains(fix), "{report}");
+    report
+}
+
+mod the_recipes_troubleshooting_table {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_setting_shows_the_raw_reference_because_the_identity_lacks_access() {
+        let app = on_azure(GOOD, None);
+        app.vault.fail_with(Fault::Deny("ForbiddenByRbac"));
+        let grant = "az role assignment create --assignee \"$(az functionapp identity show --name func-a --resource-group rg-a";
+        expect(&app, "AccessToKeyVaultDenied", "vault embedded", grant).await;
+        let app = on_azure(GOOD, None);
+        app.vault.fail_with(Fault::Deny("AccessDenied"));
+        let grant = "az keyvault set-policy --name embedded";
+        expect(&app, "AccessToKeyVaultDenied", "No access policy", grant).await;
+    }
+
+    #[tokio::test]
+    async fn secret_not_found_because_the_name_does_not_exist() {
+        let value = "@Microsoft.KeyVault(VaultName=embedded;SecretName=Missing)";
+        let list = "az keyvault secret list --vault-name embedded";
+        expect(
+            &on_azure(value, None),
+            "SecretNotFound",
+            "no secret Missing",
+            list,
+        )
+        .await;
+    }
+
+    #[tokio::test]
+    async fn forbidden_by_policy_because_the_firewall_blocks_access() {
+        for inner in [
+            "ForbiddenByPolicy",
+            "ForbiddenByFirewall",
+            "ForbiddenByConnection",
+        ] {
+            let app = on_azure(GOOD, None);
+            app.vault.fail_with(Fault::Deny(inner));
+            let allow = "az keyvault network-rule add --name embedded";
+            expect(&app, "AccessToKeyVaultDenied", "firewall", allow).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn works_in_the_portal_but_not_in_code_because_the_app_was_not_restarted() {
+        let restart = "az functionapp restart --name func-a --resource-group rg-a";
+        let app = on_azure(GOOD, Some("Resolved"));
+        expect(&app, "Initialized", "since this process started", restart).await;
+    }
+}
+
+mod the_eleven_statuses {
+    use super::*;
+
+    #[tokio::test]
+    async fn resolved() {
+        let setting = AppSetting::new("KEY", "canary-value".to_owned().into());
+        let report_text = json!({"KEY": {"rawReference": GOOD, "status": "Resolved"}}).to_string();
+        let entry = read_platform_report(&report_text).remove(0);
+        let setting = setting.reported(entry.raw_reference.as_deref(), entry.word);
+        let app = InProcess::with(Setup {
+            settings: vec![setting],
+            ..Setup::default()
+        });
+        let report = report(&app).await;
+        assert_eq!(
+            report,
+            json!({"setting": "KEY", "status": "Resolved", "vault": "embedded.vault.azure.net",
+                "secret": "ExternalApiKey", "source": "platform"})
+        );
+        assert_eq!(app.reads(), 0, "the vault is not asked");
+    }
+
+    #[tokio::test]
+    async fn initialized() {
+        let refresh = "config/configreferences/appsettings/refresh?api-version=2022-03-01";
+        let app = on_azure(GOOD, Some("Initialized"));
+        let report = expect(&app, "Initialized", "can read ExternalApiKey", refresh).await;
+        assert_eq!(report["source"], "platform");
+        expect(
+            &on_azure(GOOD, None),
+            "Initialized",
+            "changed after",
+            refresh,
+        )
+        .await;
+    }
+
+    #[tokio::test]
+    async fn invalid_syntax() {
+        let value = "@Microsoft.KeyVault(VaultName=embedded;Secret=x)";
+        let set = "az functionapp config appsettings set --name func-a --resource-group rg-a --settings \"KEY=@Microsoft.KeyVault(";
+        let report = expect(
+            &on_azure(value, None),
+            "InvalidSyntax",
+            "(character 40)",
+            set,
+        )
+        .await;
+        assert_eq!(report["source"], "handler");
+        let report = report_of(value, "InvalidSyntax").await;
+        assert_eq!(report["source"], "platform");
+    }
+
+    async fn report_of(value: &str, word: &str) -> Value {
+        report(&on_azure(value, Some(word))).await
+    }
+
+    #[tokio::test]
+    async fn msi_not_enabled() {
+        for cause in [
+            CredentialError::NothingConfigured,
+            CredentialError::IdentityNotAssigned,
+        ] {
+            let app = InProcess::with(Setup {
+                settings: vec![setting(GOOD, None)],
+                site: site(),
+                unconnected: Some(Error::Credential(cause)),
+                ..Setup::default()
+            });
+            let assign = "az functionapp identity assign --name func-a --resource-group rg-a";
+            expect(&app, "MSINotEnabled", "identity", assign).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn vault_not_found() {
+        let value = "@Microsoft.KeyVault(VaultName=elsewhere;SecretName=Ab)";
+        let set = "KEY=@Microsoft.KeyVault(VaultName=your-kv;SecretName=Ab)";
+        let detail = "elsewhere.vault.azure.net";
+        expect(&on_azure(value, None), "VaultNotFound", detail, set).await;
+    }
+
+    #[tokio::test]
+    async fn secret_not_found() {
+        let app = on_azure(GOOD, None);
+        app.vault.store().delete("ExternalApiKey");
+        let recover = "az keyvault secret recover --vault-name embedded --name ExternalApiKey";
+        expect(&app, "SecretNotFound", "deleted", recover).await;
+    }
+
+    #[tokio::test]
+    async fn secret_version_not_found() {
+        let version = "0".repeat(32);
+        for version in [version.as_str(), "abc123def456"] {
+            let uri = format!("https://embedded.vault.azure.net/secrets/ExternalApiKey/{version}");
+            let app = on_azure(&format!("@Microsoft.KeyVault(SecretUri={uri})"), None);
+            let list =
+                "az keyvault secret list-versions --vault-name embedded --name ExternalApiKey";
+            let report = expect(&app, "SecretVersionNotFound", version, list).await;
+            assert_eq!(report["version"], version);
+        }
+    }
+
+    #[tokio::test]
+    async fn access_to_key_vault_denied() {
+        let app = on_azure(GOOD, Some("AccessToKeyVaultDenied"));
+        app.vault.fail_with(Fault::Deny("SomethingNew"));
+        let report = expect(
+            &app,
+            "AccessToKeyVaultDenied",
+            "refuses",
+            "az role assignment",
+        )
+        .await;
+        assert_eq!(report["source"], "platform");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn fetch_timed_out() {
+        let app = on_azure(GOOD, None);
+        app.vault.fail_with(Fault::Silence);
+        expect(
+            &app,
+            "FetchTimedOut",
+            "did not answer in time",
+            "network-rule",
+        )
+        .await;
+    }
+
+    #[tokio::test]
+    async fn unauthorized_client() {
+        let app = on_azure(GOOD, None);
+        app.vault.fail_with(Fault::Outage(401));
+        expect(
+            &app,
+            "UnauthorizedClient",
+            "another tenant",
+            "identity assign",
+        )
+        .await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn other_reasons() {
+        for fault in [Fault::Throttle(None), Fault::Outage(503)] {
+            let app = on_azure(GOOD, None);
+            app.vault.fail_with(fault);
+            expect(&app, "OtherReasons", "could not be read", "refresh").await;
+        }
+        let report = report(&on_azure(GOOD, Some("ValueNotFound"))).await;
+        let detail = report["detail"].as_str().expect("text");
+        assert!(
+            detail.ends_with("The platform's word for it is ValueNotFound."),
+            "{report}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_secret_that_is_disabled_expired_or_not_yet_valid_is_named() {
+    let change = "az keyvault secret set-attributes --vault-name embedded --name ExternalApiKey";
+    for (attributes, detail) in [
+        (
+            Attributes {
+                enabled: false,
+                ..Attributes::default()
+            },
+            "is disabled",
+        ),
+        (
+            Attributes {
+                exp: Some(1_000_000_000),
+                ..Attributes::default()
+            },
+            "expired on 2001-09-09",
+        ),
+        (
+            Attributes {
+                nbf: Some(9_000_000_000),
+                ..Attributes::default()
+            },
+            "not valid before 2255-",
+        ),
+    ] {
+        let app = on_azure(GOOD, None);
+        let secret = NewSecret {
+            attributes,
+            ..NewSecret::of("canary")
+        };
+        app.vault
+            .store()
+            .set("ExternalApiKey", secret)
+            .expect("set");
+        expect(&app, "OtherReasons", detail, change).await;
+    }
+}
+
+#[tokio::test]
+async fn a_user_assigned_identity_without_key_vault_reference_identity_is_named() {
+    let site = Site::new(Some("func-a"), Some("rg-a"), Some("0a1b-2c3d"), None);
+    for word in [None, Some("MSINotEnabled"), Some("AccessToKeyVaultDenied")] {
+        let app = InProcess::with(Setup {
+            settings: vec![setting(GOOD, word)],
+            site: site.clone(),
+            ..Setup::default()
+        });
+        let status = word.unwrap_or("AccessToKeyVaultDenied");
+        let fix = "--set keyVaultReferenceIdentity=\"$(az identity list --query \"[?clientId=='0a1b-2c3d'].id\"";
+        expect(&app, status, "keyVaultReferenceIdentity", fix).await;
+    }
+}
+
+#[tokio::test]
+async fn who_may_not_list_but_get_is_not_denied() {
+    let app = on_azure(GOOD, None);
+    app.vault.fail_with(Fault::DenyListing("ForbiddenByRbac"));
+    expect(&app, "Initialized", "can read", "refresh").await;
+}
+
+/// The handler tries with its own identity, but on Azure it never puts a value in place.
+#[tokio::test]
+async fn on_azure_nothing_is_substituted() {
+    let app = InProcess::with(Setup {
+        settings: vec![AppSetting::new("EXTERNAL_API_KEY", GOOD.to_owned().into())],
+        ..Setup::default()
+    });
+    for _ in 0..2 {
+        let answer = app.get("/api/config-check").await.json();
+        assert_eq!(answer["external_api_key_set"], false);
+        assert_eq!(answer["api_key_prefix"], "***");
+    }
+    assert_eq!(app.reads(), 1, "and a finding stands for a while");
+}
+
+/// Elsewhere nobody else would.
+#[tokio::test]
+async fn outside_azure_both_forms_are_put_into_effect() {
+    let uri =
+        "@Microsoft.KeyVault(SecretUri=https://embedded.vault.azure.net/secrets/DatabasePassword)";
+    let app = InProcess::with(Setup {
+        settings: vec![
+            AppSetting::new("EXTERNAL_API_KEY", GOOD.to_owned().into()),
+            AppSetting::new("DATABASE_PASSWORD", uri.to_owned().into()),
+        ],
+        resolves: Resolves::Handler,
+        ..Setup::default()
+    });
+    let answer = app.get("/api/config-check").await.json();
+    assert_eq!(answer["external_api_key_set"], true);
+    assert_eq!(answer["database_password_set"], true);
+    assert_eq!(answer["references"][1]["status"], "Resolved");
+}

@@ -1,0 +1,54 @@
+//! `config-check` answers in 3 s, whatever the vault does.
+
+use std::time::Duration;
+
+use keyvault_functions::{
+    dev_vault::Fault,
+    references::{AppSetting, Resolves},
+};
+use tokio::time::Instant;
+
+use super::support::{InProcess, Setup};
+
+#[tokio::test(start_paused = true)]
+async fn ten_broken_references_and_a_vault_that_never_answers() {
+    for resolves in [Resolves::Platform, Resolves::Handler] {
+        let setting = |number: usize| {
+            let value = format!("@Microsoft.KeyVault(VaultName=embedded;SecretName=n{number})");
+            AppSetting::new(format!("KEY_{number}"), value.into())
+        };
+        let app = InProcess::with(Setup {
+            settings: (0..10).map(setting).collect(),
+            resolves,
+            ..Setup::default()
+        });
+        app.vault.fail_with(Fault::Silence);
+        for _ in 0..3 {
+            let started = Instant::now();
+            let answer = app.get("/api/config-check?freshness=true").await.json();
+            assert!(started.elapsed() < Duration::from_secs(3), "{resolves:?}");
+            let references = answer["references"].as_array().expect("an array");
+            assert_eq!(references.len(), 10);
+            for reference in references {
+                assert_eq!(reference["status"], "FetchTimedOut", "{reference}");
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nor_does_comparing_values() {
+    let value = "@Microsoft.KeyVault(VaultName=embedded;SecretName=ExternalApiKey)";
+    let app = InProcess::with(Setup {
+        settings: vec![AppSetting::new("EXTERNAL_API_KEY", value.to_owned().into())],
+        resolves: Resolves::Handler,
+        ..Setup::default()
+    });
+    let first = app.get("/api/config-check").await.json();
+    assert_eq!(first["references"][0]["status"], "Resolved");
+    app.vault.fail_with(Fault::Silence);
+    let started = Instant::now();
+    let answer = app.get("/api/config-check?freshness=true").await.json();
+    assert!(started.elapsed() < Duration::from_secs(3));
+    assert_eq!(answer["references"][0]["freshness"], "unknown");
+}
