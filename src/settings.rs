@@ -300,11 +300,13 @@ impl<'a> Reader<'a> {
     }
 
     fn site(&self) -> Site {
+        if self.resolves() == Resolves::Handler {
+            return Site::local(self.embedded_vault());
+        }
         Site::new(
             self.text(names::WEBSITE_SITE_NAME),
             self.text(names::WEBSITE_RESOURCE_GROUP),
             self.text(names::AZURE_CLIENT_ID),
-            self.embedded_vault(),
         )
     }
 

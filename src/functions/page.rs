@@ -126,8 +126,8 @@ fn row(reference: &ReferenceReport) -> Markup {
             p.place {
                 @if let Some(secret) = &reference.secret { "secret " b { (secret) } }
                 @if let Some(version) = &reference.version { ", version " b { (version) } }
-                @if let Some(vault) = &reference.vault { " in " b { (vault) } }
-                " – " (source)
+                @if let Some(vault) = &reference.vault { " in " b { (vault) } " – " }
+                (source)
                 @if let Some(freshness) = freshness { " – " (freshness) }
             }
             @if let Some(detail) = &reference.detail { p.detail { (detail) } }

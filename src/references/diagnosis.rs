@@ -67,11 +67,10 @@ impl Diagnosis {
 /// A reference whose text is wrong.
 #[must_use]
 pub fn of_syntax(setting: &str, error: SyntaxError, site: &Site) -> Diagnosis {
-    let command = site.set_reference(setting, "your-kv", "YourSecret");
     Diagnosis::new(
         Status::InvalidSyntax,
         format!("The reference cannot be understood: {error}."),
-        Fix::with("Set it again with", command),
+        site.set_reference(setting, "your-kv", "YourSecret"),
     )
 }
 
@@ -191,7 +190,7 @@ impl Case<'_> {
             format!(
                 "The handler can read {secret} in the vault {vault}, so the setting or the access changed after the platform last tried."
             ),
-            Fix::with("Make the platform try again with", self.site.refresh()),
+            self.site.refresh(),
         )
     }
 
@@ -256,10 +255,7 @@ impl Case<'_> {
             Error::VaultNotFound => Diagnosis::new(
                 Status::VaultNotFound,
                 format!("There is no vault at {}.", self.authority),
-                Fix::with(
-                    "Set the reference again, with the right vault, with",
-                    site.set_reference(self.setting, "your-kv", secret),
-                ),
+                site.set_reference(self.setting, "your-kv", secret),
             ),
             Error::SecretDisabled => self.disabled(),
             Error::AccessDenied(denial) => self.denied(*denial),
@@ -293,10 +289,7 @@ impl Case<'_> {
                     "The vault at {} could not be read: {error}.",
                     self.authority
                 ),
-                Fix::with(
-                    "Once that has passed, make the platform try again with",
-                    site.refresh(),
-                ),
+                site.refresh(),
             ),
         }
     }

@@ -222,7 +222,7 @@ impl Inspector {
             if freshness == Freshness::Stale {
                 report.detail = Some("The vault has a newer value than the one in use.".into());
                 report.fix = Some(match self.0.resolves {
-                    Resolves::Platform => Fix::with("Fetch it with", self.0.site.refresh()),
+                    Resolves::Platform => self.0.site.refresh(),
                     Resolves::Handler => {
                         Fix::without_command("Restart the handler: it reads references once.")
                     }

@@ -60,26 +60,34 @@ pub struct Site {
     app: Option<String>,
     resource_group: Option<String>,
     client_id: Option<String>,
+    is_local: bool,
     embedded: Option<VaultUrl>,
 }
 
 impl Site {
-    /// `app` and `resource_group` as the platform names them, `client_id` of a user-assigned
-    /// identity, and the address of the embedded vault if that is in use.
+    /// Outside Azure, where settings come from `local.settings.json`; with the address of the
+    /// embedded vault if that is in use.
     #[must_use]
-    pub fn new(
-        app: Option<&str>,
-        resource_group: Option<&str>,
-        client_id: Option<&str>,
-        embedded: Option<VaultUrl>,
-    ) -> Self {
+    pub fn local(embedded: Option<VaultUrl>) -> Self {
+        Self {
+            is_local: true,
+            embedded,
+            ..Self::default()
+        }
+    }
+
+    /// On Azure: `app` and `resource_group` as the platform names them, and the `client_id` of
+    /// a user-assigned identity.
+    #[must_use]
+    pub fn new(app: Option<&str>, resource_group: Option<&str>, client_id: Option<&str>) -> Self {
         let harmless =
             |text: Option<&str>| text.filter(|text| is_harmless(text)).map(str::to_owned);
         Self {
             app: harmless(app),
             resource_group: harmless(resource_group),
             client_id: harmless(client_id),
-            embedded,
+            is_local: false,
+            embedded: None,
         }
     }
 
@@ -148,15 +156,23 @@ impl Site {
 
     /// Step 4 of the recipe: sets `setting` to a reference.
     #[must_use]
-    pub fn set_reference(&self, setting: &str, vault: &str, secret: &str) -> String {
+    pub fn set_reference(&self, setting: &str, vault: &str, secret: &str) -> Fix {
+        let reference = format!("@Microsoft.KeyVault(VaultName={vault};SecretName={secret})");
+        if self.is_local {
+            let sentence = format!("In local.settings.json, set {setting} to {reference}");
+            return Fix::without_command(sentence);
+        }
         let setting = if is_harmless(setting) {
             setting
         } else {
             "YOUR_SETTING"
         };
-        format!(
-            "az functionapp config appsettings set {} --settings \"{setting}=@Microsoft.KeyVault(VaultName={vault};SecretName={secret})\"",
-            self.app()
+        Fix::with(
+            "Set the reference again with",
+            format!(
+                "az functionapp config appsettings set {} --settings \"{setting}={reference}\"",
+                self.app()
+            ),
         )
     }
 
@@ -170,13 +186,17 @@ impl Site {
         )
     }
 
-    /// Makes the platform fetch every reference again.
+    /// Makes whoever puts references into effect try again.
     #[must_use]
-    pub fn refresh(&self) -> String {
-        format!(
+    pub fn refresh(&self) -> Fix {
+        if self.is_local {
+            return Fix::without_command("Wait a moment: the handler tries again by itself.");
+        }
+        let command = format!(
             "az rest --method post --url \"https://management.azure.com$(az functionapp show {} --query id -o tsv)/config/configreferences/appsettings/refresh?api-version=2022-03-01\"",
             self.app()
-        )
+        );
+        Fix::with("Make the platform try again with", command)
     }
 
     /// The recipe's last troubleshooting row.
@@ -224,7 +244,7 @@ mod tests {
 
     #[test]
     fn names_are_filled_in() {
-        let site = Site::new(Some("func-a"), Some("rg_b"), None, None);
+        let site = Site::new(Some("func-a"), Some("rg_b"), None);
         assert_eq!(
             site.assign_identity(),
             "az functionapp identity assign --name func-a --resource-group rg_b"
@@ -234,7 +254,7 @@ mod tests {
                 .contains("--role \"Key Vault Secrets User\"")
         );
         assert!(site.grant_policy("kv").contains("principalId"));
-        let user_assigned = Site::new(None, None, Some("0a1b-2c"), None);
+        let user_assigned = Site::new(None, None, Some("0a1b-2c"));
         assert!(
             user_assigned
                 .grant_policy("kv")
@@ -250,13 +270,13 @@ mod tests {
     #[test]
     fn a_name_that_could_do_harm_in_a_shell_is_left_out() {
         for name in ["a;rm -rf /", "$(x)", "a b", "\"", "--x", "`x`", ""] {
-            let site = Site::new(Some(name), Some(name), Some(name), None);
+            let site = Site::new(Some(name), Some(name), Some(name));
             assert!(!site.has_user_assigned_identity(), "{name}");
             assert!(
                 site.restart()
                     .ends_with("--name your-func --resource-group your-rg")
             );
-            let command = site.set_reference(name, "kv", "n");
+            let command = site.set_reference(name, "kv", "n").to_string();
             assert!(command.contains("\"YOUR_SETTING=@Microsoft"), "{command}");
         }
     }

@@ -26,7 +26,7 @@ fn app() -> InProcess {
     });
     InProcess::with(Setup {
         settings: settings.collect(),
-        site: Site::new(Some("func-a"), Some("rg-a"), None, None),
+        site: Site::new(Some("func-a"), Some("rg-a"), None),
         ..Setup::default()
     })
 }

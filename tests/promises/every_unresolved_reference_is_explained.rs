@@ -13,7 +13,7 @@ use super::support::{Answer, InProcess, Setup};
 const GOOD: &str = "@Microsoft.KeyVault(VaultName=embedded;SecretName=ExternalApiKey)";
 
 fn site() -> Site {
-    Site::new(Some("func-a"), Some("rg-a"), None, None)
+    Site::new(Some("func-a"), Some("rg-a"), None)
 }
 
 /// The setting `KEY` as it stands in the process, with what the platform says.
@@ -301,7 +301,7 @@ async fn a_secret_that_is_disabled_expired_or_not_yet_valid_is_named() {
 
 #[tokio::test]
 async fn a_user_assigned_identity_without_key_vault_reference_identity_is_named() {
-    let site = Site::new(Some("func-a"), Some("rg-a"), Some("0a1b-2c3d"), None);
+    let site = Site::new(Some("func-a"), Some("rg-a"), Some("0a1b-2c3d"));
     for word in [None, Some("MSINotEnabled"), Some("AccessToKeyVaultDenied")] {
         let app = InProcess::with(Setup {
             settings: vec![setting(GOOD, word)],

@@ -14,7 +14,7 @@ fn app(name: &str) -> InProcess {
             AppSetting::new(name, broken.to_owned().into()),
             AppSetting::new("EXTERNAL_API_KEY", "canary<b>of a key".to_owned().into()),
         ],
-        site: Site::new(Some("func-a"), Some("rg-a"), None, None),
+        site: Site::new(Some("func-a"), Some("rg-a"), None),
         ..Setup::default()
     })
 }

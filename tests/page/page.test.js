@@ -1,0 +1,147 @@
+// Opens config-check in a real Chromium: both themes, phone width, hostile names.
+//
+// Needs HANDLER (a handler built with the dev vault) and CHROMIUM (a browser); .ci/run sets
+// both. With SCREENSHOTS=<folder>, what was seen is kept there.
+import assert from "node:assert/strict";
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { repository, startBrowser, startHandler } from "./support.js";
+
+const hostile = "<img src=x onerror=\"window.hacked=1\">&amp;'\"";
+const reference = (secret) => `@Microsoft.KeyVault(VaultName=embedded;SecretName=${secret})`;
+
+let root, handler, browser;
+
+before(async () => {
+  root = mkdtempSync(join(tmpdir(), "keyvault-functions-page-"));
+  for (const part of ["host.json", "config-check", "secrets-metadata"]) {
+    cpSync(join(repository, part), join(root, part), { recursive: true });
+  }
+  const settings = {
+    KEY_VAULT_URL: "embedded",
+    EXTERNAL_API_KEY: reference("ExternalApiKey"),
+    PAYMENT_API_KEY: "@Microsoft.KeyVault(VaultName=elsewhere;SecretName=PaymentApiKey)",
+    BROKEN: "@Microsoft.KeyVault(SecretUri=https://<script>alert(1)</script>)",
+    PINNED: reference(`ExternalApiKey;SecretVersion=${"0".repeat(32)}`),
+    [hostile]: reference("Missing"),
+  };
+  writeFileSync(join(root, "local.settings.json"), JSON.stringify({ Values: settings }));
+  handler = await startHandler(root);
+  browser = await startBrowser();
+});
+
+after(async () => {
+  await browser?.close();
+  handler?.stop();
+  if (root) rmSync(root, { recursive: true });
+});
+
+async function open(options, use) {
+  const context = await browser.newContext(options);
+  const page = await context.newPage();
+  const complaints = [];
+  const requests = [];
+  page.on("console", (message) => complaints.push(message.text()));
+  page.on("pageerror", (error) => complaints.push(String(error)));
+  page.on("request", (request) => requests.push(request.url()));
+  const response = await page.goto(handler.address);
+  assert.equal(response.status(), 200);
+  await use(page);
+  assert.deepEqual(complaints, [], "no broken policy, no script");
+  const elsewhere = requests.filter((url) => url !== handler.address && !url.endsWith("/favicon.ico"));
+  assert.deepEqual(elsewhere, [], "nothing from elsewhere");
+  const folder = process.env.SCREENSHOTS;
+  const name = `${options.colorScheme}-${options.viewport.width}.png`;
+  if (folder) await page.screenshot({ path: join(folder, name), fullPage: true });
+  await context.close();
+}
+
+const sizes = [{ width: 1100, height: 800 }, { width: 360, height: 740 }];
+for (const colorScheme of ["light", "dark"]) {
+  for (const viewport of sizes) {
+    test(`${colorScheme}, ${viewport.width} pixels wide`, () =>
+      open({ colorScheme, viewport }, async (page) => {
+        const text = await page.locator("main").innerText();
+        for (const expected of [
+          "Key Vault references", "4 of 5 references not resolved",
+          "EXTERNAL_API_KEY", "Resolved",
+          "PAYMENT_API_KEY", "VaultNotFound", "elsewhere.vault.azure.net",
+          "BROKEN", "InvalidSyntax", hostile, "SecretNotFound", "sk-a...",
+        ]) {
+          assert.ok(text.includes(expected), `${expected} is not in:\n${text}`);
+        }
+        assert.ok(!text.includes("sk-abc"), text);
+
+        // Hostile texts are texts.
+        assert.equal(await page.locator("img, script").count(), 0);
+        assert.equal(await page.evaluate(() => window.hacked), undefined);
+
+        // Everything fits, so nobody scrolls sideways.
+        const overflow = await page.evaluate(() => {
+          const root = document.documentElement;
+          return root.scrollWidth - root.clientWidth;
+        });
+        assert.equal(overflow, 0);
+
+        // The theme is applied, and every text can be read on its background.
+        const contrasts = await page.evaluate(measureContrasts);
+        assert.ok(contrasts.length > 20);
+        for (const { text, ratio } of contrasts) {
+          assert.ok(ratio >= 4.5, `${ratio.toFixed(2)} for ${text}`);
+        }
+        const paper = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+        assert.equal(paper, colorScheme === "dark" ? "rgb(23, 23, 27)" : "rgb(255, 255, 255)");
+      }));
+  }
+}
+
+test("a screen reader hears the status in words", () =>
+  open({ colorScheme: "light", viewport: sizes[0] }, async (page) => {
+    const heard = await page.locator("main").ariaSnapshot();
+    assert.match(heard, /heading "Key Vault references" \[level=1\]/);
+    assert.match(heard, /heading "EXTERNAL_API_KEY Resolved" \[level=3\]/);
+    assert.match(heard, /heading "PAYMENT_API_KEY VaultNotFound" \[level=3\]/);
+    assert.equal(await page.locator("html").getAttribute("lang"), "en");
+  }));
+
+test("one click selects a command to copy", () =>
+  open({ colorScheme: "light", viewport: sizes[0] }, async (page) => {
+    const row = page.locator("li", { hasText: "PINNED" });
+    await row.locator("pre").click();
+    const selected = await page.evaluate(() => String(getSelection()));
+    const command = "az keyvault secret list-versions --vault-name embedded --name ExternalApiKey";
+    assert.equal(selected.trim(), `${command} -o table`);
+  }));
+
+// Runs in the page: the contrast of each text with what is behind it, as WCAG defines it.
+function measureContrasts() {
+  const parse = (color) => color.match(/[\d.]+/g).map(Number);
+  const luminance = ([red, green, blue]) => {
+    const [r, g, b] = [red, green, blue].map((part) => {
+      const value = part / 255;
+      return value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
+    });
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const behind = (element) => {
+    for (let at = element; at; at = at.parentElement) {
+      const color = parse(getComputedStyle(at).backgroundColor);
+      if (color.length < 4 || color[3] > 0) return color;
+    }
+    return [255, 255, 255];
+  };
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  const measured = [];
+  while (walker.nextNode()) {
+    const text = walker.currentNode.textContent.trim();
+    if (!text) continue;
+    const element = walker.currentNode.parentElement;
+    const one = luminance(parse(getComputedStyle(element).color));
+    const two = luminance(behind(element));
+    const ratio = (Math.max(one, two) + 0.05) / (Math.min(one, two) + 0.05);
+    measured.push({ text, ratio });
+  }
+  return measured;
+}
