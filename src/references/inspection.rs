@@ -137,7 +137,7 @@ impl Inspector {
         }))
     }
 
-    /// Every reference, in the settings' order. Takes at most [`PATIENCE`] and a little.
+    /// Every reference, in the settings' order. Takes 2.5 s at most, and a little.
     pub async fn report(&self, options: Options) -> Vec<ReferenceReport> {
         let deadline = Instant::now() + PATIENCE;
         let reports = self
