@@ -10,7 +10,7 @@ use crate::{
     host::authorization::FunctionKey,
     key_vault::{
         MetadataSource, VaultUrl,
-        credential::{Offered, Only},
+        credential::{Choice, Offered, Only},
     },
     references::{AppSetting, Resolves, Site, is_reference, status::read_platform_report},
     telemetry,
@@ -196,6 +196,8 @@ impl Settings {
             errors: Vec::new(),
         };
         reader.refuse_references();
+        let credential = reader.credential();
+        let site = reader.site(&credential);
         let settings = Self {
             mode: reader.mode(),
             vault: reader.vault(),
@@ -206,11 +208,11 @@ impl Settings {
                 300,
             )),
             cache_capacity: reader.number(names::SECRET_CACHE_CAPACITY, 1..=100_000, 1_000),
-            credential: reader.credential(),
+            credential,
             log_filter: reader.log_filter(),
             app_settings: reader.app_settings(),
             resolves: reader.resolves(),
-            site: reader.site(),
+            site,
         };
         if reader.errors.is_empty() {
             Ok(settings)
@@ -299,14 +301,19 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn site(&self) -> Site {
+    fn site(&self, credential: &Offered) -> Site {
+        // `AZURE_CLIENT_ID` can also mean an application.
+        let user_assigned = match credential.choose(|_| false) {
+            Some(Choice::ManagedIdentity { client_id }) => client_id,
+            _ => None,
+        };
         if self.resolves() == Resolves::Handler {
             return Site::local(self.embedded_vault());
         }
         Site::new(
             self.text(names::WEBSITE_SITE_NAME),
             self.text(names::WEBSITE_RESOURCE_GROUP),
-            self.text(names::AZURE_CLIENT_ID),
+            user_assigned.as_deref(),
         )
     }
 
@@ -499,12 +506,12 @@ mod tests {
     fn every_bad_setting_is_reported_and_no_value_is_shown() {
         let canary = "canary value";
         let bad = [
+            names::AZURE_TOKEN_CREDENTIALS,
             names::FUNCTIONS_CUSTOMHANDLER_PORT,
             names::KEY_VAULT_URL,
             names::SECRET_METADATA_SOURCE,
             names::SECRET_CACHE_TTL_SECONDS,
             names::SECRET_CACHE_CAPACITY,
-            names::AZURE_TOKEN_CREDENTIALS,
         ];
         let mut pairs = bad.map(|name| (name, canary)).to_vec();
         pairs.push((names::RUST_LOG, "a=b=c"));

@@ -13,6 +13,8 @@ pub enum Fault {
     Deny(&'static str),
     /// 403 to everything but getting one secret: the identity may get and not list.
     DenyListing(&'static str),
+    /// 403 to getting a secret: the identity may list and not get.
+    DenyGetting(&'static str),
     /// 429, with `Retry-After` in seconds or, as the real service often does, without.
     Throttle(Option<u64>),
     /// This status, with a body that is not JSON.

@@ -74,6 +74,7 @@ impl Api {
         match self.faults.get()? {
             Fault::Deny(inner) => Some(Refusal::Denied(inner)),
             Fault::DenyListing(inner) => is_list.then_some(Refusal::Denied(inner)),
+            Fault::DenyGetting(inner) => (!is_list).then_some(Refusal::Denied(inner)),
             Fault::Throttle(wait) => Some(Refusal::Throttled(wait)),
             Fault::Outage(status) => Some(Refusal::Outage(status)),
             Fault::Silence => std::future::pending().await,

@@ -12,6 +12,7 @@ use crate::{
         error::{CredentialError, Denial, Reach},
     },
     problem::Problem,
+    references::{Site, remedy},
 };
 
 /// What a caller is asked to wait when the vault does not say.
@@ -47,7 +48,7 @@ pub(super) fn no_vault() -> Problem {
 }
 
 /// The refusal for `error`, met while `id` was read from `vault`.
-pub(super) fn because(error: &Error, id: &SecretId, vault: &VaultUrl) -> Problem {
+pub(super) fn because(error: &Error, id: &SecretId, vault: &VaultUrl, site: &Site) -> Problem {
     let name = vault.vault_name();
     let secret = &id.name;
     let bad_gateway =
@@ -57,13 +58,13 @@ pub(super) fn because(error: &Error, id: &SecretId, vault: &VaultUrl) -> Problem
             StatusCode::NOT_FOUND,
             "SecretNotFound",
             format!("Secret not found: {secret}"),
-            format!("See which secrets there are with az keyvault secret list --vault-name {name}"),
+            format!("See which secrets there are with {}", remedy::list_secrets(vault.name_for_az())),
         ),
         Error::SecretVersionNotFound => Problem::new(
             StatusCode::NOT_FOUND,
             "SecretVersionNotFound",
             format!("Secret version not found: {id}"),
-            format!("See which versions there are with az keyvault secret list-versions --vault-name {name} --name {secret}"),
+            format!("See which versions there are with {}", remedy::list_versions(vault.name_for_az(), secret.as_str())),
         ),
         Error::SecretDisabled => Problem::new(
             StatusCode::CONFLICT,
@@ -74,12 +75,12 @@ pub(super) fn because(error: &Error, id: &SecretId, vault: &VaultUrl) -> Problem
         Error::AccessDenied(denial) => bad_gateway(
             "AccessToKeyVaultDenied",
             format!("The app's identity may not read the vault {name}."),
-            access_fix(*denial, name),
+            access_fix(*denial, vault.name_for_az(), site),
         ),
         Error::ForbiddenByFirewall => bad_gateway(
             "ForbiddenByFirewall",
             format!("The network rules of the vault {name} refuse this app."),
-            format!("Allow the app's outbound addresses or its subnet with az keyvault network-rule add --name {name}, or route the app's traffic through the virtual network of the private endpoint."),
+            format!("Route the app's traffic through the virtual network of the private endpoint, or let its addresses through with {}", site.allow_network(vault.name_for_az())),
         ),
         Error::VaultNotFound => bad_gateway(
             "VaultNotFound",
@@ -94,7 +95,7 @@ pub(super) fn because(error: &Error, id: &SecretId, vault: &VaultUrl) -> Problem
         Error::Credential(cause) => bad_gateway(
             "CredentialUnavailable",
             "The app has no token for Key Vault.".into(),
-            credential_fix(*cause),
+            credential_fix(*cause, &site.assign_identity()),
         ),
         Error::UnexpectedAnswer => bad_gateway(
             "UnexpectedAnswer",
@@ -158,43 +159,43 @@ fn unavailable(
 }
 
 /// Step 3 of the recipe, for the kind of vault that refused.
-fn access_fix(denial: Denial, vault: &str) -> String {
-    let role = format!(
-        "az role assignment create --assignee <object-id> --role \"Key Vault Secrets User\" --scope $(az keyvault show --name {vault} --query id -o tsv)"
-    );
-    let policy = format!(
-        "az keyvault set-policy --name {vault} --object-id <object-id> --secret-permissions get list"
-    );
+fn access_fix(denial: Denial, vault: &str, site: &Site) -> String {
     match denial {
-        Denial::Role => {
-            format!("Grant the role with {role} and allow some minutes for it to spread.")
-        }
-        Denial::AccessPolicy => format!("Grant the access policy with {policy}"),
-        Denial::Policy => format!(
-            "Allow the app's outbound addresses with az keyvault network-rule add --name {vault} --ip-address <address>; if the network is not it, grant the access policy with {policy}"
+        Denial::Role => format!(
+            "Allow some minutes for a new role to spread, or grant it with {}",
+            site.grant_role(vault)
         ),
-        Denial::Other => {
-            format!("Grant the role with {role} or, in a vault with access policies, {policy}")
+        Denial::AccessPolicy => {
+            format!("Grant the access policy with {}", site.grant_policy(vault))
         }
+        Denial::Policy => format!(
+            "Let the app through the firewall with {}",
+            site.allow_network(vault)
+        ),
+        Denial::Other => format!(
+            "Grant an access policy if the vault uses them, else the role with {}",
+            site.grant_role(vault)
+        ),
     }
 }
 
-fn credential_fix(cause: CredentialError) -> String {
+fn credential_fix(cause: CredentialError, assign: &str) -> String {
     match cause {
         CredentialError::NothingConfigured => {
-            "On Azure, enable the identity with az functionapp identity assign --name <app> --resource-group <group>; elsewhere sign in with az login."
+            format!("Outside Azure, sign in with az login; on Azure, enable the identity with {assign}")
         }
         CredentialError::NotOffered => {
             "AZURE_TOKEN_CREDENTIALS asks for a credential whose own settings are not all there: set them, or remove AZURE_TOKEN_CREDENTIALS."
+                .to_owned()
         }
-        CredentialError::IdentityNotAssigned => {
-            "Assign the identity with az functionapp identity assign --name <app> --resource-group <group>; for a user-assigned one, set AZURE_CLIENT_ID to its client id."
-        }
+        CredentialError::IdentityNotAssigned => format!(
+            "Correct AZURE_CLIENT_ID for a user-assigned identity, or enable the system-assigned one with {assign}"
+        ),
         CredentialError::Failed => {
-            "Find out which credential is in use from the log line \"signing in to Key Vault\" and check that one; elsewhere than on Azure, az login renews it."
+            "Look for the log line \"signing in to Key Vault\", which names the credential, and check that one; outside Azure, az login renews it."
+                .to_owned()
         }
     }
-    .to_owned()
 }
 
 #[cfg(test)]
@@ -210,7 +211,7 @@ mod tests {
             version: None,
         };
         let vault = VaultUrl::of_public_vault("your-kv").expect("a vault");
-        let problem = because(error, &id, &vault);
+        let problem = because(error, &id, &vault, &Site::default());
         let code = problem.code();
         let response = problem.into_response();
         let wait = response.headers().get(header::RETRY_AFTER);

@@ -48,7 +48,8 @@ pub(super) async fn get(
     };
     let vault = app.described.as_ref().ok_or_else(refusal::no_vault)?;
     let found = vault.answers.get(id.clone()).await;
-    let found = found.map_err(|error| refusal::because(&error, &id, &vault.url))?;
+    let site = app.references.site();
+    let found = found.map_err(|error| refusal::because(&error, &id, &vault.url, site))?;
     let mut response = json_bytes(StatusCode::OK, found.value);
     let headers = response.headers_mut();
     headers.insert(header::AGE, HeaderValue::from(found.age.as_secs()));

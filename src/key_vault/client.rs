@@ -21,7 +21,10 @@ use futures_util::TryStreamExt;
 use secrecy::SecretString;
 use serde::Deserialize;
 use time::OffsetDateTime;
-use tokio::{sync::OnceCell, time::timeout};
+use tokio::{
+    sync::{OnceCell, Semaphore},
+    time::timeout,
+};
 use zeroize::Zeroize;
 
 use super::{
@@ -37,6 +40,12 @@ pub const CALL_LIMIT: Duration = Duration::from_secs(5);
 /// Most versions looked at when one is searched. A vault keeps every version for ever, and
 /// each page of 25 is one request within [`CALL_LIMIT`].
 const VERSIONS_LIMIT: usize = 2_500;
+
+/// Requests to one vault that are under way at the same time.
+const AT_ONCE: usize = 16;
+
+/// A version that no secret has.
+const NO_VERSION: &str = "00000000000000000000000000000000";
 
 /// Most vaults that are open at the same time.
 const VAULTS_LIMIT: usize = 64;
@@ -146,6 +155,7 @@ impl Vaults {
 pub struct Vault {
     client: SecretClient,
     limit: Duration,
+    turns: Semaphore,
 }
 
 impl fmt::Debug for Vault {
@@ -182,6 +192,7 @@ impl Vault {
         Ok(Self {
             client,
             limit: CALL_LIMIT + connection.token_time,
+            turns: Semaphore::new(AT_ONCE),
         })
     }
 
@@ -201,7 +212,38 @@ impl Vault {
                 MetadataSource::Get => self.metadata_from_get(id).await,
             }
         };
-        timeout(self.limit, read)
+        self.bounded(read).await
+    }
+
+    /// Whether the identity may get a secret's value, found out without getting it: whoever
+    /// may is told that the version does not exist, and whoever may not is refused before.
+    ///
+    /// # Errors
+    ///
+    /// Who or what refused.
+    pub async fn may_get(&self, name: &SecretName) -> Result<(), Error> {
+        let options = SecretClientGetSecretOptions {
+            secret_version: Some(NO_VERSION.to_owned()),
+            ..Default::default()
+        };
+        let probe = async {
+            let probe = self.client.get_secret(name.as_str(), Some(options));
+            probe.await.map_err(Error::from_sdk)
+        };
+        match self.bounded(probe).await {
+            Ok(_) | Err(Error::SecretNotFound | Error::SecretDisabled) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Runs one read within the limits of time and number. Waiting for a turn is a part of it.
+    async fn bounded<T>(&self, read: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let in_turn = async {
+            // The semaphore is never closed.
+            let _turn = self.turns.acquire().await;
+            read.await
+        };
+        timeout(self.limit, in_turn)
             .await
             .unwrap_or(Err(Error::TimedOut))
     }
@@ -220,17 +262,16 @@ impl Vault {
             wipe(body);
             Ok(with_value.value)
         };
-        timeout(self.limit, read)
-            .await
-            .unwrap_or(Err(Error::TimedOut))
+        self.bounded(read).await
     }
 
     /// Whether `name` is deleted and can be recovered, as far as the identity may know.
     pub async fn is_deleted(&self, name: &SecretName) -> bool {
-        let read = self.client.get_deleted_secret(name.as_str(), None);
-        timeout(self.limit, read)
-            .await
-            .is_ok_and(|read| read.is_ok())
+        let read = async {
+            let read = self.client.get_deleted_secret(name.as_str(), None);
+            read.await.map_err(Error::from_sdk)
+        };
+        self.bounded(read).await.is_ok()
     }
 
     async fn metadata_from_versions(&self, id: &SecretId) -> Result<SecretMetadata, Error> {

@@ -40,7 +40,7 @@ pub enum Error {
     #[error("no trusted TLS connection to the vault")]
     TlsFailed,
     /// Nothing answers at the vault's address, or the answer breaks off.
-    #[error("the vault cannot be reached: {0:?}")]
+    #[error("the vault cannot be reached")]
     Unreachable(Reach),
     /// The secret has more versions than can be listed in the time of one call.
     #[error("the secret has too many versions to list")]

@@ -163,11 +163,18 @@ impl VaultUrl {
         self.0.authority()
     }
 
-    /// What `az keyvault --vault-name` takes: the first label of the host.
+    /// What a person calls the vault: its name or, outside Azure's domains, its host.
     #[must_use]
     pub fn vault_name(&self) -> &str {
         let host = self.0.host_str().unwrap_or_default();
-        host.split('.').next().unwrap_or(host)
+        name_of_vault(host).unwrap_or(host)
+    }
+
+    /// What `az keyvault --vault-name` takes: the vault's name or, where there is none, a
+    /// placeholder that no shell takes for a name.
+    #[must_use]
+    pub fn name_for_az(&self) -> &str {
+        name_of_vault(self.0.host_str().unwrap_or_default()).unwrap_or("<vault>")
     }
 
     /// Whether `url` points at this vault.
@@ -187,6 +194,20 @@ impl VaultUrl {
                 .parse::<std::net::IpAddr>()
                 .is_ok_and(|address| address.is_loopback())
     }
+}
+
+/// The name of the vault that Azure serves at `host`, in any of its clouds.
+fn name_of_vault(host: &str) -> Option<&str> {
+    const SUFFIXES: [&str; 3] = [
+        ".vault.azure.net",
+        ".vault.azure.cn",
+        ".vault.usgovcloudapi.net",
+    ];
+    SUFFIXES
+        .into_iter()
+        .find_map(|suffix| host.strip_suffix(suffix))
+        .filter(|name| name.starts_with(|c: char| c.is_ascii_alphanumeric()))
+        .filter(|name| !name.contains('.'))
 }
 
 impl fmt::Display for VaultUrl {
@@ -288,7 +309,15 @@ mod tests {
     fn an_address_tells_its_vault() {
         let url = VaultUrl::of_public_vault("your-kv").expect("valid");
         assert_eq!(url.as_str(), "https://your-kv.vault.azure.net/");
-        assert_eq!(url.vault_name(), "your-kv");
+        assert_eq!(
+            (url.vault_name(), url.name_for_az()),
+            ("your-kv", "your-kv")
+        );
+        let own = VaultUrl::parse("https://127.0.0.1:8443").expect("valid");
+        assert_eq!(
+            (own.vault_name(), own.name_for_az()),
+            ("127.0.0.1", "<vault>")
+        );
         assert!(VaultUrl::of_public_vault("a.evil.example/").is_err());
         assert!(!url.is_loopback());
         for text in [

@@ -14,15 +14,18 @@ use super::{
     syntax::{Reference, SyntaxError},
 };
 use crate::key_vault::{
-    Error,
+    Error, VaultUrl,
     error::{CredentialError, Denial, Reach},
 };
 
 /// What the handler met when it tried a reference.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Finding {
-    /// The secret can be read.
+    /// The secret is there and its value may be got.
     Readable(Facts),
+    /// Values may be got and nothing may be listed, so whether the secret is there cannot be
+    /// told without reading it.
+    MayGet,
     /// The secret is deleted and can be recovered.
     Deleted,
     /// It could not be read.
@@ -70,7 +73,7 @@ pub fn of_syntax(setting: &str, error: SyntaxError, site: &Site) -> Diagnosis {
     Diagnosis::new(
         Status::InvalidSyntax,
         format!("The reference cannot be understood: {error}."),
-        site.set_reference(setting, "your-kv", "YourSecret"),
+        site.set_reference(setting),
     )
 }
 
@@ -88,13 +91,15 @@ pub fn of_reference(
         setting,
         reference,
         authority: reference.authority(),
+        vault: reference.vault().ok(),
         site,
     };
     let mut found = match finding {
         Finding::Readable(facts) => case.readable(facts, word, now),
+        Finding::MayGet => case.may_get(),
         Finding::Deleted => case.deleted(),
         Finding::Failed(error) => case.failed(error),
-        Finding::TimedOut => case.timed_out(),
+        Finding::TimedOut => case.timed_out(Status::FetchTimedOut),
     };
     if let Some(PlatformWord::Unknown(word)) = word {
         let _ = write!(found.detail, " The platform's word for it is {word}.");
@@ -116,19 +121,45 @@ struct Case<'a> {
     setting: &'a str,
     reference: &'a Reference,
     authority: String,
+    vault: Option<VaultUrl>,
     site: &'a Site,
 }
 
 impl Case<'_> {
-    /// What `az keyvault` calls the vault.
+    /// What a person calls the vault.
     fn vault(&self) -> &str {
-        let host = self.authority.split(':').next();
-        let label = host.and_then(|host| host.split('.').next());
-        label.unwrap_or(&self.authority)
+        let vault = self.vault.as_ref();
+        vault.map_or(&*self.authority, VaultUrl::vault_name)
+    }
+
+    /// What `az keyvault` calls it.
+    fn az(&self) -> &str {
+        self.vault.as_ref().map_or("<vault>", VaultUrl::name_for_az)
     }
 
     fn secret(&self) -> &str {
         self.reference.secret_name()
+    }
+
+    /// A pinned reference means its own version, not the latest.
+    fn set_attributes(&self, change: &str) -> String {
+        remedy::set_attributes(
+            self.az(),
+            self.secret(),
+            self.reference.secret_version(),
+            change,
+        )
+    }
+
+    fn may_get(&self) -> Diagnosis {
+        let (vault, secret) = (self.vault(), self.secret());
+        Diagnosis::new(
+            Status::Initialized,
+            format!(
+                "The handler may read secrets of the vault {vault} but not list them, so whether {secret} is there cannot be told without its value."
+            ),
+            self.site.refresh(),
+        )
     }
 
     fn readable(
@@ -144,7 +175,7 @@ impl Case<'_> {
         if let Some(expires) = facts.expires.filter(|expires| *expires <= now) {
             let expired = utc(expires);
             let change = "--expires \"$(date -u -d '+1 year' +%Y-%m-%dT%H:%M:%SZ)\"";
-            let command = remedy::set_attributes(vault, secret, change);
+            let command = self.set_attributes(change);
             return Diagnosis::new(
                 Status::OtherReasons,
                 format!(
@@ -156,7 +187,7 @@ impl Case<'_> {
         if let Some(start) = facts.not_before.filter(|start| *start > now) {
             let start = utc(start);
             let change = "--not-before \"$(date -u +%Y-%m-%dT%H:%M:%SZ)\"";
-            let command = remedy::set_attributes(vault, secret, change);
+            let command = self.set_attributes(change);
             return Diagnosis::new(
                 Status::OtherReasons,
                 format!(
@@ -173,9 +204,23 @@ impl Case<'_> {
                 Fix::with("Restart the app with", self.site.restart()),
             );
         }
-        if self.site.has_user_assigned_identity() {
+        if self.reference.has_unusual_spelling() {
             return Diagnosis::new(
-                Status::AccessToKeyVaultDenied,
+                Status::InvalidSyntax,
+                "The handler understands the reference, but its letter case or white space is not as documented, and the platform may not.",
+                self.site.respell(self.setting, self.reference),
+            );
+        }
+        // The references' own identity is another one, and it was refused.
+        let was_refused = matches!(
+            word.map(PlatformWord::status),
+            None | Some(
+                Status::MSINotEnabled | Status::AccessToKeyVaultDenied | Status::UnauthorizedClient
+            )
+        );
+        if was_refused && self.site.has_user_assigned_identity() {
+            return Diagnosis::new(
+                Status::Initialized,
                 format!(
                     "The handler's user-assigned identity can read {secret} in the vault {vault}, but references use the system-assigned one unless keyVaultReferenceIdentity names another."
                 ),
@@ -196,7 +241,7 @@ impl Case<'_> {
 
     fn disabled(&self) -> Diagnosis {
         let (vault, secret) = (self.vault(), self.secret());
-        let command = remedy::set_attributes(vault, secret, "--enabled true");
+        let command = self.set_attributes("--enabled true");
         Diagnosis::new(
             Status::OtherReasons,
             format!("The secret {secret} in the vault {vault} is disabled."),
@@ -209,18 +254,21 @@ impl Case<'_> {
         Diagnosis::new(
             Status::SecretNotFound,
             format!("The secret {secret} is deleted from the vault {vault} and can be recovered."),
-            Fix::with("Recover it with", remedy::recover(vault, secret)),
+            Fix::with("Recover it with", remedy::recover(self.az(), secret)),
         )
     }
 
-    fn timed_out(&self) -> Diagnosis {
-        let vault = self.vault();
+    fn timed_out(&self, status: Status) -> Diagnosis {
+        let how = match status {
+            Status::FetchTimedOut => "did not answer in time",
+            _ => "cannot be reached",
+        };
         Diagnosis::new(
-            Status::FetchTimedOut,
-            format!("The vault at {} did not answer in time.", self.authority),
+            status,
+            format!("The vault at {} {how}.", self.authority),
             Fix::with(
                 "If it stays so, let the app through the vault's firewall with",
-                self.site.allow_network(vault),
+                self.site.allow_network(self.az()),
             ),
         )
     }
@@ -239,7 +287,7 @@ impl Case<'_> {
             Error::SecretNotFound => Diagnosis::new(
                 Status::SecretNotFound,
                 format!("The vault {vault} has no secret {secret}."),
-                Fix::with("Compare the name with", remedy::list_secrets(vault)),
+                Fix::with("Compare the name with", remedy::list_secrets(self.az())),
             ),
             Error::SecretVersionNotFound => Diagnosis::new(
                 Status::SecretVersionNotFound,
@@ -249,13 +297,23 @@ impl Case<'_> {
                 ),
                 Fix::with(
                     "Compare the version with",
-                    remedy::list_versions(vault, secret),
+                    remedy::list_versions(self.az(), secret),
+                ),
+            ),
+            Error::VaultNotFound if site.has_embedded_vault() => Diagnosis::new(
+                Status::VaultNotFound,
+                format!(
+                    "Only the embedded vault is connected here, and {} is another one.",
+                    self.authority
+                ),
+                Fix::without_command(
+                    "Set KEY_VAULT_URL to the address of a real vault to use real vaults.",
                 ),
             ),
             Error::VaultNotFound => Diagnosis::new(
                 Status::VaultNotFound,
-                format!("There is no vault at {}.", self.authority),
-                site.set_reference(self.setting, "your-kv", secret),
+                format!("The host name {} does not resolve.", self.authority),
+                site.set_reference(self.setting),
             ),
             Error::SecretDisabled => self.disabled(),
             Error::AccessDenied(denial) => self.denied(*denial),
@@ -264,7 +322,7 @@ impl Case<'_> {
                 format!("The firewall or private endpoint of the vault {vault} refuses this app."),
                 Fix::with(
                     "Route the app's traffic through the virtual network of the private endpoint, or let its addresses through with",
-                    site.allow_network(vault),
+                    site.allow_network(self.az()),
                 ),
             ),
             Error::TokenRefused => Diagnosis::new(
@@ -276,22 +334,37 @@ impl Case<'_> {
                 ),
             ),
             Error::Credential(cause) => self.without_token(*cause),
-            Error::TimedOut => self.timed_out(),
-            Error::TooManyVersions
-            | Error::NoCertificateAuthorities
-            | Error::TlsFailed
-            | Error::Unreachable(Reach::Connection | Reach::Interrupted)
-            | Error::Throttled { .. }
-            | Error::Unavailable { .. }
-            | Error::UnexpectedAnswer => Diagnosis::new(
-                Status::OtherReasons,
-                format!(
-                    "The vault at {} could not be read: {error}.",
-                    self.authority
+            Error::TimedOut => self.timed_out(Status::FetchTimedOut),
+            Error::Unreachable(Reach::Connection | Reach::Interrupted) => {
+                self.timed_out(Status::OtherReasons)
+            }
+            Error::NoCertificateAuthorities => self.other(
+                "this machine has no certificate authorities",
+                Fix::without_command(
+                    "Install the ca-certificates package, or correct SSL_CERT_FILE.",
                 ),
-                site.refresh(),
+            ),
+            Error::TlsFailed => self.other(
+                "its certificate is not trusted here",
+                Fix::without_command(
+                    "Check that the reference names a vault and that no proxy breaks TLS open.",
+                ),
+            ),
+            Error::TooManyVersions => {
+                self.other("the secret has too many versions to list", site.refresh())
+            }
+            Error::Throttled { .. } => self.other("it asks to slow down", site.refresh()),
+            Error::Unavailable { .. } => self.other("it has a problem of its own", site.refresh()),
+            Error::UnexpectedAnswer => self.other(
+                "what answers there is not a Key Vault",
+                site.set_reference(self.setting),
             ),
         }
+    }
+
+    fn other(&self, why: &str, fix: Fix) -> Diagnosis {
+        let detail = format!("The vault at {} could not be read: {why}.", self.authority);
+        Diagnosis::new(Status::OtherReasons, detail, fix)
     }
 
     fn denied(&self, denial: Denial) -> Diagnosis {
@@ -299,25 +372,25 @@ impl Case<'_> {
         let (detail, fix) = match denial {
             Denial::Role => (
                 format!("No role lets the app's identity read secrets in the vault {vault}."),
-                Fix::with("Grant the role with", site.grant_role(vault)),
+                Fix::with("Grant the role with", site.grant_role(self.az())),
             ),
             Denial::AccessPolicy => (
                 format!(
                     "No access policy lets the app's identity read secrets in the vault {vault}."
                 ),
-                Fix::with("Grant the access policy with", site.grant_policy(vault)),
+                Fix::with("Grant the access policy with", site.grant_policy(self.az())),
             ),
             Denial::Policy => (
                 format!(
                     "A policy or the firewall of the vault {vault} refuses this app (ForbiddenByPolicy)."
                 ),
-                Fix::with("Let the app through with", site.allow_network(vault)),
+                Fix::with("Let the app through with", site.allow_network(self.az())),
             ),
             Denial::Other => (
                 format!("The vault {vault} refuses the app's identity."),
                 Fix::with(
                     "Grant an access policy if the vault uses them, else the role with",
-                    site.grant_role(vault),
+                    site.grant_role(self.az()),
                 ),
             ),
         };

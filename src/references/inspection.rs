@@ -13,10 +13,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use time::OffsetDateTime;
-use tokio::{
-    sync::Semaphore,
-    time::{Instant, timeout_at},
-};
+use tokio::time::{Instant, timeout_at};
 use tracing::Instrument;
 
 use super::{
@@ -26,14 +23,12 @@ use super::{
     status::{PlatformWord, Status},
     syntax::Reference,
 };
-use crate::key_vault::{Error, MetadataSource, SecretId, Vault, Vaults, error::Denial};
+use crate::key_vault::{Error, MetadataSource, SecretId, Vault, Vaults};
 
 /// How long an answer waits for what is being tried.
 const PATIENCE: Duration = Duration::from_millis(2_500);
 /// How long a finding stands before the reference is tried again.
 const FINDING_LIFE: Duration = Duration::from_secs(10);
-/// References that are tried at the same time.
-const AT_ONCE: usize = 8;
 
 /// Who puts references into effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,7 +56,6 @@ struct Inner {
     site: Site,
     /// By the setting's place in `settings`.
     findings: Cache<usize, Finding>,
-    turns: Semaphore,
 }
 
 /// One reference of the app. Unknown members are left out.
@@ -133,7 +127,6 @@ impl Inspector {
                 .max_capacity(1_000)
                 .time_to_live(FINDING_LIFE)
                 .build(),
-            turns: Semaphore::new(AT_ONCE),
         }))
     }
 
@@ -175,6 +168,12 @@ impl Inspector {
                 })
             });
         join_all(reports).await
+    }
+
+    /// What is known about the app, for other refusals.
+    #[must_use]
+    pub fn site(&self) -> &Site {
+        &self.0.site
     }
 
     /// The state of the setting called `name`. Right after [`Inspector::report`] it tells
@@ -290,8 +289,6 @@ impl Inner {
         let Some(Ok(reference)) = setting.reference() else {
             return Finding::Failed(Error::UnexpectedAnswer);
         };
-        // The semaphore is never closed.
-        let _turn = self.turns.acquire().await;
         let name = setting.name();
         let finding = match self.resolves {
             Resolves::Handler => match self.value(reference).await {
@@ -302,8 +299,8 @@ impl Inner {
                 }
                 Err(error) => self.explain(reference, error).await,
             },
-            Resolves::Platform => match self.facts(reference).await {
-                Ok(facts) => Finding::Readable(facts),
+            Resolves::Platform => match self.without_value(reference).await {
+                Ok(finding) => finding,
                 Err(error) => self.explain(reference, error).await,
             },
         };
@@ -323,21 +320,20 @@ impl Inner {
         vault.value(&secret).await
     }
 
-    /// What is odd about the secret, without its value. Who may not list may still get.
-    async fn facts(&self, reference: &Reference) -> Result<Facts, Error> {
+    /// Whether the secret is there and may be read, without its value.
+    async fn without_value(&self, reference: &Reference) -> Result<Finding, Error> {
         let (vault, secret) = self.open(reference).await?;
+        vault.may_get(&secret.name).await?;
         let listed = vault.metadata(&secret, MetadataSource::Versions).await;
-        let metadata = match listed {
-            Err(Error::AccessDenied(Denial::Role | Denial::AccessPolicy)) => {
-                vault.metadata(&secret, MetadataSource::Get).await?
-            }
-            other => other?,
-        };
-        Ok(Facts {
+        if matches!(listed, Err(Error::AccessDenied(_) | Error::TooManyVersions)) {
+            return Ok(Finding::MayGet);
+        }
+        let metadata = listed?;
+        Ok(Finding::Readable(Facts {
             is_disabled: metadata.enabled == Some(false),
             expires: metadata.expires,
             not_before: metadata.not_before,
-        })
+        }))
     }
 
     /// A missing secret may only be deleted.

@@ -7,6 +7,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
+use super::syntax::Reference;
 use crate::key_vault::VaultUrl;
 
 /// What mends something: a sentence and, at its end, the command that does it.
@@ -111,13 +112,31 @@ impl Site {
         format!("--name {app} --resource-group {group}")
     }
 
-    /// Step 1 of the recipe.
+    /// Whether settings come from `local.settings.json`.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        self.is_local
+    }
+
+    /// Whether only the embedded vault is connected.
+    #[must_use]
+    pub fn has_embedded_vault(&self) -> bool {
+        self.embedded.is_some()
+    }
+
+    /// Step 1 of the recipe; outside Azure, the developer's own identity.
     #[must_use]
     pub fn assign_identity(&self) -> String {
+        if self.is_local {
+            return "az login".to_owned();
+        }
         format!("az functionapp identity assign {}", self.app())
     }
 
     fn object_id(&self) -> String {
+        if self.is_local {
+            return "$(az ad signed-in-user show --query id -o tsv)".to_owned();
+        }
         match &self.client_id {
             Some(id) => format!("$(az ad sp show --id {id} --query id -o tsv)"),
             None => format!(
@@ -148,27 +167,49 @@ impl Site {
     /// Lets the app's addresses through the vault's firewall.
     #[must_use]
     pub fn allow_network(&self, vault: &str) -> String {
-        format!(
-            "az keyvault network-rule add --name {vault} --ip-address $(az functionapp show {} --query possibleOutboundIpAddresses -o tsv | tr , ' ')",
-            self.app()
-        )
+        let addresses = if self.is_local {
+            "<your-address>".to_owned()
+        } else {
+            // Flex Consumption has it one level deeper.
+            format!(
+                "$(az functionapp show {} --query \"possibleOutboundIpAddresses || properties.possibleOutboundIpAddresses\" -o tsv | tr , ' ')",
+                self.app()
+            )
+        };
+        format!("az keyvault network-rule add --name {vault} --ip-address {addresses}")
     }
 
-    /// Step 4 of the recipe: sets `setting` to a reference.
+    /// Step 4 of the recipe: sets `setting` to a reference that a person has to write. What is
+    /// to be filled in is written so that a shell refuses it until it is.
     #[must_use]
-    pub fn set_reference(&self, setting: &str, vault: &str, secret: &str) -> Fix {
-        let reference = format!("@Microsoft.KeyVault(VaultName={vault};SecretName={secret})");
+    pub fn set_reference(&self, setting: &str) -> Fix {
         if self.is_local {
-            let sentence = format!("In local.settings.json, set {setting} to {reference}");
-            return Fix::without_command(sentence);
+            return Fix::without_command(format!(
+                "In local.settings.json, set {setting} to @Microsoft.KeyVault(VaultName=...;SecretName=...)"
+            ));
         }
         let setting = if is_harmless(setting) {
             setting
         } else {
-            "YOUR_SETTING"
+            "<setting>"
         };
         Fix::with(
-            "Set the reference again with",
+            "Correct the reference, @Microsoft.KeyVault(VaultName=...;SecretName=...), and set it with",
+            format!(
+                "az functionapp config appsettings set {} --settings {setting}=<reference>",
+                self.app()
+            ),
+        )
+    }
+
+    /// Sets `setting` to the reference that it has, in the documented spelling.
+    #[must_use]
+    pub fn respell(&self, setting: &str, reference: &Reference) -> Fix {
+        if self.is_local || !is_harmless(setting) {
+            return Fix::without_command(format!("Set {setting} to {reference}"));
+        }
+        Fix::with(
+            "Write it as it is documented, with",
             format!(
                 "az functionapp config appsettings set {} --settings \"{setting}={reference}\"",
                 self.app()
@@ -179,9 +220,10 @@ impl Site {
     /// Tells the platform which identity references use.
     #[must_use]
     pub fn use_identity_for_references(&self) -> String {
-        let id = self.client_id.as_deref().unwrap_or("your-client-id");
+        let id = self.client_id.as_deref().unwrap_or("<client-id>");
+        // An empty id would take the property away.
         format!(
-            "az functionapp update {} --set keyVaultReferenceIdentity=\"$(az identity list --query \"[?clientId=='{id}'].id\" -o tsv)\"",
+            "id=$(az identity list --query \"[?clientId=='{id}'].id\" -o tsv) && [ -n \"$id\" ] && az functionapp update {} --set keyVaultReferenceIdentity=\"$id\"",
             self.app()
         )
     }
@@ -215,19 +257,32 @@ pub fn list_secrets(vault: &str) -> String {
 /// Which versions of a secret are there.
 #[must_use]
 pub fn list_versions(vault: &str, secret: &str) -> String {
-    format!("az keyvault secret list-versions --vault-name {vault} --name {secret} -o table")
+    format!(
+        "az keyvault secret list-versions {} -o table",
+        of_secret(vault, secret)
+    )
 }
 
 /// Takes a deletion back.
 #[must_use]
 pub fn recover(vault: &str, secret: &str) -> String {
-    format!("az keyvault secret recover --vault-name {vault} --name {secret}")
+    format!("az keyvault secret recover {}", of_secret(vault, secret))
 }
 
-/// Changes a secret's attributes; `change` is an option of the command.
+/// Changes the attributes of one version, of the latest if it is `None`; `change` is an
+/// option of the command.
 #[must_use]
-pub fn set_attributes(vault: &str, secret: &str, change: &str) -> String {
-    format!("az keyvault secret set-attributes --vault-name {vault} --name {secret} {change}")
+pub fn set_attributes(vault: &str, secret: &str, version: Option<&str>, change: &str) -> String {
+    let version = version.map(|version| format!(" --version {version}"));
+    let version = version.unwrap_or_default();
+    let secret = of_secret(vault, secret);
+    format!("az keyvault secret set-attributes {secret}{version} {change}")
+}
+
+fn of_secret(vault: &str, secret: &str) -> String {
+    // A name may begin with a hyphen, which would make it an option.
+    let equals = if secret.starts_with('-') { '=' } else { ' ' };
+    format!("--vault-name {vault} --name{equals}{secret}")
 }
 
 fn is_harmless(text: &str) -> bool {
@@ -276,8 +331,11 @@ mod tests {
                 site.restart()
                     .ends_with("--name your-func --resource-group your-rg")
             );
-            let command = site.set_reference(name, "kv", "n").to_string();
-            assert!(command.contains("\"YOUR_SETTING=@Microsoft"), "{command}");
+            let command = site.set_reference(name).to_string();
+            assert!(
+                command.ends_with(" --settings <setting>=<reference>"),
+                "{command}"
+            );
         }
     }
 }

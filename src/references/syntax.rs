@@ -111,6 +111,22 @@ impl Reference {
         })
     }
 
+    /// Whether the text differs from the documented spelling in letter case or white space,
+    /// which the platform may not forgive.
+    #[must_use]
+    pub fn has_unusual_spelling(&self) -> bool {
+        let inside = self.text.strip_prefix(OPENING);
+        let is_usual = inside.is_some_and(|inside| {
+            let keys = inside.trim_end_matches(')').split(';');
+            keys.filter(|pair| !pair.is_empty()).all(|pair| {
+                ["SecretUri=", "VaultName=", "SecretName=", "SecretVersion="]
+                    .iter()
+                    .any(|key| pair.starts_with(key))
+            })
+        });
+        !is_usual || self.text.contains(char::is_whitespace)
+    }
+
     /// The vault's host, with its port if one is given.
     #[must_use]
     pub fn authority(&self) -> String {
@@ -605,6 +621,21 @@ mod tests {
                 Reference::parse(&printed).expect(&printed).to_string(),
                 printed
             );
+        }
+    }
+
+    #[test]
+    fn a_spelling_that_is_not_documented_is_noticed() {
+        for (value, unusual) in [
+            ("@Microsoft.KeyVault(VaultName=abc;SecretName=n;)", false),
+            ("@Microsoft.KeyVault(SecretUri=https://h/secrets/n)", false),
+            ("@microsoft.keyvault(VaultName=abc;SecretName=n)", true),
+            ("@Microsoft.KeyVault(vaultname=abc;SecretName=n)", true),
+            ("@Microsoft.KeyVault(VaultName=abc; SecretName=n)", true),
+            (" @Microsoft.KeyVault(VaultName=abc;SecretName=n)", true),
+        ] {
+            let reference = Reference::parse(value).expect(value);
+            assert_eq!(reference.has_unusual_spelling(), unusual, "{value}");
         }
     }
 

@@ -1,9 +1,16 @@
 //! A reference that did not resolve has one of the platform's eleven statuses, a reason, and
 //! a command with the real names in it.
 
+use axum::{
+    Router,
+    extract::Request,
+    http::StatusCode,
+    middleware::{self, Next},
+    response::IntoResponse,
+};
 use keyvault_functions::{
     dev_vault::{Attributes, Fault, NewSecret},
-    key_vault::{Error, error::CredentialError},
+    key_vault::{Error, MetadataSource, error::CredentialError},
     references::{AppSetting, Resolves, Site, status::read_platform_report},
 };
 use serde_json::{Value, json};
@@ -141,7 +148,7 @@ mod the_eleven_statuses {
     #[tokio::test]
     async fn invalid_syntax() {
         let value = "@Microsoft.KeyVault(VaultName=embedded;Secret=x)";
-        let set = "az functionapp config appsettings set --name func-a --resource-group rg-a --settings \"KEY=@Microsoft.KeyVault(";
+        let set = "az functionapp config appsettings set --name func-a --resource-group rg-a --settings KEY=<reference>";
         let report = expect(
             &on_azure(value, None),
             "InvalidSyntax",
@@ -178,7 +185,7 @@ mod the_eleven_statuses {
     #[tokio::test]
     async fn vault_not_found() {
         let value = "@Microsoft.KeyVault(VaultName=elsewhere;SecretName=Ab)";
-        let set = "KEY=@Microsoft.KeyVault(VaultName=your-kv;SecretName=Ab)";
+        let set = "--settings KEY=<reference>";
         let detail = "elsewhere.vault.azure.net";
         expect(&on_azure(value, None), "VaultNotFound", detail, set).await;
     }
@@ -308,17 +315,80 @@ async fn a_user_assigned_identity_without_key_vault_reference_identity_is_named(
             site: site.clone(),
             ..Setup::default()
         });
-        let status = word.unwrap_or("AccessToKeyVaultDenied");
-        let fix = "--set keyVaultReferenceIdentity=\"$(az identity list --query \"[?clientId=='0a1b-2c3d'].id\"";
+        let status = word.unwrap_or("Initialized");
+        let fix = "id=$(az identity list --query \"[?clientId=='0a1b-2c3d'].id\" -o tsv) && [ -n \"$id\" ] && az functionapp update";
         expect(&app, status, "keyVaultReferenceIdentity", fix).await;
     }
 }
 
+/// The platform needs to get; listing is no proof of that, and no value is read to find out.
 #[tokio::test]
-async fn who_may_not_list_but_get_is_not_denied() {
+async fn who_may_list_but_not_get_is_denied() {
+    let app = on_azure(GOOD, Some("AccessToKeyVaultDenied"));
+    app.vault.fail_with(Fault::DenyGetting("ForbiddenByRbac"));
+    expect(
+        &app,
+        "AccessToKeyVaultDenied",
+        "No role lets",
+        "az role assignment",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn who_may_get_but_not_list_is_told_what_cannot_be_known() {
     let app = on_azure(GOOD, None);
     app.vault.fail_with(Fault::DenyListing("ForbiddenByRbac"));
-    expect(&app, "Initialized", "can read", "refresh").await;
+    expect(
+        &app,
+        "Initialized",
+        "cannot be told without its value",
+        "refresh",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_pinned_version_is_mended_and_not_the_latest() {
+    let disabled = NewSecret {
+        attributes: Attributes {
+            enabled: false,
+            ..Attributes::default()
+        },
+        ..NewSecret::of("canary")
+    };
+    let vault = keyvault_functions::dev_vault::DevVault::seeded().expect("randomness");
+    let version = vault.store().set("Pinned", disabled).expect("set");
+    vault
+        .store()
+        .set("Pinned", NewSecret::of("canary"))
+        .expect("set");
+    let value = format!(
+        "@Microsoft.KeyVault(VaultName=embedded;SecretName=Pinned;SecretVersion={version})"
+    );
+    let app = InProcess::on(
+        vault,
+        Setup {
+            settings: vec![setting(&value, None)],
+            ..Setup::default()
+        },
+    );
+    let command = format!("--name Pinned --version {version} --enabled true");
+    expect(&app, "OtherReasons", "is disabled", &command).await;
+}
+
+#[tokio::test]
+async fn a_spelling_that_the_platform_may_not_know_is_named() {
+    let value = "@Microsoft.KeyVault(vaultname=embedded; SecretName=ExternalApiKey)";
+    let set =
+        "--settings \"KEY=@Microsoft.KeyVault(VaultName=embedded;SecretName=ExternalApiKey)\"";
+    expect(
+        &on_azure(value, None),
+        "InvalidSyntax",
+        "not as documented",
+        set,
+    )
+    .await;
 }
 
 /// The handler tries with its own identity, but on Azure it never puts a value in place.
@@ -333,7 +403,42 @@ async fn on_azure_nothing_is_substituted() {
         assert_eq!(answer["external_api_key_set"], false);
         assert_eq!(answer["api_key_prefix"], "***");
     }
-    assert_eq!(app.reads(), 1, "and a finding stands for a while");
+    assert_eq!(
+        app.reads(),
+        2,
+        "may it get, what is listed; then the finding stands"
+    );
+}
+
+/// A vault in which asking for any version that exists ends the test's hopes.
+fn without_values(vault: Router) -> Router {
+    vault.layer(middleware::from_fn(|request: Request, next: Next| async {
+        let version = request.uri().path().rsplit('/').next().unwrap_or_default();
+        let is_harmless = version == "versions" || version == "0".repeat(32);
+        if is_harmless || !request.headers().contains_key("authorization") {
+            return next.run(request).await;
+        }
+        StatusCode::IM_A_TEAPOT.into_response()
+    }))
+}
+
+#[tokio::test]
+async fn on_azure_no_value_is_read_to_find_out() {
+    let app = InProcess::with(Setup {
+        settings: vec![setting(GOOD, None)],
+        wrap: without_values,
+        ..Setup::default()
+    });
+    expect(&app, "Initialized", "can read ExternalApiKey", "").await;
+    let reading = app.get("/api/config-check?freshness=true").await;
+    assert_eq!(reading.status, 200);
+    let get = InProcess::with(Setup {
+        source: MetadataSource::Get,
+        wrap: without_values,
+        ..Setup::default()
+    });
+    let answer = get.get("/api/secrets/ExternalApiKey").await;
+    assert_eq!(answer.status, 502, "the guard of this test works");
 }
 
 /// Elsewhere nobody else would.

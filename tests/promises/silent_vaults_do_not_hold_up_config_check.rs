@@ -36,6 +36,28 @@ async fn ten_broken_references_and_a_vault_that_never_answers() {
     }
 }
 
+/// A vault that is silent has no say in what is found out about another.
+#[tokio::test(start_paused = true)]
+async fn forty_silent_references_do_not_hide_another_vaults_reason() {
+    let setting = |number: usize| {
+        let vault = if number == 40 {
+            "elsewhere"
+        } else {
+            "embedded"
+        };
+        let value = format!("@Microsoft.KeyVault(VaultName={vault};SecretName=n{number})");
+        AppSetting::new(format!("KEY_{number}"), value.into())
+    };
+    let app = InProcess::with(Setup {
+        settings: (0..=40).map(setting).collect(),
+        ..Setup::default()
+    });
+    app.vault.fail_with(Fault::Silence);
+    let answer = app.get("/api/config-check").await.json();
+    assert_eq!(answer["references"][39]["status"], "FetchTimedOut");
+    assert_eq!(answer["references"][40]["status"], "VaultNotFound");
+}
+
 #[tokio::test(start_paused = true)]
 async fn nor_does_comparing_values() {
     let value = "@Microsoft.KeyVault(VaultName=embedded;SecretName=ExternalApiKey)";

@@ -61,7 +61,10 @@ impl InProcess {
     }
 
     pub(crate) fn with(setup: Setup) -> Self {
-        let vault = DevVault::seeded().expect("randomness");
+        Self::on(DevVault::seeded().expect("randomness"), setup)
+    }
+
+    pub(crate) fn on(vault: DevVault, setup: Setup) -> Self {
         let signed_reads = Arc::<AtomicUsize>::default();
         let seen = signed_reads.clone();
         let counted = (setup.wrap)(vault.router()).layer(middleware::from_fn(
