@@ -149,8 +149,7 @@ fn router(settings: Settings, manifest: &Manifest, access: &Access) -> Result<Ro
     );
     let options = MetadataOptions {
         source: settings.metadata_source,
-        ttl: settings.cache_ttl,
-        capacity: settings.cache_capacity,
+        cache: settings.cache,
     };
     functions::all()
         .router(manifest, &App::new(inspector, vaults, url, options), access)

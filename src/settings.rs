@@ -9,7 +9,7 @@ use tracing_subscriber::filter::Targets;
 use crate::{
     host::authorization::FunctionKey,
     key_vault::{
-        MetadataSource, VaultUrl,
+        MetadataSource, Policy, VaultUrl,
         credential::{Choice, Offered, Only},
     },
     references::{AppSetting, Resolves, Site, is_reference, status::read_platform_report},
@@ -43,6 +43,10 @@ names! {
     SECRET_METADATA_SOURCE,
     /// Seconds for which an answer of the vault is fresh.
     SECRET_CACHE_TTL_SECONDS,
+    /// Seconds after which an answer is no longer given, however broken the vault is.
+    SECRET_CACHE_MAX_STALE_SECONDS,
+    /// Seconds for which a missing secret is believed to be missing.
+    SECRET_CACHE_NEGATIVE_TTL_SECONDS,
     /// Answers that are kept.
     SECRET_CACHE_CAPACITY,
     /// Narrows the choice of credential.
@@ -109,10 +113,8 @@ pub struct Settings {
     pub vault: VaultSetting,
     /// How they are read.
     pub metadata_source: MetadataSource,
-    /// For how long an answer is fresh.
-    pub cache_ttl: Duration,
-    /// How many answers are kept.
-    pub cache_capacity: u64,
+    /// For how long answers of the vault are kept, and how many.
+    pub cache: Policy,
     /// What could sign in.
     pub credential: Offered,
     /// Which log lines are written.
@@ -202,12 +204,7 @@ impl Settings {
             mode: reader.mode(),
             vault: reader.vault(),
             metadata_source: reader.metadata_source(),
-            cache_ttl: Duration::from_secs(reader.number(
-                names::SECRET_CACHE_TTL_SECONDS,
-                1..=86_400,
-                300,
-            )),
-            cache_capacity: reader.number(names::SECRET_CACHE_CAPACITY, 1..=100_000, 1_000),
+            cache: reader.cache(),
             credential,
             log_filter: reader.log_filter(),
             app_settings: reader.app_settings(),
@@ -342,6 +339,21 @@ impl<'a> Reader<'a> {
             Err(_) => self.refuse(name, "text that is not a whole number", remedy),
         }
         default
+    }
+
+    fn cache(&mut self) -> Policy {
+        let mut seconds =
+            |name, from, default| Duration::from_secs(self.number(name, from..=86_400, default));
+        let fresh_for = seconds(names::SECRET_CACHE_TTL_SECONDS, 1, 300);
+        let max_stale = seconds(names::SECRET_CACHE_MAX_STALE_SECONDS, 0, 3_600);
+        let missing_for = seconds(names::SECRET_CACHE_NEGATIVE_TTL_SECONDS, 0, 30);
+        Policy {
+            fresh_for,
+            // A fresh answer, jitter included, is never too old.
+            max_stale: max_stale.max(fresh_for.mul_f64(1.1)),
+            missing_for,
+            capacity: self.number(names::SECRET_CACHE_CAPACITY, 1..=100_000, 1_000),
+        }
     }
 
     fn mode(&mut self) -> Mode {
@@ -498,7 +510,8 @@ mod tests {
             }
         ));
         assert_eq!(settings.vault, VaultSetting::NotSet);
-        assert_eq!(settings.cache_ttl, Duration::from_secs(300));
+        assert_eq!(settings.cache.fresh_for, Duration::from_secs(300));
+        assert_eq!(settings.cache.max_stale, Duration::from_secs(3_600));
         assert_eq!(settings.metadata_source, MetadataSource::Versions);
     }
 

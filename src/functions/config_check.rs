@@ -9,7 +9,7 @@ use axum::{
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 
-use super::{App, page};
+use super::{App, page, switch};
 use crate::{
     problem::{Problem, json},
     references::{Options, ReferenceReport, SettingState, Status},
@@ -76,30 +76,11 @@ pub(super) async fn get(
 
 impl Asked {
     fn parse(query: &str) -> Result<Self, Problem> {
-        let mut asked = Self::default();
-        for (key, value) in form_urlencoded::parse(query.as_bytes()) {
-            let switch = match &*key {
-                "strict" => &mut asked.strict,
-                "freshness" => &mut asked.freshness,
-                _ => continue,
-            };
-            *switch = match &*value.to_ascii_lowercase() {
-                "true" | "1" => true,
-                "false" | "0" => false,
-                _ => return Err(not_a_switch()),
-            };
-        }
-        Ok(asked)
+        Ok(Self {
+            strict: switch(query, "strict")?,
+            freshness: switch(query, "freshness")?,
+        })
     }
-}
-
-fn not_a_switch() -> Problem {
-    Problem::new(
-        StatusCode::BAD_REQUEST,
-        "InvalidQuery",
-        "strict and freshness are either true or false.",
-        "Write ?strict=true, or leave it out.",
-    )
 }
 
 /// Whether a person is looking: a browser asks for HTML first, a program for JSON or

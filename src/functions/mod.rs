@@ -9,13 +9,14 @@ mod page;
 mod refusal;
 mod secrets_metadata;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc};
 
 use axum::body::Bytes;
 
 use crate::{
     host::router::Functions,
-    key_vault::{MetadataSource, SecretCache, VaultUrl, Vaults},
+    key_vault::{MetadataSource, Policy, SecretCache, VaultUrl, Vaults},
+    problem::Problem,
     references::Inspector,
 };
 
@@ -45,10 +46,8 @@ struct DescribedVault {
 pub struct MetadataOptions {
     /// Which operation is used.
     pub source: MetadataSource,
-    /// For how long an answer is fresh.
-    pub ttl: Duration,
-    /// How many answers are kept.
-    pub capacity: u64,
+    /// For how long answers are kept, and how many.
+    pub cache: Policy,
 }
 
 impl App {
@@ -62,7 +61,7 @@ impl App {
     ) -> Self {
         let described = url.map(|url| {
             let vault = url.clone();
-            let answers = SecretCache::new(options.capacity, options.ttl, move |id| {
+            let answers = SecretCache::new(options.cache, move |id| {
                 let (vaults, vault) = (vaults.clone(), vault.clone());
                 async move {
                     let vault = vaults.open(&vault).await?;
@@ -82,5 +81,18 @@ impl App {
 impl fmt::Debug for App {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("App").finish_non_exhaustive()
+    }
+}
+
+/// `?name=true`; false if it is not given. The last one counts.
+fn switch(query: &str, name: &str) -> Result<bool, Problem> {
+    let given = form_urlencoded::parse(query.as_bytes()).filter(|(key, _)| key == name);
+    match given.last() {
+        None => Ok(false),
+        Some((_, value)) => match &*value.to_ascii_lowercase() {
+            "true" | "1" => Ok(true),
+            "false" | "0" => Ok(false),
+            _ => Err(refusal::not_a_switch(name)),
+        },
     }
 }

@@ -38,6 +38,15 @@ pub(super) fn invalid_version() -> Problem {
     )
 }
 
+pub(super) fn not_a_switch(name: &str) -> Problem {
+    Problem::new(
+        StatusCode::BAD_REQUEST,
+        "InvalidQuery",
+        format!("{name} is either true or false."),
+        format!("Write ?{name}=true, or leave it out."),
+    )
+}
+
 pub(super) fn no_vault() -> Problem {
     Problem::new(
         StatusCode::SERVICE_UNAVAILABLE,

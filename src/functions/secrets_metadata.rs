@@ -1,4 +1,4 @@
-//! `GET secrets/{secret_name}[?version=VERSION]`: the state of a secret, never its value.
+//! `GET secrets/{secret_name}[?version=VERSION][&refresh=true]`: the state of a secret, never its value.
 
 use std::collections::BTreeMap;
 
@@ -11,13 +11,15 @@ use axum::{
 use serde::Serialize;
 use time::{OffsetDateTime, format_description::FormatItem, macros::format_description};
 
-use super::{App, refusal};
+use super::{App, refusal, switch};
 use crate::{
     key_vault::{Outcome, SecretId, SecretMetadata, SecretName, SecretVersion},
     problem::{Problem, json_bytes},
 };
 
 const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
+/// The code of the refusal that a stale answer stands in for.
+const X_CACHE_ERROR: HeaderName = HeaderName::from_static("x-cache-error");
 
 /// The recipe's five members, then what a person wants to know next.
 #[derive(Serialize)]
@@ -39,15 +41,21 @@ pub(super) async fn get(
     name: Result<Path<String>, PathRejection>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
+    let query = query.as_deref().unwrap_or_default();
     let id = SecretId {
         name: name
             .ok()
             .and_then(|Path(name)| SecretName::parse(&name).ok())
             .ok_or_else(refusal::invalid_name)?,
-        version: version(query.as_deref().unwrap_or_default())?,
+        version: version(query)?,
     };
+    let anew = switch(query, "refresh")?;
     let vault = app.described.as_ref().ok_or_else(refusal::no_vault)?;
-    let found = vault.answers.get(id.clone()).await;
+    let found = if anew {
+        vault.answers.get_anew(id.clone()).await
+    } else {
+        vault.answers.get(id.clone()).await
+    };
     let site = app.references.site();
     let found = found.map_err(|error| refusal::because(&error, &id, &vault.url, site))?;
     let mut response = json_bytes(StatusCode::OK, found.value);
@@ -56,6 +64,19 @@ pub(super) async fn get(
     let outcome = match found.outcome {
         Outcome::Hit => "HIT",
         Outcome::Miss => "MISS",
+        Outcome::Stale { cause } => {
+            // RFC 7234, 5.5: obsolete, and still what tools know.
+            let warning = match &cause {
+                None => "110 - \"Response is Stale\"",
+                Some(_) => "111 - \"Revalidation Failed\"",
+            };
+            headers.insert(header::WARNING, HeaderValue::from_static(warning));
+            if let Some(cause) = cause {
+                let code = refusal::because(&cause, &id, &vault.url, site).code();
+                headers.insert(X_CACHE_ERROR, HeaderValue::from_static(code));
+            }
+            "STALE"
+        }
     };
     headers.insert(X_CACHE, HeaderValue::from_static(outcome));
     Ok(response)

@@ -1,34 +1,76 @@
 //! When the vault is not asked.
 //!
-//! An answer is fresh for the TTL; then the next caller asks the vault again. However many
-//! callers want one secret that is not there, one of them asks and all get its answer, and
-//! the question is asked to the end even if the caller that asked hangs up. Errors are
-//! shared by those who waited and kept for nobody else. Values never enter: `T` is what a
-//! function made of the metadata.
+//! An answer is *fresh* for the TTL, give or take a tenth, so that a fleet that started
+//! together does not ask together. Then it is *stale*: whoever asks gets it at once, marked,
+//! while one read refreshes it in the background. If that fails, it stays until the hard
+//! limit; but when the vault refuses the identity, it goes at once. That a secret is missing is
+//! remembered for a shorter time, and any other failure for a moment.
+//!
+//! For one secret there is never more than one read under way, however many callers there
+//! are and whatever they want it for. A read goes on if the caller that started it hangs up,
+//! and it always ends, because `load` does. Values never enter: `T` is what a function made of
+//! the metadata.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    fmt,
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
-use futures_util::future::BoxFuture;
-use moka::{future::Cache, ops::compute::Op};
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, Shared},
+};
+use moka::future::Cache;
 use tokio::time::Instant;
 use tracing::Instrument;
 
 use super::{error::Error, names::SecretId};
 
-/// Reads through to the vault, at most once per secret and TTL.
-pub struct SecretCache<T> {
+/// For how long a failure stands for those who ask next.
+const FAILURE_PAUSE: Duration = Duration::from_secs(1);
+/// A read that is younger than this is as good as a forced one.
+const FORCED_PAUSE: Duration = Duration::from_secs(5);
+
+/// For how long answers are kept, and how many.
+#[derive(Debug, Clone, Copy)]
+pub struct Policy {
+    /// An answer is fresh for this long, ±10 %.
+    pub fresh_for: Duration,
+    /// An answer older than this is never given.
+    pub max_stale: Duration,
+    /// That a secret is missing is believed for this long.
+    pub missing_for: Duration,
+    /// Answers that are kept.
+    pub capacity: u64,
+}
+
+/// Reads through to the vault.
+pub struct SecretCache<T>(Arc<Inner<T>>);
+
+struct Inner<T> {
+    policy: Policy,
     slots: Cache<SecretId, Arc<Slot<T>>>,
-    fresh_for: Duration,
-    load: Arc<dyn Fn(SecretId) -> BoxFuture<'static, Result<T, Error>> + Send + Sync>,
+    flights: Mutex<HashMap<SecretId, Flight<T>>>,
+    load: Box<dyn Fn(SecretId) -> BoxFuture<'static, Result<T, Error>> + Send + Sync>,
 }
 
-impl<T> fmt::Debug for SecretCache<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SecretCache").finish_non_exhaustive()
-    }
-}
+type Flight<T> = Shared<BoxFuture<'static, Result<Arc<Slot<T>>, Error>>>;
 
+/// What is kept about one secret: an answer, perhaps with the failure to renew it, or the
+/// failure to get one.
 struct Slot<T> {
+    kept: Result<Answer<T>, Error>,
+    /// When `kept` is to be renewed.
+    until: Instant,
+    /// Why the last attempt to renew it failed.
+    not_renewed: Option<Error>,
+}
+
+#[derive(Clone)]
+struct Answer<T> {
     value: T,
     loaded: Instant,
 }
@@ -44,89 +86,224 @@ pub struct Found<T> {
     pub age: Duration,
 }
 
-/// Whether the vault was asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How an answer came to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// Answered from the cache.
+    /// From the cache.
     Hit,
-    /// Answered by the vault.
+    /// From the vault.
     Miss,
+    /// From the cache, past its time; it is being renewed, or that failed.
+    Stale {
+        /// Why it could not be renewed, if that was tried.
+        cause: Option<Error>,
+    },
+}
+
+impl<T> fmt::Debug for SecretCache<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SecretCache").finish_non_exhaustive()
+    }
 }
 
 impl<T: Clone + Send + Sync + 'static> SecretCache<T> {
-    /// Keeps up to `capacity` answers of `load`, each fresh for `fresh_for`.
-    pub fn new<F>(
-        capacity: u64,
-        fresh_for: Duration,
-        load: impl Fn(SecretId) -> F + Send + Sync + 'static,
-    ) -> Self
+    /// Keeps what `load` answers. `load` must end by itself.
+    pub fn new<F>(policy: Policy, load: impl Fn(SecretId) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Result<T, Error>> + Send + 'static,
     {
-        Self {
-            slots: Cache::builder().max_capacity(capacity).build(),
-            fresh_for,
-            load: Arc::new(move |id| Box::pin(load(id))),
-        }
+        Self(Arc::new(Inner {
+            policy,
+            slots: Cache::builder().max_capacity(policy.capacity).build(),
+            flights: Mutex::default(),
+            load: Box::new(move |id| Box::pin(load(id))),
+        }))
     }
 
-    /// The answer for `id`, from the vault if there is no fresh one.
+    /// The answer for `id`.
     ///
     /// # Errors
     ///
-    /// What `load` returned to whoever asked.
+    /// What `load` returned to whoever asked, now or a moment ago.
     pub async fn get(&self, id: SecretId) -> Result<Found<T>, Error> {
-        if let Some(slot) = self.slots.get(&id).await {
-            if slot.age() < self.fresh_for {
-                return Ok(slot.found(Outcome::Hit));
-            }
-            self.drop_exactly(&id, &slot).await;
-        }
-        let slots = self.slots.clone();
-        let load = self.load.clone();
-        let load = async move {
-            let asked = id.clone();
-            slots
-                .try_get_with(id, async move {
-                    let value = load(asked).await?;
-                    let loaded = Instant::now();
-                    Ok(Arc::new(Slot { value, loaded }))
-                })
-                .await
+        let Some(slot) = self.0.slots.get(&id).await else {
+            return self.read(id).await;
         };
-        let loaded = tokio::spawn(load.in_current_span()).await;
-        match loaded {
-            Ok(Ok(slot)) => Ok(slot.found(Outcome::Miss)),
-            Ok(Err(shared)) => Err(Error::clone(&shared)),
-            // The task panicked, which the panic hook has reported, or the runtime stops.
-            Err(_) => Err(Error::UnexpectedAnswer),
+        let is_due = Instant::now() >= slot.until;
+        match &slot.kept {
+            Err(error) if !is_due => Err(error.clone()),
+            Ok(answer) if answer.loaded.elapsed() <= self.0.policy.max_stale => {
+                if is_due {
+                    // Nobody waits for it.
+                    drop(self.flight(id));
+                }
+                let outcome = if is_due || slot.not_renewed.is_some() {
+                    Outcome::Stale {
+                        cause: slot.not_renewed.clone(),
+                    }
+                } else {
+                    Outcome::Hit
+                };
+                Ok(answer.found(outcome))
+            }
+            // Past the hard limit, a failure to renew still stands for its moment.
+            Ok(_) => match &slot.not_renewed {
+                Some(error) if !is_due => Err(error.clone()),
+                _ => self.read(id).await,
+            },
+            Err(_) => self.read(id).await,
         }
     }
 
-    /// Removes `slot` unless somebody has put a newer one in its place.
-    async fn drop_exactly(&self, id: &SecretId, slot: &Arc<Slot<T>>) {
-        self.slots
-            .entry_by_ref(id)
-            .and_compute_with(async |current| match current {
-                Some(current) if Arc::ptr_eq(current.value(), slot) => Op::Remove,
-                _ => Op::Nop,
-            })
-            .await;
+    /// Like [`SecretCache::get`], from the vault even if there is a fresh answer; but a read
+    /// of the last [`FORCED_PAUSE`] will do, and so will the memory of a recent failure.
+    ///
+    /// # Errors
+    ///
+    /// As [`SecretCache::get`].
+    pub async fn get_anew(&self, id: SecretId) -> Result<Found<T>, Error> {
+        let Some(slot) = self.0.slots.get(&id).await else {
+            return self.read(id).await;
+        };
+        let is_recent = match &slot.kept {
+            Ok(answer) => answer.loaded.elapsed() < FORCED_PAUSE,
+            // How long ago it failed is not kept; how long it still stands is.
+            Err(_) => true,
+        };
+        let is_failing = slot.not_renewed.is_some() && Instant::now() < slot.until;
+        if is_recent || is_failing {
+            return self.get(id).await;
+        }
+        self.read(id).await
+    }
+
+    /// Asks the vault, or waits with those who do. A failure that leaves a stale answer in
+    /// place gives that answer.
+    async fn read(&self, id: SecretId) -> Result<Found<T>, Error> {
+        let slot = self.flight(id).await?;
+        let answer = slot.kept.as_ref().map_err(Error::clone)?;
+        if let Some(cause) = &slot.not_renewed {
+            if answer.loaded.elapsed() > self.0.policy.max_stale {
+                return Err(cause.clone());
+            }
+            return Ok(answer.found(Outcome::Stale {
+                cause: Some(cause.clone()),
+            }));
+        }
+        Ok(answer.found(Outcome::Miss))
+    }
+
+    /// The read of `id` that is under way, started if there is none.
+    fn flight(&self, id: SecretId) -> Flight<T> {
+        let mut flights = self.0.flights();
+        if let Some(flight) = flights.get(&id) {
+            return flight.clone();
+        }
+        let inner = self.0.clone();
+        let asked = id.clone();
+        let task = tokio::spawn(
+            async move {
+                let load = AssertUnwindSafe((inner.load)(asked.clone()));
+                // The panic hook has reported it.
+                let loaded = load.catch_unwind().await;
+                let loaded = loaded.unwrap_or(Err(Error::UnexpectedAnswer));
+                let slot = inner.keep(&asked, loaded).await;
+                inner.flights().remove(&asked);
+                slot
+            }
+            .in_current_span(),
+        );
+        let flight = async move { task.await.map_err(|_| Error::UnexpectedAnswer) }
+            .boxed()
+            .shared();
+        flights.insert(id, flight.clone());
+        flight
     }
 }
 
-impl<T: Clone> Slot<T> {
-    fn age(&self) -> Duration {
-        self.loaded.elapsed()
+impl<T: Clone + Send + Sync + 'static> Inner<T> {
+    fn flights(&self) -> MutexGuard<'_, HashMap<SecretId, Flight<T>>> {
+        self.flights.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Puts what was loaded, or the failure to load it, into the place of what was there.
+    async fn keep(&self, id: &SecretId, loaded: Result<T, Error>) -> Arc<Slot<T>> {
+        let now = Instant::now();
+        let slot = match loaded {
+            Ok(value) => Slot {
+                kept: Ok(Answer { value, loaded: now }),
+                until: now + jittered(self.policy.fresh_for),
+                not_renewed: None,
+            },
+            Err(error) => {
+                let is_missing =
+                    matches!(error, Error::SecretNotFound | Error::SecretVersionNotFound);
+                let pause = if is_missing {
+                    self.policy.missing_for
+                } else {
+                    FAILURE_PAUSE
+                };
+                let until = now + pause;
+                let before = self.slots.get(id).await;
+                let before = before.and_then(|slot| slot.kept.as_ref().ok().cloned());
+                match before.filter(|_| may_pass(&error)) {
+                    Some(answer) => Slot {
+                        kept: Ok(answer),
+                        until,
+                        not_renewed: Some(error),
+                    },
+                    None => Slot {
+                        kept: Err(error),
+                        until,
+                        not_renewed: None,
+                    },
+                }
+            }
+        };
+        let slot = Arc::new(slot);
+        self.slots.insert(id.clone(), slot.clone()).await;
+        slot
+    }
+}
+
+/// Whether an old answer may be given in spite of `error`. What the vault has decided is not
+/// a failure: a secret that is gone is gone, and a right that was revoked is revoked.
+fn may_pass(error: &Error) -> bool {
+    match error {
+        Error::SecretNotFound
+        | Error::SecretVersionNotFound
+        | Error::SecretDisabled
+        | Error::AccessDenied(_)
+        | Error::TokenRefused
+        | Error::ForbiddenByFirewall => false,
+        Error::VaultNotFound
+        | Error::TlsFailed
+        | Error::Unreachable(_)
+        | Error::TooManyVersions
+        | Error::NoCertificateAuthorities
+        | Error::Throttled { .. }
+        | Error::Unavailable { .. }
+        | Error::TimedOut
+        | Error::Credential(_)
+        | Error::UnexpectedAnswer => true,
+    }
+}
+
+impl<T: Clone> Answer<T> {
     fn found(&self, outcome: Outcome) -> Found<T> {
         Found {
             value: self.value.clone(),
             outcome,
-            age: self.age(),
+            age: self.loaded.elapsed(),
         }
     }
+}
+
+/// `time` ± 10 %.
+fn jittered(time: Duration) -> Duration {
+    let random = getrandom::u32().unwrap_or(u32::MAX / 2);
+    let factor = 0.9 + 0.2 * f64::from(random) / f64::from(u32::MAX);
+    time.mul_f64(factor)
 }
 
 #[cfg(test)]
@@ -137,10 +314,17 @@ mod tests {
     use tokio::time::{advance, sleep};
 
     use super::*;
-    use crate::key_vault::SecretName;
+    use crate::key_vault::{SecretName, error::Denial};
 
-    const TTL: Duration = Duration::from_secs(300);
     const SLOW: Duration = Duration::from_millis(200);
+    const POLICY: Policy = Policy {
+        fresh_for: Duration::from_secs(300),
+        max_stale: Duration::from_secs(3_600),
+        missing_for: Duration::from_secs(30),
+        capacity: 10,
+    };
+    /// Longer than any jitter makes it.
+    const PAST_TTL: Duration = Duration::from_secs(331);
 
     fn id(name: &str) -> SecretId {
         SecretId {
@@ -149,28 +333,54 @@ mod tests {
         }
     }
 
-    /// A cache over a vault that takes [`SLOW`] and answers with the number of the call.
-    fn counting(fail_first: usize) -> (Arc<AtomicUsize>, Arc<SecretCache<usize>>) {
-        let calls = Arc::new(AtomicUsize::new(0));
-        let counted = calls.clone();
-        let cache = SecretCache::new(10, TTL, move |_| {
-            let call = counted.fetch_add(1, Ordering::SeqCst) + 1;
+    /// A vault that takes [`SLOW`] and answers with the number of the call, or fails.
+    #[derive(Default)]
+    struct Fake {
+        calls: AtomicUsize,
+        failure: Mutex<Option<Error>>,
+    }
+
+    impl Fake {
+        fn calls(&self) -> usize {
+            self.calls.load(Ordering::SeqCst)
+        }
+
+        fn fail(&self, error: impl Into<Option<Error>>) {
+            *self.failure.lock().expect("lock") = error.into();
+        }
+    }
+
+    fn over_fake() -> (Arc<Fake>, Arc<SecretCache<usize>>) {
+        let fake = Arc::new(Fake::default());
+        let vault = fake.clone();
+        let cache = SecretCache::new(POLICY, move |_| {
+            let vault = vault.clone();
             async move {
+                let call = vault.calls.fetch_add(1, Ordering::SeqCst) + 1;
                 sleep(SLOW).await;
-                if call <= fail_first {
-                    return Err(Error::TimedOut);
-                }
-                Ok(call)
+                let failure = vault.failure.lock().expect("lock").clone();
+                failure.map_or(Ok(call), Err)
             }
         });
-        (calls, Arc::new(cache))
+        (fake, Arc::new(cache))
+    }
+
+    async fn all(
+        cache: &Arc<SecretCache<usize>>,
+        callers: usize,
+    ) -> Vec<Result<Found<usize>, Error>> {
+        join_all((0..callers).map(|_| cache.get(id("a")))).await
+    }
+
+    fn stale(cause: Option<Error>) -> Outcome {
+        Outcome::Stale { cause }
     }
 
     #[tokio::test(start_paused = true)]
     async fn many_callers_of_a_cold_secret_ask_once() {
-        let (calls, cache) = counting(0);
-        let found = join_all((0..100).map(|_| cache.get(id("a")))).await;
-        assert_eq!(calls.load(Ordering::SeqCst), 1);
+        let (fake, cache) = over_fake();
+        let found = all(&cache, 10_000).await;
+        assert_eq!(fake.calls(), 1);
         assert!(
             found
                 .iter()
@@ -179,37 +389,138 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_answer_is_fresh_for_the_ttl_and_tells_its_age() {
-        let (calls, cache) = counting(0);
+    async fn many_callers_of_an_expired_secret_ask_once_and_wait_for_nothing() {
+        let (fake, cache) = over_fake();
+        all(&cache, 1).await;
+        advance(PAST_TTL).await;
+        let started = Instant::now();
+        let found = all(&cache, 10_000).await;
+        assert_eq!(started.elapsed(), Duration::ZERO);
+        for found in found {
+            let found = found.expect("an answer");
+            assert_eq!(
+                (found.value, found.outcome, found.age.as_secs()),
+                (1, stale(None), 331)
+            );
+        }
+        sleep(SLOW * 2).await;
+        assert_eq!(fake.calls(), 2);
+        let found = cache.get(id("a")).await.expect("an answer");
+        assert_eq!((found.value, found.outcome), (2, Outcome::Hit));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_is_fresh_for_the_ttl_give_or_take_a_tenth() {
+        let (fake, cache) = over_fake();
         assert_eq!(
             cache.get(id("a")).await.expect("loaded").outcome,
             Outcome::Miss
         );
-        advance(Duration::from_secs(299)).await;
+        advance(Duration::from_secs(269)).await;
         let hit = cache.get(id("A")).await.expect("cached");
-        assert_eq!((hit.outcome, hit.age.as_secs()), (Outcome::Hit, 299));
-        advance(Duration::from_secs(1)).await;
-        let found = join_all((0..100).map(|_| cache.get(id("a")))).await;
+        assert_eq!((hit.outcome, hit.age.as_secs()), (Outcome::Hit, 269));
+        assert_eq!(fake.calls(), 1);
+        let spread: Vec<_> = (0..1_000)
+            .map(|_| jittered(POLICY.fresh_for).as_secs())
+            .collect();
+        assert!(spread.iter().all(|seconds| (270..=330).contains(seconds)));
+        assert!(spread.iter().any(|seconds| *seconds < 285) && spread.iter().any(|s| *s > 315));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failing_vault_leaves_the_stale_answer_until_the_hard_limit() {
+        let (fake, cache) = over_fake();
+        all(&cache, 1).await;
+        fake.fail(Error::TimedOut);
+        advance(PAST_TTL).await;
+        all(&cache, 1).await;
+        sleep(SLOW * 2).await;
+        for _ in 0..600 {
+            let started = Instant::now();
+            let found = cache.get(id("a")).await.expect("an answer");
+            assert_eq!(started.elapsed(), Duration::ZERO);
+            assert_eq!(found.outcome, stale(Some(Error::TimedOut)));
+            sleep(Duration::from_secs(1)).await;
+        }
+        advance(POLICY.max_stale).await;
+        assert_eq!(cache.get(id("a")).await, Err(Error::TimedOut));
+        fake.fail(None);
+        sleep(FAILURE_PAUSE).await;
+        assert_eq!(
+            cache.get(id("a")).await.expect("an answer").outcome,
+            Outcome::Miss
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_revoked_right_shows_at_once() {
+        let denied = Error::AccessDenied(Denial::Role);
+        let (fake, cache) = over_fake();
+        all(&cache, 1).await;
+        fake.fail(denied.clone());
+        advance(PAST_TTL).await;
+        all(&cache, 1).await;
+        sleep(SLOW * 2).await;
+        assert_eq!(cache.get(id("a")).await, Err(denied));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failure_is_shared_and_not_tried_again_for_a_moment() {
+        let (fake, cache) = over_fake();
+        fake.fail(Error::TimedOut);
+        let found = all(&cache, 100).await;
+        assert!(found.iter().all(|found| found == &Err(Error::TimedOut)));
+        all(&cache, 100).await;
+        assert_eq!(fake.calls(), 1);
+        fake.fail(None);
+        sleep(FAILURE_PAUSE).await;
+        assert_eq!(cache.get(id("a")).await.expect("loaded").value, 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_missing_secret_is_remembered_for_a_shorter_time() {
+        let (fake, cache) = over_fake();
+        fake.fail(Error::SecretNotFound);
+        for _ in 0..5 {
+            assert_eq!(cache.get(id("a")).await, Err(Error::SecretNotFound));
+            sleep(Duration::from_secs(5)).await;
+        }
+        assert_eq!(fake.calls(), 1);
+        fake.fail(None);
+        sleep(Duration::from_secs(10)).await;
+        assert_eq!(
+            cache.get(id("a")).await.expect("loaded").outcome,
+            Outcome::Miss
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_forced_read_is_one_read_and_no_hammer() {
+        let (fake, cache) = over_fake();
+        all(&cache, 1).await;
+        let forced = async || join_all((0..100).map(|_| cache.get_anew(id("a")))).await;
+        forced().await;
+        assert_eq!(fake.calls(), 1, "the answer is seconds old");
+        sleep(FORCED_PAUSE).await;
+        let found = forced().await;
+        assert_eq!(fake.calls(), 2);
         assert!(
             found
                 .iter()
                 .all(|found| found.as_ref().is_ok_and(|found| found.value == 2))
         );
-        assert_eq!(calls.load(Ordering::SeqCst), 2);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_failure_is_shared_and_not_kept() {
-        let (calls, cache) = counting(1);
-        let found = join_all((0..100).map(|_| cache.get(id("a")))).await;
-        assert!(found.iter().all(|found| found == &Err(Error::TimedOut)));
-        assert_eq!(calls.load(Ordering::SeqCst), 1);
-        assert_eq!(cache.get(id("a")).await.expect("loaded").value, 2);
+        sleep(FORCED_PAUSE).await;
+        fake.fail(Error::TimedOut);
+        for _ in 0..10 {
+            let found = cache.get_anew(id("a")).await.expect("the old answer");
+            assert_eq!(found.outcome, stale(Some(Error::TimedOut)));
+        }
+        assert_eq!(fake.calls(), 3);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_load_outlives_the_caller_that_hangs_up() {
-        let (calls, cache) = counting(0);
+        let (fake, cache) = over_fake();
         let caller = tokio::time::timeout(SLOW / 2, cache.get(id("a"))).await;
         assert!(caller.is_err());
         sleep(SLOW).await;
@@ -217,6 +528,31 @@ mod tests {
             cache.get(id("a")).await.expect("cached").outcome,
             Outcome::Hit
         );
-        assert_eq!(calls.load(Ordering::SeqCst), 1);
+        assert_eq!(fake.calls(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_load_that_panics_harms_nobody() {
+        let calls = AtomicUsize::new(0);
+        let cache = SecretCache::new(POLICY, move |_| {
+            let call = calls.fetch_add(1, Ordering::SeqCst);
+            async move {
+                assert!(call > 0, "a defect");
+                Ok(call)
+            }
+        });
+        assert_eq!(cache.get(id("a")).await, Err(Error::UnexpectedAnswer));
+        sleep(FAILURE_PAUSE).await;
+        assert_eq!(cache.get(id("a")).await.expect("loaded").value, 1);
+        assert!(cache.0.flights().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_number_of_answers_is_bounded() {
+        let (_, cache) = over_fake();
+        join_all((0..100).map(|number| cache.get(id(&format!("n{number}"))))).await;
+        cache.0.slots.run_pending_tasks().await;
+        assert!(cache.0.slots.entry_count() <= POLICY.capacity);
+        assert!(cache.0.flights().is_empty());
     }
 }

@@ -17,7 +17,7 @@ pub mod error;
 pub mod names;
 pub mod transport;
 
-pub use cache::{Found, Outcome, SecretCache};
+pub use cache::{Found, Outcome, Policy, SecretCache};
 pub use client::{Connection, MetadataSource, SecretMetadata, Vault, Vaults};
 pub use error::Error;
 pub use names::{SecretId, SecretName, SecretVersion, VaultUrl};

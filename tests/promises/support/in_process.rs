@@ -14,7 +14,7 @@ use keyvault_functions::{
     dev_vault::DevVault,
     functions::{self, App, MetadataOptions},
     host::{invocation::Access, manifest::Manifest},
-    key_vault::{Error, MetadataSource, Vaults},
+    key_vault::{Error, MetadataSource, Policy, Vaults},
     references::{AppSetting, Inspector, Resolves, Site},
 };
 use tower::ServiceExt;
@@ -82,8 +82,12 @@ impl InProcess {
         let vaults = Arc::new(Vaults::new(move || std::future::ready(connection.clone())));
         let options = MetadataOptions {
             source: setup.source,
-            ttl: Duration::from_secs(300),
-            capacity: 100,
+            cache: Policy {
+                fresh_for: Duration::from_secs(300),
+                max_stale: Duration::from_secs(3_600),
+                missing_for: Duration::from_secs(30),
+                capacity: 100,
+            },
         };
         let references = Inspector::new(setup.settings, setup.resolves, vaults.clone(), setup.site);
         let app = App::new(references, vaults, DevVault::url(), options);
