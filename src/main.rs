@@ -185,12 +185,12 @@ fn azure(settings: &Settings) -> Vaults {
         return Vaults::new(move || std::future::ready(Err(error.clone())));
     };
     tracing::info!(credential = %choice, "signing in to Key Vault");
-    let choice = Arc::new(choice);
+    let given = Arc::new((choice, settings.own_ca.clone()));
     Vaults::new(move || {
-        let choice = choice.clone();
+        let given = given.clone();
         async move {
             // Certificate authorities are read from files.
-            tokio::task::spawn_blocking(move || credential::connect(&choice))
+            tokio::task::spawn_blocking(move || credential::connect(&given.0, given.1.as_ref()))
                 .await
                 .unwrap_or(Err(Error::UnexpectedAnswer))
         }

@@ -11,6 +11,7 @@ use crate::{
     key_vault::{
         MetadataSource, Policy, VaultUrl,
         credential::{Choice, Offered, Only},
+        transport::OwnCa,
     },
     references::{AppSetting, Resolves, Site, is_reference, status::read_platform_report},
     telemetry,
@@ -39,6 +40,8 @@ names! {
     DATABASE_PASSWORD,
     /// The vault whose secrets `secrets-metadata` describes, or `embedded`.
     KEY_VAULT_URL,
+    /// A file of certificate authorities to trust beside the machine's own.
+    KEY_VAULT_CA_FILE,
     /// `versions` or `get`.
     SECRET_METADATA_SOURCE,
     /// Seconds for which an answer of the vault is fresh.
@@ -111,6 +114,8 @@ pub struct Settings {
     pub mode: Mode,
     /// Where secrets are described.
     pub vault: VaultSetting,
+    /// Whom to trust beside the machine's own certificate authorities.
+    pub own_ca: Option<OwnCa>,
     /// How they are read.
     pub metadata_source: MetadataSource,
     /// For how long answers of the vault are kept, and how many.
@@ -203,6 +208,7 @@ impl Settings {
         let settings = Self {
             mode: reader.mode(),
             vault: reader.vault(),
+            own_ca: reader.own_ca(),
             metadata_source: reader.metadata_source(),
             cache: reader.cache(),
             credential,
@@ -429,6 +435,21 @@ impl<'a> Reader<'a> {
                       or build with the feature dev-vault";
         self.refuse(names::KEY_VAULT_URL, "the word embedded", remedy);
         VaultSetting::NotSet
+    }
+
+    fn own_ca(&mut self) -> Option<OwnCa> {
+        let name = names::KEY_VAULT_CA_FILE;
+        let file = self.text(name)?;
+        let remedy = "give the path of a PEM file with certificates, or remove it";
+        let Ok(pem) = std::fs::read(file) else {
+            self.refuse(name, "a file that cannot be read", remedy);
+            return None;
+        };
+        let own_ca = OwnCa::from_pem(&pem).ok();
+        if own_ca.is_none() {
+            self.refuse(name, "a file without a PEM certificate", remedy);
+        }
+        own_ca
     }
 
     fn metadata_source(&mut self) -> MetadataSource {

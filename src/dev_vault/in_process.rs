@@ -152,7 +152,7 @@ mod tests {
             ..Default::default()
         };
         let url = DevVault::url().expect("valid");
-        SecretClient::new(url.as_str(), vault.connection().credential, Some(options)).expect("made")
+        SecretClient::new(url.as_str(), vault.credential(), Some(options)).expect("made")
     }
 
     async fn set(client: &SecretClient, name: &str, value: &str) -> String {

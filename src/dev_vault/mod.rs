@@ -11,7 +11,7 @@ mod in_process;
 mod routes;
 mod store;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use axum::Router;
 use time::{Duration as Span, OffsetDateTime};
@@ -73,6 +73,12 @@ impl DevVault {
         Ok(vault)
     }
 
+    /// Gives the tokens that this vault accepts.
+    #[must_use]
+    pub fn credential(&self) -> Arc<SignedIn> {
+        self.token.clone()
+    }
+
     /// What is in it.
     #[must_use]
     pub fn store(&self) -> &Store {
@@ -104,10 +110,6 @@ impl DevVault {
     /// Like [`DevVault::connection`], through a router that wraps [`DevVault::router`].
     #[must_use]
     pub fn connection_through(&self, router: Router) -> Connection {
-        Connection {
-            transport: Arc::new(InProcess::new(router)),
-            credential: self.token.clone(),
-            token_time: Duration::ZERO,
-        }
+        Connection::new(Arc::new(InProcess::new(router)), self.token.clone())
     }
 }

@@ -5,7 +5,10 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -22,14 +25,15 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use time::OffsetDateTime;
 use tokio::{
-    sync::{OnceCell, Semaphore},
-    time::timeout,
+    sync::{Mutex, OnceCell, Semaphore},
+    time::{Instant, timeout},
 };
 use zeroize::Zeroize;
 
 use super::{
-    error::Error,
+    error::{CredentialError, Error},
     names::{SecretId, SecretName, SecretVersion, VaultUrl},
+    token::SharedToken,
     transport::Guarded,
 };
 
@@ -43,6 +47,9 @@ const VERSIONS_LIMIT: usize = 2_500;
 
 /// Requests to one vault that are under way at the same time.
 const AT_ONCE: usize = 16;
+
+/// For how long the failure of a vault's very first request stands for those behind it.
+const FIRST_FAILURE_PAUSE: Duration = Duration::from_secs(1);
 
 /// A version that no secret has.
 const NO_VERSION: &str = "00000000000000000000000000000000";
@@ -91,9 +98,22 @@ pub struct Connection {
     /// Carries every vault's requests.
     pub transport: Arc<dyn HttpClient>,
     /// Signs them.
-    pub credential: Arc<dyn TokenCredential>,
+    pub token: Arc<SharedToken>,
     /// What a token may take beyond [`CALL_LIMIT`].
     pub token_time: Duration,
+}
+
+impl Connection {
+    /// A connection whose tokens come at once.
+    #[must_use]
+    pub fn new(transport: Arc<dyn HttpClient>, credential: Arc<dyn TokenCredential>) -> Self {
+        let explain = |_: &azure_core::Error| CredentialError::Failed;
+        Self {
+            transport,
+            token: Arc::new(SharedToken::new(credential, CALL_LIMIT, explain)),
+            token_time: Duration::ZERO,
+        }
+    }
 }
 
 impl fmt::Debug for Connection {
@@ -109,7 +129,7 @@ type Connect =
 pub struct Vaults {
     connect: Connect,
     connection: OnceCell<Connection>,
-    open: Mutex<HashMap<VaultUrl, Arc<Vault>>>,
+    open: std::sync::Mutex<HashMap<VaultUrl, Arc<Vault>>>,
 }
 
 impl fmt::Debug for Vaults {
@@ -127,7 +147,7 @@ impl Vaults {
         Self {
             connect: Box::new(move || Box::pin(connect())),
             connection: OnceCell::new(),
-            open: Mutex::default(),
+            open: std::sync::Mutex::default(),
         }
     }
 
@@ -156,6 +176,53 @@ pub struct Vault {
     client: SecretClient,
     limit: Duration,
     turns: Semaphore,
+    gate: Gate,
+}
+
+/// Lets one caller alone through until the vault has once accepted a token. A client's first
+/// request is answered with a challenge by design, and every challenge makes the SDK throw
+/// away the token that it has: a crowd of first requests would fetch a crowd of tokens.
+#[derive(Default)]
+struct Gate {
+    is_open: AtomicBool,
+    first: Mutex<Option<(Instant, Error)>>,
+}
+
+impl Gate {
+    async fn pass<T>(&self, read: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        if self.is_open.load(Ordering::Acquire) {
+            return read.await;
+        }
+        let mut failed = self.first.lock().await;
+        if self.is_open.load(Ordering::Acquire) {
+            drop(failed);
+            return read.await;
+        }
+        if let Some((at, error)) = &*failed
+            && at.elapsed() < FIRST_FAILURE_PAUSE
+        {
+            return Err(error.clone());
+        }
+        let read = read.await;
+        match &read {
+            Err(error) if !is_signed_answer(error) => {
+                *failed = Some((Instant::now(), error.clone()));
+            }
+            Ok(_) | Err(_) => self.is_open.store(true, Ordering::Release),
+        }
+        read
+    }
+}
+
+/// Whether only a vault that has accepted the token says this.
+fn is_signed_answer(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::SecretNotFound
+            | Error::SecretVersionNotFound
+            | Error::SecretDisabled
+            | Error::AccessDenied(_)
+    )
 }
 
 impl fmt::Debug for Vault {
@@ -171,6 +238,7 @@ impl Vault {
         let transport = Guarded {
             vault: url.clone(),
             inner: connection.transport.clone(),
+            token: connection.token.clone(),
         };
         let options = SecretClientOptions {
             // An emulator on this machine has no name below the challenge's domain.
@@ -187,12 +255,13 @@ impl Vault {
             },
             ..Default::default()
         };
-        let client = SecretClient::new(url.as_str(), connection.credential.clone(), Some(options))
+        let client = SecretClient::new(url.as_str(), connection.token.clone(), Some(options))
             .map_err(Error::from_sdk)?;
         Ok(Self {
             client,
             limit: CALL_LIMIT + connection.token_time,
             turns: Semaphore::new(AT_ONCE),
+            gate: Gate::default(),
         })
     }
 
@@ -241,7 +310,7 @@ impl Vault {
         let in_turn = async {
             // The semaphore is never closed.
             let _turn = self.turns.acquire().await;
-            read.await
+            self.gate.pass(read).await
         };
         timeout(self.limit, in_turn)
             .await

@@ -18,13 +18,13 @@ use std::{
     fmt, io,
     path::PathBuf,
     process::{Output, Stdio},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
 use async_trait::async_trait;
 use azure_core::{
-    credentials::{AccessToken, Secret, TokenCredential, TokenRequestOptions},
+    credentials::{Secret, TokenCredential},
     http::{ClientOptions, ExponentialRetryOptions, RetryOptions, StatusCode, Transport},
 };
 use azure_identity::{
@@ -35,18 +35,16 @@ use azure_identity::{
     WorkloadIdentityCredentialOptions,
 };
 use secrecy::{ExposeSecret, SecretString};
-use tokio::time::{Instant, timeout};
 
 use super::{
     client::Connection,
     error::{CredentialError, Error},
-    transport::{Https, Proxy, final_failure},
+    token::SharedToken,
+    transport::{Https, OwnCa, Proxy},
 };
 
 /// Time for a token where an endpoint gives it.
 const TOKEN_LIMIT: Duration = Duration::from_secs(3);
-/// For how long a failure to get a token stands for those who ask next.
-const FAILURE_PAUSE: Duration = Duration::from_secs(2);
 /// Time for a token where a developer tool has to start first.
 const TOOL_LIMIT: Duration = Duration::from_secs(10);
 
@@ -234,13 +232,14 @@ pub fn is_on_path(program: &str) -> bool {
     })
 }
 
-/// Sets up the transport and the chosen credential. Takes tens of milliseconds.
+/// Sets up the transport, which trusts `own_ca` too, and the chosen credential. Takes tens of
+/// milliseconds.
 ///
 /// # Errors
 ///
 /// The credential refuses its settings.
-pub fn connect(choice: &Choice) -> Result<Connection, Error> {
-    let vault_transport = Arc::new(Https::new(Proxy::FromEnvironment)?);
+pub fn connect(choice: &Choice, own_ca: Option<&OwnCa>) -> Result<Connection, Error> {
+    let vault_transport = Arc::new(Https::new(Proxy::FromEnvironment, own_ca)?);
     let entra = client_options(Transport::new(vault_transport.clone()));
     let credential: azure_core::Result<Arc<dyn TokenCredential>> = match choice {
         Choice::ClientSecret {
@@ -270,7 +269,7 @@ pub fn connect(choice: &Choice) -> Result<Connection, Error> {
         }))
         .map(|credential| credential as Arc<dyn TokenCredential>),
         Choice::ManagedIdentity { client_id } => {
-            let transport = Transport::new(Arc::new(Https::new(Proxy::Never)?));
+            let transport = Transport::new(Arc::new(Https::new(Proxy::Never, None)?));
             ManagedIdentityCredential::new(Some(ManagedIdentityCredentialOptions {
                 user_assigned_id: client_id.clone().map(UserAssignedId::ClientId),
                 client_options: client_options(transport),
@@ -297,14 +296,13 @@ pub fn connect(choice: &Choice) -> Result<Connection, Error> {
     } else {
         (TOKEN_LIMIT, Duration::ZERO)
     };
+    let explain = match choice {
+        Choice::ManagedIdentity { .. } => explain_managed,
+        _ => |_: &azure_core::Error| CredentialError::Failed,
+    };
     Ok(Connection {
         transport: vault_transport,
-        credential: Arc::new(Bounded {
-            inner: credential,
-            limit,
-            is_managed: matches!(choice, Choice::ManagedIdentity { .. }),
-            last_failure: Mutex::default(),
-        }),
+        token: Arc::new(SharedToken::new(credential, limit, explain)),
         token_time,
     })
 }
@@ -338,53 +336,12 @@ impl Executor for Tool {
     }
 }
 
-/// A credential that waits with a limit and whose failures have a cause and no text. Those
-/// who ask one after the other while it fails, as the SDK makes them, share the failure.
-#[derive(Debug)]
-struct Bounded {
-    inner: Arc<dyn TokenCredential>,
-    limit: Duration,
-    is_managed: bool,
-    last_failure: Mutex<Option<(Instant, CredentialError)>>,
-}
-
-impl Bounded {
-    fn failure(&self, cause: CredentialError) -> azure_core::Error {
-        *self.lock() = Some((Instant::now(), cause));
-        final_failure(Error::Credential(cause))
-    }
-
-    fn recent_failure(&self) -> Option<CredentialError> {
-        let last = *self.lock();
-        last.filter(|(at, _)| at.elapsed() < FAILURE_PAUSE)
-            .map(|(_, cause)| cause)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<(Instant, CredentialError)>> {
-        self.last_failure
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-#[async_trait]
-impl TokenCredential for Bounded {
-    async fn get_token(
-        &self,
-        scopes: &[&str],
-        options: Option<TokenRequestOptions<'_>>,
-    ) -> azure_core::Result<AccessToken> {
-        if let Some(cause) = self.recent_failure() {
-            return Err(final_failure(Error::Credential(cause)));
-        }
-        let token = timeout(self.limit, self.inner.get_token(scopes, options)).await;
-        match token {
-            Ok(Ok(token)) => Ok(token),
-            Ok(Err(error)) if self.is_managed && is_not_assigned(&error) => {
-                Err(self.failure(CredentialError::IdentityNotAssigned))
-            }
-            Ok(Err(_)) | Err(_) => Err(self.failure(CredentialError::Failed)),
-        }
+/// What went wrong, if the identity endpoint was asked.
+fn explain_managed(error: &azure_core::Error) -> CredentialError {
+    if is_not_assigned(error) {
+        CredentialError::IdentityNotAssigned
+    } else {
+        CredentialError::Failed
     }
 }
 
@@ -490,39 +447,5 @@ mod tests {
         let mut offered = all();
         offered.client_secret = Some("canary-secret".to_owned().into());
         assert!(!format!("{offered:?}{:?}", offered.choose(|_| false)).contains("canary"));
-    }
-
-    #[derive(Debug)]
-    struct Never;
-
-    #[async_trait]
-    impl TokenCredential for Never {
-        async fn get_token(
-            &self,
-            _: &[&str],
-            _: Option<TokenRequestOptions<'_>>,
-        ) -> azure_core::Result<AccessToken> {
-            std::future::pending().await
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_token_is_waited_for_with_a_limit() {
-        let bounded = Bounded {
-            inner: Arc::new(Never),
-            limit: TOKEN_LIMIT,
-            is_managed: true,
-            last_failure: Mutex::default(),
-        };
-        let started = tokio::time::Instant::now();
-        let error = bounded.get_token(&["x"], None).await.expect_err("no token");
-        assert_eq!(
-            Error::from_sdk(error),
-            Error::Credential(CredentialError::Failed)
-        );
-        assert_eq!(started.elapsed(), TOKEN_LIMIT);
-        // Whoever stood in line behind it does not wait for the same failure again.
-        bounded.get_token(&["x"], None).await.expect_err("no token");
-        assert_eq!(started.elapsed(), TOKEN_LIMIT);
     }
 }

@@ -8,6 +8,7 @@
 //! | which requests leave the process at all? | [`transport`] |
 //! | when is the vault not asked? | [`cache`] |
 //! | as whom does the handler sign in? | [`credential`] |
+//! | who asks for a token, and when? | [`token`] |
 //! | what can go wrong? | [`error`] |
 
 pub mod cache;
@@ -15,6 +16,7 @@ pub mod client;
 pub mod credential;
 pub mod error;
 pub mod names;
+pub mod token;
 pub mod transport;
 
 pub use cache::{Found, Outcome, Policy, SecretCache};

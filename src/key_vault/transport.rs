@@ -11,8 +11,8 @@ use async_trait::async_trait;
 use azure_core::{
     error::ErrorKind,
     http::{
-        AsyncRawResponse, HttpClient, Request,
-        headers::{HeaderName, Headers, RETRY_AFTER},
+        AsyncRawResponse, HttpClient, Request, StatusCode,
+        headers::{AUTHORIZATION, HeaderName, Headers, RETRY_AFTER},
     },
 };
 use futures_util::StreamExt;
@@ -21,6 +21,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use super::{
     error::{Error, Reach},
     names::VaultUrl,
+    token::SharedToken,
 };
 
 /// Time to open a connection.
@@ -55,6 +56,7 @@ fn passing_failure(cause: Error) -> azure_core::Error {
 pub(super) struct Guarded {
     pub(super) vault: VaultUrl,
     pub(super) inner: Arc<dyn HttpClient>,
+    pub(super) token: Arc<SharedToken>,
 }
 
 #[async_trait]
@@ -66,6 +68,10 @@ impl HttpClient for Guarded {
         }
         let response = self.inner.execute_request(request).await?;
         let (status, mut headers, mut stream) = response.deconstruct();
+        let is_signed = request.headers().get_optional_str(&AUTHORIZATION).is_some();
+        if status == StatusCode::Unauthorized && is_signed {
+            self.token.refused();
+        }
         let mut body = Vec::new();
         while let Some(chunk) = stream.next().await {
             let chunk = chunk?;
@@ -113,8 +119,10 @@ impl Https {
     /// # Errors
     ///
     /// The machine has no certificate authorities.
-    pub(super) fn new(proxy: Proxy) -> Result<Self, Error> {
+    pub(super) fn new(proxy: Proxy, own_ca: Option<&OwnCa>) -> Result<Self, Error> {
+        let own_ca = own_ca.map(|ca| ca.0.clone()).into_iter().flatten();
         let builder = reqwest::Client::builder()
+            .tls_certs_merge(own_ca)
             .dns_resolver(Arc::new(Dns))
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT_LIMIT)
@@ -128,6 +136,30 @@ impl Https {
             .build()
             .map_err(|_| Error::NoCertificateAuthorities)?;
         Ok(Self(client))
+    }
+}
+
+/// Certificate authorities that are trusted beside the machine's own: for a vault behind a
+/// private one, or an emulator.
+#[derive(Debug, Clone)]
+pub struct OwnCa(Vec<reqwest::Certificate>);
+
+/// A text without a certificate.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("no PEM certificate in it")]
+pub struct NoCertificate;
+
+impl OwnCa {
+    /// Reads one or more certificates in PEM.
+    ///
+    /// # Errors
+    ///
+    /// There is none, or one of them is broken.
+    pub fn from_pem(pem: &[u8]) -> Result<Self, NoCertificate> {
+        match reqwest::Certificate::from_pem_bundle(pem) {
+            Ok(certificates) if !certificates.is_empty() => Ok(Self(certificates)),
+            _ => Err(NoCertificate),
+        }
     }
 }
 
@@ -213,7 +245,8 @@ impl Resolve for Dns {
 
 #[cfg(test)]
 mod tests {
-    use azure_core::http::{Method, StatusCode, Url, headers::Headers};
+    use azure_core::credentials::{AccessToken, TokenCredential, TokenRequestOptions};
+    use azure_core::http::{Method, Url};
 
     use super::*;
 
@@ -232,10 +265,32 @@ mod tests {
         }
     }
 
+    #[derive(Debug)]
+    struct Nobody;
+
+    #[async_trait]
+    impl HttpClient for Nobody {
+        async fn execute_request(&self, _: &Request) -> azure_core::Result<AsyncRawResponse> {
+            Err(final_failure(Error::VaultNotFound))
+        }
+    }
+
+    #[async_trait]
+    impl TokenCredential for Nobody {
+        async fn get_token(
+            &self,
+            _: &[&str],
+            _: Option<TokenRequestOptions<'_>>,
+        ) -> azure_core::Result<AccessToken> {
+            Err(final_failure(Error::VaultNotFound))
+        }
+    }
+
     async fn guarded(url: &str, headers: Headers, size: usize) -> Result<Headers, Error> {
         let guard = Guarded {
             vault: VaultUrl::of_public_vault("your-kv").expect("valid"),
             inner: Arc::new(Answers(headers, vec![b'x'; size])),
+            token: crate::key_vault::Connection::new(Arc::new(Nobody), Arc::new(Nobody)).token,
         };
         let request = Request::new(Url::parse(url).expect("a url"), Method::Get);
         let response = guard.execute_request(&request).await;
@@ -285,7 +340,7 @@ mod tests {
     #[tokio::test]
     async fn failures_are_told_apart_by_type() {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let https = Https::new(Proxy::FromEnvironment).expect("certificate authorities");
+        let https = Https::new(Proxy::FromEnvironment, None).expect("certificate authorities");
         let fails = async |url: &str| {
             let request = Request::new(Url::parse(url).expect("a url"), Method::Get);
             let error = https.execute_request(&request).await.expect_err(url);

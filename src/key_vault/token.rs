@@ -1,0 +1,337 @@
+//! One token for every vault and every caller.
+//!
+//! The SDK asks a credential again and again once its token has five minutes left, one caller
+//! after the other, each waiting for the identity endpoint and for its failures. Here a token
+//! that is still valid is given at once and renewed in the background; one request is under
+//! way at a time, it waits with a limit, and its failure is shared by all who wait and stands
+//! for a moment.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use azure_core::credentials::{AccessToken, TokenCredential, TokenRequestOptions};
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, Shared},
+};
+use time::OffsetDateTime;
+use tokio::time::{Instant, timeout};
+
+use super::{
+    error::{CredentialError, Error},
+    transport::final_failure,
+};
+
+/// A token is renewed when it has less than this left.
+const RENEW_BEFORE: Duration = Duration::from_secs(10 * 60);
+/// A token with less than this left is not given any more.
+const TOO_SHORT: Duration = Duration::from_secs(30);
+/// For how long a failure to get a token stands for those who ask next.
+const FAILURE_PAUSE: Duration = Duration::from_secs(2);
+/// A token that is refused although it is younger than this is not the reason.
+const NEW: Duration = Duration::from_secs(30);
+
+/// Finds the cause in an identity library's error.
+pub(super) type Explain = fn(&azure_core::Error) -> CredentialError;
+
+/// A credential whose tokens are shared.
+pub struct SharedToken(Arc<Inner>);
+
+struct Inner {
+    credential: Arc<dyn TokenCredential>,
+    limit: Duration,
+    explain: Explain,
+    state: Mutex<HashMap<String, State>>,
+}
+
+#[derive(Default)]
+struct State {
+    held: Option<Held>,
+    flight: Option<Flight>,
+    failed: Option<(Instant, CredentialError)>,
+}
+
+/// A token with its times on the clock that nobody moves.
+#[derive(Clone)]
+struct Held {
+    token: AccessToken,
+    since: Instant,
+    until: Instant,
+}
+
+type Flight = Shared<BoxFuture<'static, Result<AccessToken, CredentialError>>>;
+
+impl SharedToken {
+    /// Shares the tokens of `credential`, waiting at most `limit` for each. `explain` finds
+    /// the cause of its failures.
+    pub(super) fn new(
+        credential: Arc<dyn TokenCredential>,
+        limit: Duration,
+        explain: Explain,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            credential,
+            limit,
+            explain,
+            state: Mutex::default(),
+        }))
+    }
+
+    /// A vault refused a token: the next one is a new one, unless this one was.
+    pub(super) fn refused(&self) {
+        for state in self.0.state().values_mut() {
+            let is_old = |held: &Held| held.since.elapsed() >= NEW;
+            if state.held.as_ref().is_some_and(is_old) {
+                state.held = None;
+            }
+        }
+    }
+}
+
+impl Inner {
+    fn state(&self) -> MutexGuard<'_, HashMap<String, State>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The request for `scope` that is under way, started if there is none.
+    fn flight(self: &Arc<Self>, scope: &str, state: &mut State) -> Flight {
+        if let Some(flight) = &state.flight {
+            return flight.clone();
+        }
+        let inner = self.clone();
+        let scope = scope.to_owned();
+        let task = tokio::spawn(async move { inner.fetch(&scope).await });
+        let flight = async move { task.await.unwrap_or(Err(CredentialError::Failed)) }
+            .boxed()
+            .shared();
+        state.flight = Some(flight.clone());
+        flight
+    }
+
+    async fn fetch(&self, scope: &str) -> Result<AccessToken, CredentialError> {
+        let scopes = [scope];
+        let fetched = timeout(self.limit, self.credential.get_token(&scopes, None)).await;
+        let fetched = match fetched {
+            Ok(Ok(token)) => Ok(token),
+            Ok(Err(error)) => Err((self.explain)(&error)),
+            Err(_) => Err(CredentialError::Failed),
+        };
+        let now = Instant::now();
+        let mut states = self.state();
+        let state = states.entry(scope.to_owned()).or_default();
+        state.flight = None;
+        match &fetched {
+            Ok(token) => {
+                let life = token.expires_on - OffsetDateTime::now_utc();
+                let life = Duration::try_from(life).unwrap_or_default();
+                state.failed = None;
+                state.held = Some(Held {
+                    token: token.clone(),
+                    since: now,
+                    until: now + life,
+                });
+            }
+            Err(cause) => {
+                tracing::warn!(?cause, "no token for Key Vault");
+                state.failed = Some((now, *cause));
+            }
+        }
+        fetched
+    }
+}
+
+#[async_trait]
+impl TokenCredential for SharedToken {
+    async fn get_token(
+        &self,
+        scopes: &[&str],
+        _options: Option<TokenRequestOptions<'_>>,
+    ) -> azure_core::Result<AccessToken> {
+        let scope = scopes.join(" ");
+        let waiting = {
+            let mut states = self.0.state();
+            let state = states.entry(scope.clone()).or_default();
+            let failed = state.failed.filter(|(at, _)| at.elapsed() < FAILURE_PAUSE);
+            let now = Instant::now();
+            let held = state.held.clone();
+            if let Some(held) = held.filter(|held| held.until > now + TOO_SHORT) {
+                // A token of few minutes is renewed when half of them are gone.
+                let life = held.until - held.since;
+                let renew = held.until.checked_sub(RENEW_BEFORE.min(life / 2));
+                if failed.is_none() && renew.is_none_or(|renew| renew <= now) {
+                    drop(self.0.flight(&scope, state));
+                }
+                return Ok(held.token);
+            }
+            if let Some((_, cause)) = failed {
+                return Err(final_failure(Error::Credential(cause)));
+            }
+            self.0.flight(&scope, state)
+        };
+        waiting
+            .await
+            .map_err(|cause| final_failure(Error::Credential(cause)))
+    }
+}
+
+impl fmt::Debug for SharedToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SharedToken")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use futures_util::future::join_all;
+    use tokio::time::{advance, sleep};
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(3);
+    const SLOW: Duration = Duration::from_millis(500);
+
+    /// An identity endpoint that takes [`SLOW`] and gives tokens of one hour.
+    #[derive(Debug, Default)]
+    struct Endpoint {
+        calls: AtomicUsize,
+        is_failing: std::sync::atomic::AtomicBool,
+        is_silent: bool,
+        life: Option<Duration>,
+    }
+
+    #[async_trait]
+    impl TokenCredential for Endpoint {
+        async fn get_token(
+            &self,
+            _: &[&str],
+            _: Option<TokenRequestOptions<'_>>,
+        ) -> azure_core::Result<AccessToken> {
+            let call = self.calls.fetch_add(1, Ordering::SeqCst) + 1;
+            if self.is_silent {
+                return std::future::pending().await;
+            }
+            sleep(SLOW).await;
+            if self.is_failing.load(Ordering::SeqCst) {
+                return Err(azure_core::Error::with_message(
+                    azure_core::error::ErrorKind::Credential,
+                    "canary",
+                ));
+            }
+            let life = self.life.unwrap_or(Duration::from_secs(3_600));
+            Ok(AccessToken::new(
+                call.to_string(),
+                OffsetDateTime::now_utc() + life,
+            ))
+        }
+    }
+
+    fn over(endpoint: Endpoint) -> (Arc<Endpoint>, SharedToken) {
+        let endpoint = Arc::new(endpoint);
+        let shared = SharedToken::new(endpoint.clone(), LIMIT, |_| CredentialError::Failed);
+        (endpoint, shared)
+    }
+
+    async fn token(shared: &SharedToken) -> Result<String, Error> {
+        let token = shared
+            .get_token(&["x"], None)
+            .await
+            .map_err(Error::from_sdk);
+        token.map(|token| token.token.secret().to_owned())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn any_number_of_callers_is_one_request() {
+        let (endpoint, shared) = over(Endpoint::default());
+        let tokens = join_all((0..1_000).map(|_| token(&shared))).await;
+        assert!(tokens.iter().all(|token| token.as_deref() == Ok("1")));
+        assert_eq!(endpoint.calls.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_valid_token_is_given_at_once_and_renewed_behind_the_callers_back() {
+        let (endpoint, shared) = over(Endpoint::default());
+        token(&shared).await.expect("a token");
+        advance(Duration::from_secs(51 * 60)).await;
+        let started = Instant::now();
+        let tokens = join_all((0..100).map(|_| token(&shared))).await;
+        assert!(tokens.iter().all(|token| token.as_deref() == Ok("1")));
+        assert_eq!(started.elapsed(), Duration::ZERO);
+        sleep(SLOW * 2).await;
+        assert_eq!(token(&shared).await.as_deref(), Ok("2"));
+        assert_eq!(endpoint.calls.load(Ordering::SeqCst), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_the_endpoint_fails_a_valid_token_still_works() {
+        let (endpoint, shared) = over(Endpoint::default());
+        token(&shared).await.expect("a token");
+        endpoint.is_failing.store(true, Ordering::SeqCst);
+        advance(Duration::from_secs(55 * 60)).await;
+        for _ in 0..100 {
+            let started = Instant::now();
+            assert_eq!(token(&shared).await.as_deref(), Ok("1"));
+            assert_eq!(started.elapsed(), Duration::ZERO);
+            sleep(Duration::from_secs(1)).await;
+        }
+        let calls = endpoint.calls.load(Ordering::SeqCst);
+        assert!((30..=60).contains(&calls), "{calls}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failure_is_shared_by_all_who_wait_and_stands_for_a_moment() {
+        let (endpoint, shared) = over(Endpoint::default());
+        endpoint.is_failing.store(true, Ordering::SeqCst);
+        let started = Instant::now();
+        let failed = Err(Error::Credential(CredentialError::Failed));
+        for _ in 0..2 {
+            let tokens = join_all((0..100).map(|_| token(&shared))).await;
+            assert!(tokens.iter().all(|token| *token == failed));
+        }
+        assert_eq!(started.elapsed(), SLOW);
+        assert_eq!(endpoint.calls.load(Ordering::SeqCst), 1);
+        endpoint.is_failing.store(false, Ordering::SeqCst);
+        sleep(FAILURE_PAUSE).await;
+        assert_eq!(token(&shared).await.as_deref(), Ok("2"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_endpoint_is_waited_for_with_a_limit() {
+        let (_, shared) = over(Endpoint {
+            is_silent: true,
+            ..Endpoint::default()
+        });
+        let started = Instant::now();
+        join_all((0..10).map(|_| token(&shared))).await;
+        assert_eq!(started.elapsed(), LIMIT);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_old_token_that_is_refused_is_not_given_again_and_a_new_one_is() {
+        let (endpoint, shared) = over(Endpoint::default());
+        token(&shared).await.expect("a token");
+        shared.refused();
+        assert_eq!(token(&shared).await.as_deref(), Ok("1"));
+        advance(NEW).await;
+        shared.refused();
+        assert_eq!(token(&shared).await.as_deref(), Ok("2"));
+        assert_eq!(endpoint.calls.load(Ordering::SeqCst), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_that_has_expired_is_not_given() {
+        let (_, shared) = over(Endpoint {
+            life: Some(Duration::from_secs(60)),
+            ..Endpoint::default()
+        });
+        assert_eq!(token(&shared).await.as_deref(), Ok("1"));
+        advance(Duration::from_secs(31)).await;
+        assert_eq!(token(&shared).await.as_deref(), Ok("2"));
+    }
+}
