@@ -16,7 +16,7 @@ use keyvault_functions::{
     functions::{self, App, MetadataOptions},
     host::{
         authorization::{FunctionKey, Keys},
-        invocation::Access,
+        invocation::{Access, Limits},
         manifest::Manifest,
         server,
     },
@@ -94,13 +94,13 @@ fn run(port: Option<u16>) -> Result<(), Failure> {
         }
     };
     let hints = keys.map(|keys| banner::Hints::new(&manifest, &settings, &keys));
-    let router = router(settings, &manifest, &access)?;
+    let (router, app) = router(settings, &manifest, &access)?;
     tracing::debug!(root = %root.display(), "configuration read");
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::new(exit::INTERNAL, format!("no runtime: {}", error.kind())))?;
-    let served = runtime.block_on(serve(port, router, hints));
+    let served = runtime.block_on(serve(port, router, app, hints));
     // A name that is still being resolved must not hold up the end.
     runtime.shutdown_background();
     served
@@ -138,7 +138,11 @@ fn key_or_random(key: Option<&OwnKey>) -> Result<FunctionKey, Failure> {
     }
 }
 
-fn router(settings: Settings, manifest: &Manifest, access: &Access) -> Result<Router, Failure> {
+fn router(
+    settings: Settings,
+    manifest: &Manifest,
+    access: &Access,
+) -> Result<(Router, App), Failure> {
     let (vaults, url) = vaults(&settings)?;
     let vaults = Arc::new(vaults);
     let inspector = Inspector::new(
@@ -151,9 +155,11 @@ fn router(settings: Settings, manifest: &Manifest, access: &Access) -> Result<Ro
         source: settings.metadata_source,
         cache: settings.cache,
     };
-    functions::all()
-        .router(manifest, &App::new(inspector, vaults, url, options), access)
-        .map_err(|errors| Failure::of_all(exit::CONFIGURATION, errors))
+    let app = App::new(inspector, vaults, url, options);
+    let router = functions::all()
+        .router(manifest, &app, access, Limits::default())
+        .map_err(|errors| Failure::of_all(exit::CONFIGURATION, errors))?;
+    Ok((router, app))
 }
 
 #[cfg_attr(
@@ -197,7 +203,12 @@ fn azure(settings: &Settings) -> Vaults {
     })
 }
 
-async fn serve(port: u16, router: Router, hints: Option<banner::Hints>) -> Result<(), Failure> {
+async fn serve(
+    port: u16,
+    router: Router,
+    app: App,
+    hints: Option<banner::Hints>,
+) -> Result<(), Failure> {
     let listener = server::bind(port).await.map_err(|error| {
         let line = match error.kind() {
             io::ErrorKind::AddrInUse => {
@@ -212,6 +223,8 @@ async fn serve(port: u16, router: Router, hints: Option<banner::Hints>) -> Resul
         (Some(hints), Some(address)) => hints.print(address),
         _ => tracing::info!(port, "listening"),
     }
+    // Readiness does not wait for this.
+    tokio::spawn(async move { app.warm_up().await });
     server::serve(listener, router, server::stop_signal(), server::GRACE)
         .await
         .map_err(|error| Failure::new(exit::INTERNAL, format!("server failed: {}", error.kind())))

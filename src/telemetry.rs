@@ -32,8 +32,8 @@ use tracing_subscriber::{
 /// Lines kept for one invocation; more are dropped, since the host's answer must stay small.
 const LINES_KEPT: usize = 100;
 
-/// Crates whose finer log lines can quote what a server answered. They are never more
-/// talkative than INFO, whatever `RUST_LOG` says.
+/// Crates whose finer log lines quote what a server answered, at INFO already. They say only
+/// what is a warning, whatever `RUST_LOG` says.
 const CAPPED: [&str; 5] = [
     "azure_core",
     "azure_identity",
@@ -77,7 +77,7 @@ pub fn default_filter() -> Targets {
 /// Whether `metadata` belongs to the SDK and is finer than [`CAPPED`] allows.
 fn is_too_fine(metadata: &Metadata<'_>) -> bool {
     let krate = metadata.target().split("::").next().unwrap_or_default();
-    *metadata.level() > Level::INFO && CAPPED.contains(&krate)
+    *metadata.level() > Level::WARN && CAPPED.contains(&krate)
 }
 
 /// The lines that one invocation wrote.
@@ -205,16 +205,17 @@ mod tests {
     }
 
     #[test]
-    fn the_sdk_never_logs_below_info() {
+    fn the_sdk_never_logs_below_warn() {
         let seen = Arc::new(Mutex::new(Vec::new()));
         let subscriber = Registry::default()
             .with(Seen(seen.clone()).with_filter(filter_fn(|line| !is_too_fine(line))));
         tracing::subscriber::with_default(subscriber, || {
             tracing::debug!(target: "typespec_client_core::http::policies", "the body");
-            tracing::info!(target: "azure_identity", "which source");
+            tracing::info!(target: "typespec_client_core::http", "the address");
+            tracing::warn!(target: "azure_identity", "which source");
             tracing::trace!(target: "keyvault_functions", "ours");
         });
         let seen = seen.lock().expect("lock");
-        assert_eq!(*seen, ["INFO which source", "TRACE ours"]);
+        assert_eq!(*seen, ["WARN which source", "TRACE ours"]);
     }
 }

@@ -1,6 +1,10 @@
 //! The way from the SDK to the embedded vault without a socket.
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use axum::{
@@ -92,11 +96,23 @@ fn to_http(request: &Request) -> Option<http::Request<Body>> {
 }
 
 /// The one identity that the embedded vault knows, and its token.
-pub struct SignedIn(SecretString);
+pub struct SignedIn {
+    token: SecretString,
+    given: AtomicUsize,
+}
 
 impl SignedIn {
     pub(super) fn new() -> Result<Self, getrandom::Error> {
-        Ok(Self(random_hex()?.into()))
+        Ok(Self {
+            token: random_hex()?.into(),
+            given: AtomicUsize::new(0),
+        })
+    }
+
+    /// How often the token was asked for.
+    #[must_use]
+    pub fn tokens_given(&self) -> usize {
+        self.given.load(Ordering::Relaxed)
     }
 
     /// Whether a request carries this identity's token.
@@ -104,7 +120,7 @@ impl SignedIn {
         headers
             .get(header::AUTHORIZATION)
             .and_then(|value| value.as_bytes().strip_prefix(b"Bearer "))
-            .is_some_and(|token| token.ct_eq(self.0.expose_secret().as_bytes()).into())
+            .is_some_and(|token| token.ct_eq(self.token.expose_secret().as_bytes()).into())
     }
 }
 
@@ -121,7 +137,8 @@ impl TokenCredential for SignedIn {
         _scopes: &[&str],
         _options: Option<TokenRequestOptions<'_>>,
     ) -> azure_core::Result<AccessToken> {
-        let token = self.0.expose_secret().to_owned();
+        self.given.fetch_add(1, Ordering::Relaxed);
+        let token = self.token.expose_secret().to_owned();
         Ok(AccessToken::new(
             token,
             OffsetDateTime::now_utc() + TOKEN_LIFE,

@@ -33,6 +33,7 @@ pub fn all() -> Functions<App> {
 pub struct App {
     references: Arc<Inspector>,
     described: Option<Arc<DescribedVault>>,
+    vaults: Arc<Vaults>,
 }
 
 /// The vault behind `secrets-metadata`, with the answers about its secrets.
@@ -60,7 +61,7 @@ impl App {
         options: MetadataOptions,
     ) -> Self {
         let described = url.map(|url| {
-            let vault = url.clone();
+            let (vaults, vault) = (vaults.clone(), url.clone());
             let answers = SecretCache::new(options.cache, move |id| {
                 let (vaults, vault) = (vaults.clone(), vault.clone());
                 async move {
@@ -74,6 +75,23 @@ impl App {
         Self {
             references: Arc::new(references),
             described,
+            vaults,
+        }
+    }
+
+    /// Loads certificates, signs in and meets the vault's challenge before anybody waits for
+    /// it. One read of a secret that need not exist; ends by itself.
+    pub async fn warm_up(&self) {
+        let Some(described) = &self.described else {
+            return;
+        };
+        let warm = async {
+            let vault = self.vaults.open(&described.url).await?;
+            vault.warm_up().await
+        };
+        match warm.await {
+            Ok(()) => tracing::info!("Key Vault answers"),
+            Err(cause) => tracing::warn!(%cause, "Key Vault does not answer yet"),
         }
     }
 }

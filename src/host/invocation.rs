@@ -9,7 +9,10 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use tokio::time::Instant;
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, timeout},
+};
 use tracing::{Instrument, Span};
 
 use super::authorization::{AuthLevel, Identity, Keys};
@@ -34,12 +37,34 @@ pub enum Access {
     Standalone(Keys),
 }
 
+/// What requests may take of the process.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Requests of functions that are under way at the same time; more get 429. The Functions
+    /// host itself sets no limit.
+    pub in_flight: usize,
+    /// Time for one request, far below the 230 s of Azure's front end.
+    pub request_time: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            in_flight: 1_000,
+            request_time: Duration::from_secs(30),
+        }
+    }
+}
+
 /// What every run of one function needs to know.
 #[derive(Debug)]
 pub(super) struct Function {
     pub(super) name: String,
     pub(super) auth_level: AuthLevel,
     pub(super) access: Access,
+    pub(super) request_time: Duration,
+    /// Shared by all functions.
+    pub(super) places: Arc<Semaphore>,
 }
 
 /// The host's id of a request. A client can send one too, and the host then appends its
@@ -88,11 +113,14 @@ pub(super) async fn run(
         (None, Access::Standalone(keys)) => keys.admit(level, request.headers(), request.uri()),
     };
     async move {
-        let response = if is_admitted {
-            next.run(request).await
-        } else {
+        let response = if !is_admitted {
             // Empty, as the host's own 401 is.
             StatusCode::UNAUTHORIZED.into_response()
+        } else if let Ok(_place) = function.places.try_acquire() {
+            let run = timeout(function.request_time, next.run(request));
+            run.await.unwrap_or_else(|_| out_of_time().into_response())
+        } else {
+            too_many().into_response()
         };
         log_outcome(&response, started.elapsed());
         response
@@ -120,6 +148,25 @@ fn log_outcome(response: &Response, elapsed: Duration) {
 /// The answer in place of a handler that panicked. The panic hook has logged the place.
 pub(super) fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
     defect().into_response()
+}
+
+fn too_many() -> Problem {
+    Problem::new(
+        StatusCode::TOO_MANY_REQUESTS,
+        "TooManyRequests",
+        "This instance is answering as many requests as it can.",
+        "Wait a moment and try again.",
+    )
+    .retry_after(Duration::from_secs(1))
+}
+
+fn out_of_time() -> Problem {
+    Problem::new(
+        StatusCode::GATEWAY_TIMEOUT,
+        "RequestTimedOut",
+        "The function did not finish in time.",
+        "Try again; if it stays, look for what it waits for in the log.",
+    )
 }
 
 pub(super) fn defect() -> Problem {

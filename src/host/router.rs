@@ -12,13 +12,14 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{MethodFilter, MethodRouter, get, on, post},
 };
+use tokio::sync::Semaphore;
 use tower::ServiceExt;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::{
     envelope::{self, Target},
-    invocation::{self, Access, Function},
-    manifest::{FunctionManifest, Manifest},
+    invocation::{self, Access, Function, Limits},
+    manifest::Manifest,
     route::Route,
 };
 use crate::problem::Problem;
@@ -92,7 +93,9 @@ impl<S: Clone + Send + Sync + 'static> Functions<S> {
         manifest: &Manifest,
         state: &S,
         access: &Access,
+        limits: Limits,
     ) -> Result<Router, Vec<FunctionError>> {
+        let places = Arc::new(Semaphore::new(limits.in_flight));
         let prefix = manifest.route_prefix.as_str();
         let mut errors = Vec::new();
         let mut direct = Router::new();
@@ -113,8 +116,19 @@ impl<S: Clone + Send + Sync + 'static> Functions<S> {
                 continue;
             }
             routes.push(function.route.clone());
-            let only_this =
-                function_router(make, name, function, prefix, access).with_state(state.clone());
+            let only_this = function_router(
+                make,
+                &function.route.pattern(prefix),
+                function.method_filter(),
+                Function {
+                    name: name.clone(),
+                    auth_level: function.auth_level,
+                    access: access.clone(),
+                    request_time: limits.request_time,
+                    places: places.clone(),
+                },
+            )
+            .with_state(state.clone());
             // Only a host sends envelopes. Without one, anybody could forge its claims.
             if matches!(access, Access::Host) {
                 let target = Arc::new(Target::new(name, function, prefix, only_this.clone()));
@@ -141,23 +155,19 @@ impl<S: Clone + Send + Sync + 'static> Functions<S> {
 
 fn function_router<S: Clone + Send + Sync + 'static>(
     make: MakeMethodRouter<S>,
-    name: &str,
-    manifest: &FunctionManifest,
-    prefix: &str,
-    access: &Access,
+    pattern: &str,
+    methods: Option<MethodFilter>,
+    function: Function,
 ) -> Router<S> {
-    let function = Arc::new(Function {
-        name: name.to_owned(),
-        auth_level: manifest.auth_level,
-        access: access.clone(),
-    });
     // A manifest always has at least one method.
-    let methods = manifest.method_filter().unwrap_or(MethodFilter::GET);
-    let method_router = make(methods)
+    let method_router = make(methods.unwrap_or(MethodFilter::GET))
         .fallback(wrong_method)
         .layer(CatchPanicLayer::custom(invocation::panicked))
-        .layer(middleware::from_fn_with_state(function, invocation::run));
-    Router::new().route(&manifest.route.pattern(prefix), method_router)
+        .layer(middleware::from_fn_with_state(
+            Arc::new(function),
+            invocation::run,
+        ));
+    Router::new().route(pattern, method_router)
 }
 
 async fn wrong_method() -> Problem {

@@ -1,15 +1,15 @@
 //! However many callers want one secret, the vault is asked once.
 
 use futures_util::future::join_all;
-use keyvault_functions::key_vault::MetadataSource;
+use keyvault_functions::{dev_vault::Fault, key_vault::MetadataSource};
 
-use super::support::InProcess;
+use super::support::{InProcess, Setup};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hundred_parallel_requests_are_one_read() {
+async fn ten_thousand_parallel_requests_are_one_challenge_one_token_and_one_read() {
     for source in [MetadataSource::Versions, MetadataSource::Get] {
         let app = InProcess::new(source);
-        let requests = (0..100).map(|_| {
+        let requests = (0..10_000).map(|_| {
             let app = app.clone();
             tokio::spawn(async move { app.get("/api/secrets/ExternalApiKey").await })
         });
@@ -18,7 +18,48 @@ async fn a_hundred_parallel_requests_are_one_read() {
             assert_eq!(answer.status, 200, "{answer:?}");
         }
         assert_eq!(app.reads(), 1, "{source:?}");
+        assert_eq!(app.challenges(), 1, "{source:?}");
+        assert_eq!(app.vault.credential().tokens_given(), 1, "{source:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn so_are_requests_for_many_cold_secrets_but_for_the_reads() {
+    let app = InProcess::new(MetadataSource::Versions);
+    let requests = (0..100).map(|number| {
+        let app = app.clone();
+        tokio::spawn(async move { app.get(&format!("/api/secrets/n{number}")).await })
+    });
+    join_all(requests).await;
+    assert_eq!(app.reads(), 100);
+    assert_eq!(app.challenges(), 1);
+    assert_eq!(app.vault.credential().tokens_given(), 1);
+}
+
+/// More than an instance can do is refused, and readiness is not.
+#[tokio::test(start_paused = true)]
+async fn what_is_too_much_is_429() {
+    let app = InProcess::with(Setup {
+        in_flight: 10,
+        ..Setup::default()
+    });
+    app.vault.fail_with(Fault::Silence);
+    let many = join_all((0..50).map(|_| app.get("/api/secrets/ExternalApiKey")));
+    let ready = async {
+        tokio::task::yield_now().await;
+        app.get("/").await.status
+    };
+    let (answers, ready) = tokio::join!(many, ready);
+    let refused: Vec<_> = answers
+        .iter()
+        .filter(|answer| answer.status == 429)
+        .collect();
+    assert_eq!(refused.len(), 40);
+    for answer in refused {
+        assert_eq!(answer.json()["code"], "TooManyRequests");
+        assert_eq!(answer.header("retry-after"), Some("1"));
+    }
+    assert_eq!(ready, 200);
 }
 
 #[tokio::test]
@@ -32,4 +73,67 @@ async fn the_second_request_is_a_hit() {
     assert_eq!(second.header("age"), Some("0"));
     assert_eq!(first.body, second.body);
     assert_eq!(app.reads(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_forced_read_asks_the_vault_but_cannot_hammer_it() {
+    let app = InProcess::new(MetadataSource::Versions);
+    app.get("/api/secrets/ExternalApiKey").await;
+    let forced = async || app.get("/api/secrets/ExternalApiKey?refresh=true").await;
+    assert_eq!(
+        forced().await.header("x-cache"),
+        Some("HIT"),
+        "it is seconds old"
+    );
+    tokio::time::advance(std::time::Duration::from_secs(6)).await;
+    assert_eq!(forced().await.header("x-cache"), Some("MISS"));
+    for _ in 0..10 {
+        forced().await;
+    }
+    assert_eq!(app.reads(), 2);
+}
+
+/// The vault is down for ten minutes and the answers go on, marked and dated.
+#[tokio::test(start_paused = true)]
+async fn an_outage_is_bridged_with_marked_answers_until_the_hard_limit() {
+    use std::time::Duration;
+    use tokio::time::{Instant, advance, sleep};
+    let app = InProcess::new(MetadataSource::Versions);
+    let get = async || app.get("/api/secrets/ExternalApiKey").await;
+    let fresh = get().await;
+    app.vault.fail_with(Fault::Outage(503));
+    advance(Duration::from_secs(331)).await;
+    get().await;
+    sleep(Duration::from_secs(5)).await;
+    for second in 0..600 {
+        let started = Instant::now();
+        let answer = get().await;
+        assert!(started.elapsed() < Duration::from_millis(10));
+        assert_eq!((answer.status, &answer.body), (200, &fresh.body));
+        assert_eq!(answer.header("x-cache"), Some("STALE"));
+        assert_eq!(answer.header("x-cache-error"), Some("VaultUnavailable"));
+        assert_eq!(
+            answer.header("warning"),
+            Some("111 - \"Revalidation Failed\"")
+        );
+        let age: u64 = answer
+            .header("age")
+            .expect("an age")
+            .parse()
+            .expect("a number");
+        assert!(
+            (336..=337).contains(&(age - second)),
+            "{age} after {second}"
+        );
+        sleep(Duration::from_secs(1)).await;
+    }
+    advance(Duration::from_secs(3_600)).await;
+    let gone = get().await;
+    assert_eq!(
+        (gone.status, gone.json()["code"].as_str()),
+        (503, Some("VaultUnavailable"))
+    );
+    app.vault.fail_with(None);
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(get().await.header("x-cache"), Some("MISS"));
 }

@@ -1,7 +1,11 @@
 //! A defect in a function harms one request and tells nothing.
 
 use axum::{body::Body, extract::Request};
-use keyvault_functions::host::{invocation::Access, manifest::Manifest, router::Functions};
+use keyvault_functions::host::{
+    invocation::{Access, Limits},
+    manifest::Manifest,
+    router::Functions,
+};
 
 use super::support::{ClientRequest, answer, read_envelope, repository};
 
@@ -14,7 +18,7 @@ async fn in_every_mode() {
     let router = Functions::new()
         .register("config-check", panics)
         .register("secrets-metadata", panics)
-        .router(&manifest, &(), &Access::Host)
+        .router(&manifest, &(), &Access::Host, Limits::default())
         .expect("fitting");
 
     let direct = Request::get("/api/config-check").body(Body::empty());

@@ -13,7 +13,10 @@ use http_body_util::BodyExt;
 use keyvault_functions::{
     dev_vault::DevVault,
     functions::{self, App, MetadataOptions},
-    host::{invocation::Access, manifest::Manifest},
+    host::{
+        invocation::{Access, Limits},
+        manifest::Manifest,
+    },
     key_vault::{Error, MetadataSource, Policy, Vaults},
     references::{AppSetting, Inspector, Resolves, Site},
 };
@@ -26,6 +29,7 @@ pub(crate) struct InProcess {
     router: Router,
     pub(crate) vault: DevVault,
     signed_reads: Arc<AtomicUsize>,
+    challenges: Arc<AtomicUsize>,
 }
 
 /// What is not as usual.
@@ -35,6 +39,7 @@ pub(crate) struct Setup {
     pub(crate) resolves: Resolves,
     pub(crate) site: Site,
     pub(crate) wrap: fn(Router) -> Router,
+    pub(crate) in_flight: usize,
     /// No connection can be made, for this reason.
     pub(crate) unconnected: Option<Error>,
 }
@@ -47,6 +52,7 @@ impl Default for Setup {
             resolves: Resolves::Platform,
             site: Site::default(),
             wrap: |vault| vault,
+            in_flight: 20_000,
             unconnected: None,
         }
     }
@@ -66,12 +72,13 @@ impl InProcess {
 
     pub(crate) fn on(vault: DevVault, setup: Setup) -> Self {
         let signed_reads = Arc::<AtomicUsize>::default();
-        let seen = signed_reads.clone();
+        let challenges = Arc::<AtomicUsize>::default();
+        let (signed, unsigned) = (signed_reads.clone(), challenges.clone());
         let counted = (setup.wrap)(vault.router()).layer(middleware::from_fn(
             move |request: Request, next: middleware::Next| {
-                if request.headers().contains_key("authorization") {
-                    seen.fetch_add(1, Ordering::SeqCst);
-                }
+                let is_signed = request.headers().contains_key("authorization");
+                let counter = if is_signed { &signed } else { &unsigned };
+                counter.fetch_add(1, Ordering::SeqCst);
                 next.run(request)
             },
         ));
@@ -92,17 +99,27 @@ impl InProcess {
         let references = Inspector::new(setup.settings, setup.resolves, vaults.clone(), setup.site);
         let app = App::new(references, vaults, DevVault::url(), options);
         let manifest = Manifest::read(repository()).expect("valid");
-        let router = functions::all().router(&manifest, &app, &Access::Host);
+        let limits = Limits {
+            in_flight: setup.in_flight,
+            ..Limits::default()
+        };
+        let router = functions::all().router(&manifest, &app, &Access::Host, limits);
         Self {
             router: router.expect("fitting"),
             vault,
             signed_reads,
+            challenges,
         }
     }
 
     /// Requests with a token that reached the vault.
     pub(crate) fn reads(&self) -> usize {
         self.signed_reads.load(Ordering::SeqCst)
+    }
+
+    /// Requests without a token that reached the vault.
+    pub(crate) fn challenges(&self) -> usize {
+        self.challenges.load(Ordering::SeqCst)
     }
 
     pub(crate) async fn get_as(&self, path: &str, accept: &str) -> Answer {

@@ -4,6 +4,7 @@ mod functions_host;
 mod in_process;
 mod process;
 mod standalone;
+mod tls_vault;
 
 use std::{
     fs,
@@ -17,6 +18,7 @@ pub(crate) use functions_host::{
 pub(crate) use in_process::{InProcess, Setup, answer};
 pub(crate) use process::{Handler, Stream};
 pub(crate) use standalone::Standalone;
+pub(crate) use tls_vault::{Identity, TlsVault, Wire};
 
 /// What no answer and no log line may contain: the recipe's demo values, and `canary`, a
 /// part of every secret, key and token that a test makes up.

@@ -20,6 +20,7 @@ pub(crate) struct Handler {
     child: Child,
     readers: Vec<JoinHandle<()>>,
     output: Arc<Mutex<Vec<(Stream, String)>>>,
+    more_secrets: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +54,13 @@ impl Handler {
             child,
             readers,
             output,
+            more_secrets: Vec::new(),
         }
+    }
+
+    /// Adds a secret that was not known when the test was written.
+    pub(crate) fn forbid(&mut self, secret: String) {
+        self.more_secrets.push(secret);
     }
 
     /// What the process wrote so far.
@@ -82,6 +89,10 @@ impl Handler {
             );
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     pub(crate) fn is_running(&mut self) -> bool {
@@ -124,7 +135,8 @@ impl Drop for Handler {
             .for_each(|reader| drop(reader.join()));
         if !std::thread::panicking() {
             let output = self.output();
-            for text in SECRETS {
+            let more = self.more_secrets.iter().map(String::as_str);
+            for text in SECRETS.into_iter().chain(more) {
                 let line = output.lines().find(|line| line.contains(text));
                 assert_eq!(line, None, "a secret was written");
             }

@@ -1,0 +1,148 @@
+//! Many clients, a vault that breaks and comes back, and no wrong answer, no leak, no growth.
+//!
+//! `SOAK_SECONDS` makes it last longer than in the gate.
+
+use std::{
+    fs,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use futures_util::future::join_all;
+use keyvault_functions::dev_vault::Fault;
+
+use super::support::{ClientRequest, FunctionsHost, MODES, TlsVault, Wire};
+
+const CLIENTS: usize = 16;
+
+/// What can go wrong, and right again, in turns.
+const TURNS: [Turn; 8] = [
+    Turn::Vault(Fault::Outage(503)),
+    Turn::Well,
+    Turn::Wire(Wire::HalfClosed),
+    Turn::Well,
+    Turn::Vault(Fault::Throttle(Some(1))),
+    Turn::Wire(Wire::NotTls),
+    Turn::Vault(Fault::Delay(Duration::from_millis(200))),
+    Turn::Well,
+];
+
+#[derive(Clone, Copy)]
+enum Turn {
+    Well,
+    Vault(Fault),
+    Wire(Wire),
+}
+
+impl Turn {
+    fn take(self, vault: &TlsVault) {
+        vault.vault.fail_with(None);
+        vault.wire(Wire::Serves);
+        match self {
+            Self::Well => {}
+            Self::Vault(fault) => vault.vault.fail_with(fault),
+            Self::Wire(wire) => vault.wire(wire),
+        }
+    }
+}
+
+/// Resident memory in KiB, where the system tells.
+fn memory(host: &FunctionsHost) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{}/status", host.handler.id())).ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
+    line.split_whitespace().nth(1)?.parse().ok()
+}
+
+fn threads(host: &FunctionsHost) -> Option<usize> {
+    Some(
+        fs::read_dir(format!("/proc/{}/task", host.handler.id()))
+            .ok()?
+            .count(),
+    )
+}
+
+async fn client(host: &FunctionsHost, number: usize, is_over: &AtomicBool, answers: &AtomicUsize) {
+    let names = ["ExternalApiKey", "DatabasePassword", "Missing"];
+    for round in number.. {
+        if is_over.load(Ordering::Relaxed) {
+            return;
+        }
+        let name = names[round % names.len()];
+        let mode = MODES[round % MODES.len()];
+        let mut request = ClientRequest::secret(name);
+        if round % 7 == 0 {
+            request = request.with_query("refresh", "true");
+        }
+        let answer = host.call(mode, &request).await;
+        answers.fetch_add(1, Ordering::Relaxed);
+        let json = answer.json();
+        match answer.status {
+            200 => assert_eq!(json["name"], name, "{answer:?}"),
+            404 => assert_eq!(json["code"], "SecretNotFound", "{answer:?}"),
+            502 => assert_eq!(json["code"], "VaultTlsFailed", "{answer:?}"),
+            503 => {
+                let code = json["code"].as_str().expect("text");
+                let known = ["VaultUnavailable", "VaultUnreachable", "Throttled"];
+                assert!(known.contains(&code), "{answer:?}");
+            }
+            status => panic!("{status}: {answer:?}"),
+        }
+        assert!(name != "Missing" || answer.status != 200, "{answer:?}");
+        assert!(name == "Missing" || answer.status != 404, "{answer:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_vault_breaks_and_comes_back() {
+    let seconds = std::env::var("SOAK_SECONDS").ok();
+    let seconds = seconds
+        .and_then(|seconds| seconds.parse().ok())
+        .unwrap_or(8);
+    let vault = TlsVault::start().await;
+    let settings = [
+        ("SECRET_CACHE_TTL_SECONDS", "1"),
+        ("SECRET_CACHE_MAX_STALE_SECONDS", "3"),
+        ("RUST_LOG", "info"),
+    ];
+    let mut host = vault.host(&settings).await;
+    let is_over = AtomicBool::new(false);
+    let answers = Arc::new(AtomicUsize::new(0));
+    let started = Instant::now();
+    let clients = join_all((0..CLIENTS).map(|number| client(&host, number, &is_over, &answers)));
+    let breaking = async {
+        let mut after_warm_up = None;
+        for turn in TURNS.iter().cycle() {
+            if started.elapsed() > Duration::from_secs(seconds) {
+                break;
+            }
+            turn.take(&vault);
+            tokio::time::sleep(Duration::from_millis(250)).await;
+            if after_warm_up.is_none() && started.elapsed() > Duration::from_secs(seconds) / 4 {
+                after_warm_up = memory(&host).zip(threads(&host));
+            }
+        }
+        is_over.store(true, Ordering::Relaxed);
+        after_warm_up
+    };
+    let (_, before) = tokio::join!(clients, breaking);
+    assert!(host.handler.is_running());
+    assert!(
+        answers.load(Ordering::Relaxed) > CLIENTS * 10,
+        "{answers:?}"
+    );
+    if let (Some((memory_before, threads_before)), Some(memory), Some(threads)) =
+        (before, memory(&host), threads(&host))
+    {
+        assert!(
+            threads <= threads_before + 8,
+            "{threads_before} threads, then {threads}"
+        );
+        assert!(
+            memory < memory_before + 20 * 1024,
+            "{memory_before} KiB, then {memory} KiB"
+        );
+    }
+}

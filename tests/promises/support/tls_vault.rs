@@ -1,0 +1,335 @@
+//! A vault on loopback behind real TLS with a certificate authority of its own, and an
+//! App-Service-shaped identity endpoint that gives tokens for it. Both can break on the wire.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use axum::{
+    Router,
+    extract::Request,
+    http::StatusCode,
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use azure_core::credentials::TokenCredential;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::conn::auto,
+    service::TowerToHyperService,
+};
+use keyvault_functions::dev_vault::DevVault;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+};
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{
+        ServerConfig,
+        pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
+    },
+};
+
+use super::{Folder, FunctionsHost, free_port, repository};
+
+/// What happens on a connection to the vault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wire {
+    /// The vault answers.
+    Serves,
+    /// The connection is accepted, and then nothing.
+    BlackHole,
+    /// What answers does not speak TLS.
+    NotTls,
+    /// The signed request is read, and the connection closed.
+    HalfClosed,
+    /// The signed request is answered with these bytes, and the connection closed.
+    Says(&'static str),
+    /// The answer begins and does not go on.
+    SlowBody,
+    /// The answer does not end.
+    HugeBody,
+}
+
+/// What the identity endpoint does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Identity {
+    /// Gives a token of this many seconds.
+    Gives(i64),
+    /// Gives a token that the vault does not accept.
+    GivesAnother,
+    /// Answers with this status and the text of the service.
+    Refuses(u16),
+    /// Never answers.
+    Silent,
+}
+
+pub(crate) struct TlsVault {
+    pub(crate) vault: DevVault,
+    pub(crate) port: u16,
+    wire: Arc<Mutex<Wire>>,
+    identity: Arc<Mutex<Identity>>,
+    requests: Arc<AtomicUsize>,
+    challenges: Arc<AtomicUsize>,
+    tokens: Arc<AtomicUsize>,
+    identity_port: u16,
+    token: String,
+    files: Folder,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl TlsVault {
+    pub(crate) async fn start() -> Self {
+        Self::start_on(0).await
+    }
+
+    pub(crate) async fn start_on(port: u16) -> Self {
+        let vault = DevVault::seeded().expect("randomness");
+        let token = vault.credential().get_token(&["x"], None).await;
+        let token = token.expect("a token").token.secret().to_owned();
+        let (ca, acceptor) = certificates();
+        let files = Folder::new();
+        files.write("ca.pem", &ca);
+        let listener = TcpListener::bind(("127.0.0.1", port))
+            .await
+            .expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let wire = Arc::new(Mutex::new(Wire::Serves));
+        let requests = Arc::<AtomicUsize>::default();
+        let challenges = Arc::<AtomicUsize>::default();
+        let router = counted(vault.router(), &requests, &challenges);
+        let accepting = accept(listener, acceptor, router, wire.clone());
+        let identity = Arc::new(Mutex::new(Identity::Gives(3_600)));
+        let tokens = Arc::<AtomicUsize>::default();
+        let identities = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let identity_port = identities.local_addr().expect("an address").port();
+        let endpoint = identity_endpoint(identity.clone(), token.clone(), tokens.clone());
+        let serving = async move {
+            axum::serve(identities, endpoint).await.expect("served");
+        };
+        Self {
+            vault,
+            port,
+            wire,
+            identity,
+            requests,
+            challenges,
+            tokens,
+            identity_port,
+            token,
+            files,
+            tasks: vec![tokio::spawn(accepting), tokio::spawn(serving)],
+        }
+    }
+
+    pub(crate) fn wire(&self, wire: Wire) {
+        *self.wire.lock().expect("lock") = wire;
+    }
+
+    pub(crate) fn identity(&self, identity: Identity) {
+        *self.identity.lock().expect("lock") = identity;
+    }
+
+    /// Signed requests that reached the vault.
+    pub(crate) fn requests(&self) -> usize {
+        self.requests.load(Ordering::SeqCst)
+    }
+
+    /// Requests without a token.
+    pub(crate) fn challenges(&self) -> usize {
+        self.challenges.load(Ordering::SeqCst)
+    }
+
+    /// Requests for a token.
+    pub(crate) fn tokens(&self) -> usize {
+        self.tokens.load(Ordering::SeqCst)
+    }
+
+    /// Stops listening: the next connection is refused.
+    pub(crate) async fn stop(&mut self) {
+        self.tasks[0].abort();
+        let _ = (&mut self.tasks[0]).await;
+    }
+
+    /// A Functions host whose handler reads this vault as on Azure: with a managed identity,
+    /// over TLS. It has tried the vault once.
+    pub(crate) async fn host(&self, more: &[(&str, &str)]) -> FunctionsHost {
+        let url = format!("https://localhost:{}", self.port);
+        let ca = self.files.path().join("ca.pem");
+        let endpoint = format!("http://127.0.0.1:{}/msi/token", self.identity_port);
+        let mut settings = vec![
+            ("KEY_VAULT_URL", url.as_str()),
+            ("KEY_VAULT_CA_FILE", ca.to_str().expect("a path")),
+            ("IDENTITY_ENDPOINT", endpoint.as_str()),
+            ("IDENTITY_HEADER", "canary-identity-header"),
+        ];
+        settings.extend_from_slice(more);
+        let mut host = FunctionsHost::start_in(repository(), free_port(), &settings).await;
+        host.handler.forbid(self.token.clone());
+        host.handler.wrote("Key Vault ").await;
+        host.handler.wrote("answer").await;
+        host
+    }
+}
+
+impl Drop for TlsVault {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
+fn certificates() -> (String, TlsAcceptor) {
+    let ca_key = KeyPair::generate().expect("a key");
+    let mut ca = CertificateParams::new(Vec::new()).expect("parameters");
+    ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let ca_pem = ca.self_signed(&ca_key).expect("signed").pem();
+    let issuer = Issuer::new(ca, ca_key);
+    let leaf_key = KeyPair::generate().expect("a key");
+    let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+    let leaf = CertificateParams::new(names).expect("parameters");
+    let leaf = leaf.signed_by(&leaf_key, &issuer).expect("signed");
+    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(leaf_key.serialize_der()));
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let config = ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(vec![leaf.der().clone()], key)
+        .expect("a configuration");
+    (ca_pem, TlsAcceptor::from(Arc::new(config)))
+}
+
+fn counted(router: Router, signed: &Arc<AtomicUsize>, unsigned: &Arc<AtomicUsize>) -> Router {
+    let (signed, unsigned) = (signed.clone(), unsigned.clone());
+    router.layer(middleware::from_fn(move |request: Request, next: Next| {
+        let is_signed = request.headers().contains_key("authorization");
+        let counter = if is_signed { &signed } else { &unsigned };
+        counter.fetch_add(1, Ordering::SeqCst);
+        next.run(request)
+    }))
+}
+
+async fn accept(
+    listener: TcpListener,
+    acceptor: TlsAcceptor,
+    router: Router,
+    wire: Arc<Mutex<Wire>>,
+) {
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            continue;
+        };
+        let wire = *wire.lock().expect("lock");
+        tokio::spawn(converse(stream, acceptor.clone(), router.clone(), wire));
+    }
+}
+
+async fn converse(mut stream: TcpStream, acceptor: TlsAcceptor, router: Router, wire: Wire) {
+    match wire {
+        Wire::BlackHole => return std::future::pending().await,
+        Wire::NotTls => {
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+            return;
+        }
+        _ => {}
+    }
+    let Ok(mut tls) = acceptor.accept(stream).await else {
+        return;
+    };
+    if wire == Wire::Serves {
+        let service = TowerToHyperService::new(router);
+        let mut server = auto::Builder::new(TokioExecutor::new());
+        // Whatever breaks next breaks the next request.
+        server.http1().keep_alive(false);
+        let _ = server.serve_connection(TokioIo::new(tls), service).await;
+        return;
+    }
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        match tls.read_u8().await {
+            Ok(byte) => head.push(byte),
+            Err(_) => return,
+        }
+    }
+    let head = String::from_utf8_lossy(&head).to_ascii_lowercase();
+    if !head.contains("authorization: ") {
+        let challenge = "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer authorization=\"https://login.microsoftonline.com/t\", resource=\"https://vault.azure.net\"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+        let _ = tls.write_all(challenge.as_bytes()).await;
+        let _ = tls.shutdown().await;
+        return;
+    }
+    let begin =
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 99999999\r\n\r\n{";
+    match wire {
+        Wire::Says(bytes) => drop(tls.write_all(bytes.as_bytes()).await),
+        Wire::SlowBody => {
+            let _ = tls.write_all(begin.as_bytes()).await;
+            let _ = tls.flush().await;
+            std::future::pending::<()>().await;
+        }
+        Wire::HugeBody => {
+            let _ = tls.write_all(begin.as_bytes()).await;
+            let chunk = vec![b' '; 64 * 1024];
+            for _ in 0..1_000 {
+                if tls.write_all(&chunk).await.is_err() {
+                    break;
+                }
+            }
+        }
+        Wire::HalfClosed | Wire::Serves | Wire::BlackHole | Wire::NotTls => {}
+    }
+    let _ = tls.shutdown().await;
+}
+
+fn identity_endpoint(
+    identity: Arc<Mutex<Identity>>,
+    token: String,
+    tokens: Arc<AtomicUsize>,
+) -> Router {
+    let give = |token: &str, life: i64| {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = i64::try_from(now.map_or(0, |now| now.as_secs())).unwrap_or_default();
+        json!({
+            "access_token": token,
+            "expires_on": (now + life).to_string(),
+            "resource": "https://vault.azure.net",
+            "token_type": "Bearer",
+        })
+        .to_string()
+        .into_response()
+    };
+    let answer = move |request: Request| async move {
+        tokens.fetch_add(1, Ordering::SeqCst);
+        let is_known = request
+            .headers()
+            .get("x-identity-header")
+            .is_some_and(|header| header == "canary-identity-header");
+        if !is_known {
+            return StatusCode::UNAUTHORIZED.into_response();
+        }
+        let identity = *identity.lock().expect("lock");
+        match identity {
+            Identity::Gives(life) => give(&token, life),
+            Identity::GivesAnother => give("canary-token-of-another-audience", 3_600),
+            Identity::Refuses(status) => refuse(status),
+            Identity::Silent => {
+                tokio::time::sleep(Duration::from_secs(60)).await;
+                StatusCode::OK.into_response()
+            }
+        }
+    };
+    Router::new().route("/msi/token", get(answer))
+}
+
+fn refuse(status: u16) -> Response {
+    let body = json!({"statusCode": status, "message": "Unable to load the proper Managed Identity. canary"});
+    let status = StatusCode::from_u16(status).expect("a status");
+    (status, body.to_string()).into_response()
+}
