@@ -186,7 +186,11 @@ fn vaults(settings: &Settings) -> Result<(Vaults, Option<VaultUrl>), Failure> {
 /// Real vaults. The credential is chosen now and set up when a vault is first needed.
 fn azure(settings: &Settings) -> Vaults {
     let Some(choice) = settings.credential.choose(is_on_path) else {
-        tracing::warn!("no credential for Key Vault was found in the environment");
+        tracing::warn!(
+            looked_for =
+                "AZURE_CLIENT_SECRET, AZURE_FEDERATED_TOKEN_FILE, IDENTITY_ENDPOINT, az, azd",
+            "no credential for Key Vault was found in the environment"
+        );
         let error = Error::Credential(settings.credential.nothing());
         return Vaults::new(move || std::future::ready(Err(error.clone())));
     };

@@ -543,8 +543,11 @@ mod tests {
             names::AZURE_TOKEN_CREDENTIALS,
             names::FUNCTIONS_CUSTOMHANDLER_PORT,
             names::KEY_VAULT_URL,
+            names::KEY_VAULT_CA_FILE,
             names::SECRET_METADATA_SOURCE,
             names::SECRET_CACHE_TTL_SECONDS,
+            names::SECRET_CACHE_MAX_STALE_SECONDS,
+            names::SECRET_CACHE_NEGATIVE_TTL_SECONDS,
             names::SECRET_CACHE_CAPACITY,
         ];
         let mut pairs = bad.map(|name| (name, canary)).to_vec();

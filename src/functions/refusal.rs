@@ -191,7 +191,7 @@ fn access_fix(denial: Denial, vault: &str, site: &Site) -> String {
 fn credential_fix(cause: CredentialError, assign: &str) -> String {
     match cause {
         CredentialError::NothingConfigured => {
-            format!("Outside Azure, sign in with az login; on Azure, enable the identity with {assign}")
+            format!("Looked for AZURE_CLIENT_SECRET, AZURE_FEDERATED_TOKEN_FILE, IDENTITY_ENDPOINT and, outside Azure, az and azd: outside Azure, sign in with az login; on Azure, enable the identity with {assign}")
         }
         CredentialError::NotOffered => {
             "AZURE_TOKEN_CREDENTIALS asks for a credential whose own settings are not all there: set them, or remove AZURE_TOKEN_CREDENTIALS."

@@ -79,3 +79,39 @@ pub async fn stop_signal() {
         () = terminate => {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use tokio::{io::AsyncWriteExt, net::TcpStream, sync::oneshot, time::timeout};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_request_that_does_not_end_is_cut_after_the_grace() {
+        let listener = bind(0).await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let (arrived, arrival) = oneshot::channel();
+        let arrived = std::sync::Mutex::new(Some(arrived));
+        let never = move || {
+            if let Some(arrived) = arrived.lock().expect("lock").take() {
+                let _ = arrived.send(());
+            }
+            std::future::pending::<()>()
+        };
+        let never = std::sync::Arc::new(never);
+        let router = Router::new().route("/", get(move || never()));
+        let mut client = TcpStream::connect(address).await.expect("connected");
+        let request = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+        client.write_all(request).await.expect("sent");
+        let stop = async {
+            let _ = arrival.await;
+        };
+        let grace = Duration::from_millis(50);
+        let served = timeout(
+            Duration::from_secs(30),
+            serve(listener, router, stop, grace),
+        );
+        served.await.expect("ended").expect("without a failure");
+    }
+}

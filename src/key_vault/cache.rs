@@ -31,6 +31,8 @@ use super::{error::Error, names::SecretId};
 
 /// For how long a failure stands for those who ask next.
 const FAILURE_PAUSE: Duration = Duration::from_secs(1);
+/// The longest pause that a vault can ask for.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// A read that is younger than this is as good as a forced one.
 const FORCED_PAUSE: Duration = Duration::from_secs(5);
 
@@ -45,6 +47,28 @@ pub struct Policy {
     pub missing_for: Duration,
     /// Answers that are kept.
     pub capacity: u64,
+}
+
+impl Policy {
+    /// For how long `error` stands for those who ask next.
+    fn pause_after(&self, error: &Error) -> Duration {
+        match error {
+            Error::SecretNotFound | Error::SecretVersionNotFound => self.missing_for,
+            // As the vault wishes, unless that is very long.
+            Error::Throttled { retry_after } | Error::Unavailable { retry_after } => retry_after
+                .unwrap_or_default()
+                .clamp(FAILURE_PAUSE, LONGEST_PAUSE),
+            _ => FAILURE_PAUSE,
+        }
+    }
+
+    /// When a fresh answer is due to be renewed: the TTL ± 10 %, different every time.
+    #[must_use]
+    pub fn due_after(&self) -> Duration {
+        let random = getrandom::u32().unwrap_or(u32::MAX / 2);
+        let factor = 0.9 + 0.2 * f64::from(random) / f64::from(u32::MAX);
+        self.fresh_for.mul_f64(factor)
+    }
 }
 
 /// Reads through to the vault.
@@ -232,7 +256,7 @@ impl<T: Clone + Send + Sync + 'static> Inner<T> {
         let slot = match loaded {
             Ok(value) => Slot {
                 kept: Ok(Answer { value, loaded: now }),
-                until: now + jittered(self.policy.fresh_for),
+                until: now + self.policy.due_after(),
                 not_renewed: None,
             },
             Err(error) => {
@@ -297,13 +321,6 @@ impl<T: Clone> Answer<T> {
             age: self.loaded.elapsed(),
         }
     }
-}
-
-/// `time` ± 10 %.
-fn jittered(time: Duration) -> Duration {
-    let random = getrandom::u32().unwrap_or(u32::MAX / 2);
-    let factor = 0.9 + 0.2 * f64::from(random) / f64::from(u32::MAX);
-    time.mul_f64(factor)
 }
 
 #[cfg(test)]
@@ -420,9 +437,7 @@ mod tests {
         let hit = cache.get(id("A")).await.expect("cached");
         assert_eq!((hit.outcome, hit.age.as_secs()), (Outcome::Hit, 269));
         assert_eq!(fake.calls(), 1);
-        let spread: Vec<_> = (0..1_000)
-            .map(|_| jittered(POLICY.fresh_for).as_secs())
-            .collect();
+        let spread: Vec<_> = (0..1_000).map(|_| POLICY.due_after().as_secs()).collect();
         assert!(spread.iter().all(|seconds| (270..=330).contains(seconds)));
         assert!(spread.iter().any(|seconds| *seconds < 285) && spread.iter().any(|s| *s > 315));
     }
@@ -475,6 +490,22 @@ mod tests {
         fake.fail(None);
         sleep(FAILURE_PAUSE).await;
         assert_eq!(cache.get(id("a")).await.expect("loaded").value, 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_vault_that_throttles_is_left_alone_for_as_long_as_it_asks() {
+        for (asked, paused) in [(None, 1), (Some(7), 7), (Some(600), 60)] {
+            let (fake, cache) = over_fake();
+            let retry_after = asked.map(Duration::from_secs);
+            fake.fail(Error::Throttled { retry_after });
+            all(&cache, 1).await;
+            advance(Duration::from_millis(paused * 1_000 - 1)).await;
+            all(&cache, 10).await;
+            assert_eq!(fake.calls(), 1, "{asked:?}");
+            advance(Duration::from_millis(1)).await;
+            all(&cache, 10).await;
+            assert_eq!(fake.calls(), 2, "{asked:?}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -34,6 +34,18 @@ async fn an_oversized_envelope_is_a_413_for_the_caller() {
     assert_eq!(answer.json()["code"], "EnvelopeTooLarge");
 }
 
+/// The server's own bound, before any function.
+#[tokio::test]
+async fn too_many_headers_are_a_431() {
+    let host = FunctionsHost::start(&[]).await;
+    let mut request = client().get(host.at("/api/config-check"));
+    for number in 0..150 {
+        request = request.header(format!("x-{number}"), "x");
+    }
+    let response = request.send().await.expect("an answer");
+    assert_eq!(response.status().as_u16(), 431);
+}
+
 #[tokio::test]
 async fn an_unknown_function_is_a_404() {
     let host = FunctionsHost::start(&[]).await;
