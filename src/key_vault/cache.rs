@@ -260,14 +260,7 @@ impl<T: Clone + Send + Sync + 'static> Inner<T> {
                 not_renewed: None,
             },
             Err(error) => {
-                let is_missing =
-                    matches!(error, Error::SecretNotFound | Error::SecretVersionNotFound);
-                let pause = if is_missing {
-                    self.policy.missing_for
-                } else {
-                    FAILURE_PAUSE
-                };
-                let until = now + pause;
+                let until = now + self.policy.pause_after(&error);
                 let before = self.slots.get(id).await;
                 let before = before.and_then(|slot| slot.kept.as_ref().ok().cloned());
                 match before.filter(|_| may_pass(&error)) {
