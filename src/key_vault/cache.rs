@@ -180,7 +180,7 @@ impl<T: Clone + Send + Sync + 'static> SecretCache<T> {
     }
 
     /// Like [`SecretCache::get`], from the vault even if there is a fresh answer; but a read
-    /// of the last [`FORCED_PAUSE`] will do, and so will the memory of a recent failure.
+    /// of the last five seconds will do, and so will the memory of a recent failure.
     ///
     /// # Errors
     ///
