@@ -21,7 +21,10 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use http_body_util::BodyExt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, value::RawValue};
-use tokio::time::timeout;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
 use tower::ServiceExt;
 
 use super::{
@@ -55,6 +58,7 @@ pub(super) struct Target {
     input: String,
     output: String,
     router: Router,
+    places: Arc<Semaphore>,
 }
 
 impl Target {
@@ -64,6 +68,7 @@ impl Target {
         manifest: &FunctionManifest,
         prefix: &str,
         router: Router,
+        places: Arc<Semaphore>,
     ) -> Self {
         Self {
             name: name.to_owned(),
@@ -72,6 +77,7 @@ impl Target {
             input: manifest.input.clone(),
             output: manifest.output.clone(),
             router,
+            places,
         }
     }
 }
@@ -115,7 +121,11 @@ pub(super) async fn answer(target: Arc<Target>, request: Request<Body>) -> Respo
         return Problem::from(EnvelopeError::NotAnEnvelope).into_response();
     }
     let log = InvocationLog::default();
-    let response = match unwrap(&target, &parts.headers, body, &log).await {
+    let Ok(place) = target.places.clone().try_acquire_owned() else {
+        let busy = invocation::too_many().into_response();
+        return wrap(&target.output, busy, &log).await;
+    };
+    let response = match unwrap(&target, &parts.headers, body, &log, Arc::new(place)).await {
         // The router's own error type has no values.
         Ok(inner) => target
             .router
@@ -152,6 +162,7 @@ async fn unwrap(
     outer: &HeaderMap,
     body: Body,
     log: &InvocationLog,
+    place: Arc<OwnedSemaphorePermit>,
 ) -> Result<Request<Body>, EnvelopeError> {
     let bytes = timeout(READ_LIMIT, read(body))
         .await
@@ -174,6 +185,7 @@ async fn unwrap(
     request.extensions_mut().insert(Enveloped {
         identities: Arc::new(trigger.identities.unwrap_or_default()),
         log: log.clone(),
+        place,
     });
     Ok(request)
 }
@@ -464,18 +476,16 @@ mod tests {
             input: "req".into(),
             output: "res".into(),
             router: Router::new(),
+            places: Arc::new(Semaphore::new(1)),
         }
     }
 
     async fn unwrapped(body: impl ToString) -> Result<Request<Body>, EnvelopeError> {
         let body = Body::from(body.to_string());
-        unwrap(
-            &target(),
-            &HeaderMap::new(),
-            body,
-            &InvocationLog::default(),
-        )
-        .await
+        let target = target();
+        let place = target.places.clone().try_acquire_owned().expect("room");
+        let log = InvocationLog::default();
+        unwrap(&target, &HeaderMap::new(), body, &log, Arc::new(place)).await
     }
 
     async fn with(request: Value) -> Request<Body> {

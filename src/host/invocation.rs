@@ -10,7 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use tokio::{
-    sync::Semaphore,
+    sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, timeout},
 };
 use tracing::{Instrument, Span};
@@ -26,6 +26,8 @@ use crate::{
 pub(super) struct Enveloped {
     pub(super) identities: Arc<Vec<Identity>>,
     pub(super) log: InvocationLog,
+    /// Taken before the envelope was read.
+    pub(super) place: Arc<OwnedSemaphorePermit>,
 }
 
 /// Who stands in front of the handler and has checked the caller's key.
@@ -106,6 +108,15 @@ pub(super) async fn run(
     let id = invocation_id(request.headers());
     let log = enveloped.as_ref().map(|enveloped| &enveloped.log);
     let span = span(&function.name, id, log);
+    let place = match &enveloped {
+        Some(enveloped) => Some(enveloped.place.clone()),
+        None => function
+            .places
+            .clone()
+            .try_acquire_owned()
+            .ok()
+            .map(Arc::new),
+    };
     let level = function.auth_level;
     let is_admitted = match (&enveloped, &function.access) {
         (Some(enveloped), _) => level.is_met_by(&enveloped.identities),
@@ -116,7 +127,7 @@ pub(super) async fn run(
         let response = if !is_admitted {
             // Empty, as the host's own 401 is.
             StatusCode::UNAUTHORIZED.into_response()
-        } else if let Ok(_place) = function.places.try_acquire() {
+        } else if let Some(_place) = place {
             let run = timeout(function.request_time, next.run(request));
             run.await.unwrap_or_else(|_| out_of_time().into_response())
         } else {
@@ -150,7 +161,7 @@ pub(super) fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
     defect().into_response()
 }
 
-fn too_many() -> Problem {
+pub(super) fn too_many() -> Problem {
     Problem::new(
         StatusCode::TOO_MANY_REQUESTS,
         "TooManyRequests",

@@ -131,7 +131,13 @@ impl<S: Clone + Send + Sync + 'static> Functions<S> {
             .with_state(state.clone());
             // Only a host sends envelopes. Without one, anybody could forge its claims.
             if matches!(access, Access::Host) {
-                let target = Arc::new(Target::new(name, function, prefix, only_this.clone()));
+                let target = Arc::new(Target::new(
+                    name,
+                    function,
+                    prefix,
+                    only_this.clone(),
+                    places.clone(),
+                ));
                 let path = format!("/{name}");
                 let output = function.output.clone();
                 let answer = post(move |request| envelope::answer(target, request)).layer(

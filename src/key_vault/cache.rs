@@ -33,8 +33,10 @@ use super::{error::Error, names::SecretId};
 const FAILURE_PAUSE: Duration = Duration::from_secs(1);
 /// The longest pause that a vault can ask for.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-/// A read that is younger than this is as good as a forced one.
+/// A read can be forced once in this time.
 const FORCED_PAUSE: Duration = Duration::from_secs(5);
+/// Reads that are under way at the same time; callers can hang up, their reads go on.
+const FLIGHTS_LIMIT: usize = 2_000;
 
 /// For how long answers are kept, and how many.
 #[derive(Debug, Clone, Copy)]
@@ -78,6 +80,8 @@ struct Inner<T> {
     policy: Policy,
     slots: Cache<SecretId, Arc<Slot<T>>>,
     flights: Mutex<HashMap<SecretId, Flight<T>>>,
+    /// When a read was last forced.
+    forced: Mutex<HashMap<SecretId, Instant>>,
     load: Box<dyn Fn(SecretId) -> BoxFuture<'static, Result<T, Error>> + Send + Sync>,
 }
 
@@ -140,6 +144,7 @@ impl<T: Clone + Send + Sync + 'static> SecretCache<T> {
             policy,
             slots: Cache::builder().max_capacity(policy.capacity).build(),
             flights: Mutex::default(),
+            forced: Mutex::default(),
             load: Box::new(move |id| Box::pin(load(id))),
         }))
     }
@@ -151,15 +156,15 @@ impl<T: Clone + Send + Sync + 'static> SecretCache<T> {
     /// What `load` returned to whoever asked, now or a moment ago.
     pub async fn get(&self, id: SecretId) -> Result<Found<T>, Error> {
         let Some(slot) = self.0.slots.get(&id).await else {
-            return self.read(id).await;
+            return self.read(id, None).await;
         };
         let is_due = Instant::now() >= slot.until;
         match &slot.kept {
             Err(error) if !is_due => Err(error.clone()),
             Ok(answer) if answer.loaded.elapsed() <= self.0.policy.max_stale => {
                 if is_due {
-                    // Nobody waits for it.
-                    drop(self.flight(id));
+                    // Nobody waits for it; if too much is under way, the next caller tries.
+                    drop(self.flight(id, Some(&slot)));
                 }
                 let outcome = if is_due || slot.not_renewed.is_some() {
                     Outcome::Stale {
@@ -173,38 +178,35 @@ impl<T: Clone + Send + Sync + 'static> SecretCache<T> {
             // Past the hard limit, a failure to renew still stands for its moment.
             Ok(_) => match &slot.not_renewed {
                 Some(error) if !is_due => Err(error.clone()),
-                _ => self.read(id).await,
+                _ => self.read(id, Some(&slot)).await,
             },
-            Err(_) => self.read(id).await,
+            Err(_) => self.read(id, Some(&slot)).await,
         }
     }
 
-    /// Like [`SecretCache::get`], from the vault even if there is a fresh answer; but a read
-    /// of the last five seconds will do, and so will the memory of a recent failure.
+    /// Like [`SecretCache::get`], but from the vault, by a read that begins after this call.
+    /// For one secret that is done once in five seconds; in between it is [`SecretCache::get`].
     ///
     /// # Errors
     ///
     /// As [`SecretCache::get`].
     pub async fn get_anew(&self, id: SecretId) -> Result<Found<T>, Error> {
-        let Some(slot) = self.0.slots.get(&id).await else {
-            return self.read(id).await;
-        };
-        let is_recent = match &slot.kept {
-            Ok(answer) => answer.loaded.elapsed() < FORCED_PAUSE,
-            // How long ago it failed is not kept; how long it still stands is.
-            Err(_) => true,
-        };
-        let is_failing = slot.not_renewed.is_some() && Instant::now() < slot.until;
-        if is_recent || is_failing {
+        if !self.0.may_force(&id) {
             return self.get(id).await;
         }
-        self.read(id).await
+        // What is under way may have been asked before the secret changed.
+        let under_way = self.0.flights().get(&id).cloned();
+        if let Some(under_way) = under_way {
+            let _ = under_way.await;
+        }
+        let seen = self.0.slots.get(&id).await;
+        self.read(id, seen.as_ref()).await
     }
 
     /// Asks the vault, or waits with those who do. A failure that leaves a stale answer in
     /// place gives that answer.
-    async fn read(&self, id: SecretId) -> Result<Found<T>, Error> {
-        let slot = self.flight(id).await?;
+    async fn read(&self, id: SecretId, seen: Option<&Arc<Slot<T>>>) -> Result<Found<T>, Error> {
+        let slot = self.flight(id, seen)?.await?;
         let answer = slot.kept.as_ref().map_err(Error::clone)?;
         if let Some(cause) = &slot.not_renewed {
             if answer.loaded.elapsed() > self.0.policy.max_stale {
@@ -217,21 +219,22 @@ impl<T: Clone + Send + Sync + 'static> SecretCache<T> {
         Ok(answer.found(Outcome::Miss))
     }
 
-    /// The read of `id` that is under way, started if there is none.
-    fn flight(&self, id: SecretId) -> Flight<T> {
+    /// The read of `id` that is under way, started if there is none. `seen` is what the caller
+    /// found in the cache: if something else is there by now, no read is needed.
+    fn flight(&self, id: SecretId, seen: Option<&Arc<Slot<T>>>) -> Result<Flight<T>, Error> {
         let mut flights = self.0.flights();
         if let Some(flight) = flights.get(&id) {
-            return flight.clone();
+            return Ok(flight.clone());
         }
-        let inner = self.0.clone();
-        let asked = id.clone();
+        if flights.len() >= FLIGHTS_LIMIT {
+            return Err(Error::Unavailable {
+                retry_after: Some(FAILURE_PAUSE),
+            });
+        }
+        let (inner, asked, seen) = (self.0.clone(), id.clone(), seen.cloned());
         let task = tokio::spawn(
             async move {
-                let load = AssertUnwindSafe((inner.load)(asked.clone()));
-                // The panic hook has reported it.
-                let loaded = load.catch_unwind().await;
-                let loaded = loaded.unwrap_or(Err(Error::UnexpectedAnswer));
-                let slot = inner.keep(&asked, loaded).await;
+                let slot = inner.renew(&asked, seen).await;
                 inner.flights().remove(&asked);
                 slot
             }
@@ -241,13 +244,42 @@ impl<T: Clone + Send + Sync + 'static> SecretCache<T> {
             .boxed()
             .shared();
         flights.insert(id, flight.clone());
-        flight
+        Ok(flight)
     }
 }
 
 impl<T: Clone + Send + Sync + 'static> Inner<T> {
     fn flights(&self) -> MutexGuard<'_, HashMap<SecretId, Flight<T>>> {
         self.flights.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a read may be forced now; if so, it counts as done.
+    fn may_force(&self, id: &SecretId) -> bool {
+        let now = Instant::now();
+        let mut forced = self.forced.lock().unwrap_or_else(PoisonError::into_inner);
+        // Only the last seconds are remembered, so this cannot grow beyond what they bring.
+        if forced.len() >= FLIGHTS_LIMIT {
+            forced.retain(|_, at| now - *at < FORCED_PAUSE);
+        }
+        let is_recent = forced.get(id).is_some_and(|at| now - *at < FORCED_PAUSE);
+        if is_recent || forced.len() >= FLIGHTS_LIMIT {
+            return false;
+        }
+        forced.insert(id.clone(), now);
+        true
+    }
+
+    async fn renew(&self, id: &SecretId, seen: Option<Arc<Slot<T>>>) -> Arc<Slot<T>> {
+        if let Some(current) = self.slots.get(id).await
+            && !seen.is_some_and(|seen| Arc::ptr_eq(&seen, &current))
+        {
+            return current;
+        }
+        let load = AssertUnwindSafe((self.load)(id.clone()));
+        // The panic hook has reported it.
+        let loaded = load.catch_unwind().await;
+        let loaded = loaded.unwrap_or(Err(Error::UnexpectedAnswer));
+        self.keep(id, loaded).await
     }
 
     /// Puts what was loaded, or the failure to load it, into the place of what was there.
@@ -524,22 +556,59 @@ mod tests {
         all(&cache, 1).await;
         let forced = async || join_all((0..100).map(|_| cache.get_anew(id("a")))).await;
         forced().await;
-        assert_eq!(fake.calls(), 1, "the answer is seconds old");
-        sleep(FORCED_PAUSE).await;
-        let found = forced().await;
         assert_eq!(fake.calls(), 2);
-        assert!(
-            found
-                .iter()
-                .all(|found| found.as_ref().is_ok_and(|found| found.value == 2))
-        );
-        sleep(FORCED_PAUSE).await;
-        fake.fail(Error::TimedOut);
-        for _ in 0..10 {
-            let found = cache.get_anew(id("a")).await.expect("the old answer");
-            assert_eq!(found.outcome, stale(Some(Error::TimedOut)));
+        assert_eq!(cache.get(id("a")).await.expect("an answer").value, 2);
+        for _ in 0..4 {
+            forced().await;
+            sleep(Duration::from_secs(1)).await;
         }
+        assert_eq!(fake.calls(), 2, "once in five seconds");
+        sleep(Duration::from_secs(1)).await;
+        fake.fail(Error::TimedOut);
+        let found = cache.get_anew(id("a")).await.expect("the old answer");
+        assert_eq!(found.outcome, stale(Some(Error::TimedOut)));
         assert_eq!(fake.calls(), 3);
+    }
+
+    /// A secret that was made a moment after it was found missing.
+    #[tokio::test(start_paused = true)]
+    async fn a_forced_read_does_not_believe_in_an_old_failure() {
+        let (fake, cache) = over_fake();
+        fake.fail(Error::SecretNotFound);
+        all(&cache, 1).await;
+        fake.fail(None);
+        assert_eq!(cache.get(id("a")).await, Err(Error::SecretNotFound));
+        assert_eq!(cache.get_anew(id("a")).await.expect("loaded").value, 2);
+    }
+
+    /// The read under way may have seen the secret before it was rotated.
+    #[tokio::test(start_paused = true)]
+    async fn a_forced_read_begins_after_it_was_asked_for() {
+        let (fake, cache) = over_fake();
+        let under_way = cache.get(id("a"));
+        let forced = async {
+            sleep(SLOW / 2).await;
+            cache.get_anew(id("a")).await
+        };
+        let (under_way, forced) = tokio::join!(under_way, forced);
+        assert_eq!(under_way.expect("loaded").value, 1);
+        assert_eq!(forced.expect("loaded").value, 2);
+        assert_eq!(cache.get(id("a")).await.expect("cached").value, 2);
+        assert_eq!(fake.calls(), 2);
+    }
+
+    /// A caller that looked before a read ended and comes after it starts no other.
+    #[tokio::test(start_paused = true)]
+    async fn a_caller_that_comes_late_takes_what_is_there() {
+        let (fake, cache) = over_fake();
+        all(&cache, 1).await;
+        let late = cache
+            .flight(id("a"), None)
+            .expect("room")
+            .await
+            .expect("a slot");
+        assert_eq!(late.kept.as_ref().map(|answer| answer.value).ok(), Some(1));
+        assert_eq!(fake.calls(), 1);
     }
 
     #[tokio::test(start_paused = true)]

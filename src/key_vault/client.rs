@@ -33,7 +33,7 @@ use zeroize::Zeroize;
 use super::{
     error::{CredentialError, Error},
     names::{SecretId, SecretName, SecretVersion, VaultUrl},
-    token::SharedToken,
+    token::{MakeCredential, SharedToken},
     transport::Guarded,
 };
 
@@ -47,6 +47,9 @@ const VERSIONS_LIMIT: usize = 2_500;
 
 /// Requests to one vault that are under way at the same time.
 const AT_ONCE: usize = 16;
+
+/// The longest pause that a throttling vault can ask for.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// For how long the failure of a vault's very first request stands for those behind it.
 const FIRST_FAILURE_PAUSE: Duration = Duration::from_secs(1);
@@ -110,10 +113,11 @@ impl Connection {
     /// A connection whose tokens come at once.
     #[must_use]
     pub fn new(transport: Arc<dyn HttpClient>, credential: Arc<dyn TokenCredential>) -> Self {
+        let make: MakeCredential = Box::new(move || Ok(credential.clone()));
         let explain = |_: &azure_core::Error| CredentialError::Failed;
         Self {
             transport,
-            token: Arc::new(SharedToken::new(credential, CALL_LIMIT, explain)),
+            token: Arc::new(SharedToken::new(make, CALL_LIMIT, explain)),
             token_time: Duration::ZERO,
         }
     }
@@ -180,6 +184,51 @@ pub struct Vault {
     limit: Duration,
     turns: Semaphore,
     gate: Gate,
+    pause: Pause,
+}
+
+/// Leaves a vault alone that throttles: for as long as it asks, or 1, 2, 4, 8, 16 s, as Key
+/// Vault's documentation advises. Meanwhile everybody is told at once.
+#[derive(Default)]
+struct Pause(std::sync::Mutex<Throttling>);
+
+#[derive(Default)]
+struct Throttling {
+    until: Option<Instant>,
+    /// Refusals since the last success.
+    strikes: u32,
+}
+
+impl Pause {
+    fn state(&self) -> std::sync::MutexGuard<'_, Throttling> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is left of the pause, as the error that it stands for.
+    fn check(&self) -> Result<(), Error> {
+        let left = self
+            .state()
+            .until
+            .map(|until| until.saturating_duration_since(Instant::now()));
+        match left.filter(|left| !left.is_zero()) {
+            None => Ok(()),
+            retry_after => Err(Error::Throttled { retry_after }),
+        }
+    }
+
+    fn note<T>(&self, read: &Result<T, Error>) {
+        let mut state = self.state();
+        match read {
+            Err(Error::Throttled { retry_after }) => {
+                let own = Duration::from_secs(1 << state.strikes.min(4));
+                let wait = retry_after.unwrap_or(own).clamp(own, LONGEST_PAUSE);
+                state.strikes += 1;
+                state.until = Some(Instant::now() + wait);
+            }
+            Ok(_) => *state = Throttling::default(),
+            Err(_) => {}
+        }
+    }
 }
 
 /// Lets one caller alone through until the vault has once accepted a token. A client's first
@@ -265,6 +314,7 @@ impl Vault {
             limit: CALL_LIMIT + connection.token_time,
             turns: Semaphore::new(AT_ONCE),
             gate: Gate::default(),
+            pause: Pause::default(),
         })
     }
 
@@ -326,7 +376,10 @@ impl Vault {
         let in_turn = async {
             // The semaphore is never closed.
             let _turn = self.turns.acquire().await;
-            self.gate.pass(read).await
+            self.pause.check()?;
+            let read = self.gate.pass(read).await;
+            self.pause.note(&read);
+            read
         };
         timeout(self.limit, in_turn)
             .await

@@ -25,7 +25,9 @@ use std::{
 use async_trait::async_trait;
 use azure_core::{
     credentials::{Secret, TokenCredential},
-    http::{ClientOptions, ExponentialRetryOptions, RetryOptions, StatusCode, Transport},
+    http::{
+        ClientOptions, ExponentialRetryOptions, HttpClient, RetryOptions, StatusCode, Transport,
+    },
 };
 use azure_identity::{
     AzureCliCredential, AzureCliCredentialOptions, AzureDeveloperCliCredential,
@@ -39,7 +41,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::{
     client::Connection,
     error::{CredentialError, Error},
-    token::SharedToken,
+    token::{MakeCredential, SharedToken},
     transport::{Https, OwnCa, Proxy},
 };
 
@@ -240,56 +242,14 @@ pub fn is_on_path(program: &str) -> bool {
 /// The credential refuses its settings.
 pub fn connect(choice: &Choice, own_ca: Option<&OwnCa>) -> Result<Connection, Error> {
     let vault_transport = Arc::new(Https::new(Proxy::FromEnvironment, own_ca)?);
-    let entra = client_options(Transport::new(vault_transport.clone()));
-    let credential: azure_core::Result<Arc<dyn TokenCredential>> = match choice {
-        Choice::ClientSecret {
-            tenant_id,
-            client_id,
-            client_secret,
-        } => ClientSecretCredential::new(
-            tenant_id,
-            client_id.clone(),
-            Secret::new(client_secret.expose_secret().to_owned()),
-            Some(ClientSecretCredentialOptions {
-                client_options: entra,
-            }),
-        )
-        .map(|credential| credential as Arc<dyn TokenCredential>),
-        Choice::WorkloadIdentity {
-            tenant_id,
-            client_id,
-            token_file,
-        } => WorkloadIdentityCredential::new(Some(WorkloadIdentityCredentialOptions {
-            credential_options: ClientAssertionCredentialOptions {
-                client_options: entra,
-            },
-            client_id: Some(client_id.clone()),
-            tenant_id: Some(tenant_id.clone()),
-            token_file_path: Some(token_file.clone()),
-        }))
-        .map(|credential| credential as Arc<dyn TokenCredential>),
-        Choice::ManagedIdentity { client_id } => {
-            let transport = Transport::new(Arc::new(Https::new(Proxy::Never, None)?));
-            ManagedIdentityCredential::new(Some(ManagedIdentityCredentialOptions {
-                user_assigned_id: client_id.clone().map(UserAssignedId::ClientId),
-                client_options: client_options(transport),
-            }))
-            .map(|credential| credential as Arc<dyn TokenCredential>)
-        }
-        Choice::AzureCli => AzureCliCredential::new(Some(AzureCliCredentialOptions {
-            executor: Some(Arc::new(Tool)),
-            ..Default::default()
-        }))
-        .map(|credential| credential as _),
-        Choice::AzureDeveloperCli => {
-            AzureDeveloperCliCredential::new(Some(AzureDeveloperCliCredentialOptions {
-                executor: Some(Arc::new(Tool)),
-                ..Default::default()
-            }))
-            .map(|credential| credential as _)
-        }
+    let identity_transport: Arc<dyn HttpClient> = match choice {
+        Choice::ManagedIdentity { .. } => Arc::new(Https::new(Proxy::Never, None)?),
+        _ => vault_transport.clone(),
     };
-    let credential = credential.map_err(|_| Error::Credential(CredentialError::Failed))?;
+    let chosen = choice.clone();
+    let make: MakeCredential = Box::new(move || chosen.credential(&identity_transport));
+    // What the settings rule out shows now.
+    make().map_err(|_| Error::Credential(CredentialError::Failed))?;
     let is_tool = matches!(choice, Choice::AzureCli | Choice::AzureDeveloperCli);
     let (limit, token_time) = if is_tool {
         (TOOL_LIMIT, TOOL_LIMIT)
@@ -302,9 +262,57 @@ pub fn connect(choice: &Choice, own_ca: Option<&OwnCa>) -> Result<Connection, Er
     };
     Ok(Connection {
         transport: vault_transport,
-        token: Arc::new(SharedToken::new(credential, limit, explain)),
+        token: Arc::new(SharedToken::new(make, limit, explain)),
         token_time,
     })
+}
+
+impl Choice {
+    /// A credential of the identity library that has no token yet.
+    fn credential(
+        &self,
+        transport: &Arc<dyn HttpClient>,
+    ) -> azure_core::Result<Arc<dyn TokenCredential>> {
+        let client_options = client_options(Transport::new(transport.clone()));
+        Ok(match self {
+            Self::ClientSecret {
+                tenant_id,
+                client_id,
+                client_secret,
+            } => ClientSecretCredential::new(
+                tenant_id,
+                client_id.clone(),
+                Secret::new(client_secret.expose_secret().to_owned()),
+                Some(ClientSecretCredentialOptions { client_options }),
+            )?,
+            Self::WorkloadIdentity {
+                tenant_id,
+                client_id,
+                token_file,
+            } => WorkloadIdentityCredential::new(Some(WorkloadIdentityCredentialOptions {
+                credential_options: ClientAssertionCredentialOptions { client_options },
+                client_id: Some(client_id.clone()),
+                tenant_id: Some(tenant_id.clone()),
+                token_file_path: Some(token_file.clone()),
+            }))?,
+            Self::ManagedIdentity { client_id } => {
+                ManagedIdentityCredential::new(Some(ManagedIdentityCredentialOptions {
+                    user_assigned_id: client_id.clone().map(UserAssignedId::ClientId),
+                    client_options,
+                }))?
+            }
+            Self::AzureCli => AzureCliCredential::new(Some(AzureCliCredentialOptions {
+                executor: Some(Arc::new(Tool)),
+                ..Default::default()
+            }))?,
+            Self::AzureDeveloperCli => {
+                AzureDeveloperCliCredential::new(Some(AzureDeveloperCliCredentialOptions {
+                    executor: Some(Arc::new(Tool)),
+                    ..Default::default()
+                }))?
+            }
+        })
+    }
 }
 
 fn client_options(transport: Transport) -> ClientOptions {
@@ -327,12 +335,41 @@ struct Tool;
 #[async_trait]
 impl Executor for Tool {
     async fn run(&self, program: &OsStr, arguments: &[&OsStr]) -> io::Result<Output> {
-        tokio::process::Command::new(program)
+        let mut command = tokio::process::Command::new(program);
+        command
             .args(arguments)
             .stdin(Stdio::null())
-            .kill_on_drop(true)
-            .output()
-            .await
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        // The tool is a script that starts another program: they end together.
+        #[cfg(unix)]
+        command.process_group(0);
+        let child = command.spawn()?;
+        #[cfg(unix)]
+        let mut group = Group(child.id());
+        let ended = child.wait_with_output().await;
+        // What has ended by itself has no group to end, and its number may be another's soon.
+        #[cfg(unix)]
+        {
+            group.0 = None;
+        }
+        ended
+    }
+}
+
+/// Ends a group of processes when nobody waits for it any more.
+#[cfg(unix)]
+struct Group(Option<u32>);
+
+#[cfg(unix)]
+impl Drop for Group {
+    fn drop(&mut self) {
+        use rustix::process::{Pid, Signal, kill_process_group};
+        let id = self.0.and_then(|id| i32::try_from(id).ok());
+        if let Some(group) = id.and_then(Pid::from_raw) {
+            let _ = kill_process_group(group, Signal::KILL);
+        }
     }
 }
 
@@ -447,5 +484,35 @@ mod tests {
         let mut offered = all();
         offered.client_secret = Some("canary-secret".to_owned().into());
         assert!(!format!("{offered:?}{:?}", offered.choose(|_| false)).contains("canary"));
+    }
+
+    /// `az` is a script that starts another program, and that one must not live on.
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_tool_that_hangs_is_ended_with_all_it_started() {
+        let marker = format!("{}.5", 600 + std::process::id());
+        let script = format!("sleep {marker} & echo started; wait");
+        let is_running = || {
+            let listed = std::process::Command::new("ps")
+                .args(["-eo", "args"])
+                .output();
+            let listed = listed.expect("ps").stdout;
+            String::from_utf8_lossy(&listed)
+                .lines()
+                .any(|line| line == format!("sleep {marker}"))
+        };
+        let shell = OsStr::new("/bin/sh");
+        let run = tokio::spawn(async move {
+            let arguments = [OsStr::new("-c"), OsStr::new(&script)];
+            Tool.run(shell, &arguments).await.map(drop)
+        });
+        while !is_running() {
+            tokio::task::yield_now().await;
+        }
+        run.abort();
+        let _ = run.await;
+        while is_running() {
+            tokio::task::yield_now().await;
+        }
     }
 }

@@ -4,11 +4,13 @@
 //! after the other, each waiting for the identity endpoint and for its failures. Here a token
 //! that is still valid is given at once and renewed in the background; one request is under
 //! way at a time, it waits with a limit, and its failure is shared by all who wait and stands
-//! for a moment.
+//! for a moment. Each request is made by a new credential of the identity library, because
+//! those keep the token that they got, whatever a vault says about it.
 
 use std::{
     collections::HashMap,
     fmt,
+    panic::AssertUnwindSafe,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -27,10 +29,13 @@ use super::{
     transport::final_failure,
 };
 
-/// A token is renewed when it has less than this left.
-const RENEW_BEFORE: Duration = Duration::from_secs(10 * 60);
+/// A token is renewed when it has less than this left: the SDK does not ask before.
+const RENEW_BEFORE: Duration = Duration::from_secs(5 * 60);
 /// A token with less than this left is not given any more.
 const TOO_SHORT: Duration = Duration::from_secs(30);
+/// A token that says it has expired when it comes is given for a while all the same: the
+/// machine's date may be wrong, and the identity endpoint must not be asked for every request.
+const SHORTEST_LIFE: Duration = Duration::from_secs(60);
 /// For how long a failure to get a token stands for those who ask next.
 const FAILURE_PAUSE: Duration = Duration::from_secs(2);
 /// A token that is refused although it is younger than this is not the reason.
@@ -42,8 +47,12 @@ pub(super) type Explain = fn(&azure_core::Error) -> CredentialError;
 /// A credential whose tokens are shared.
 pub struct SharedToken(Arc<Inner>);
 
+/// Makes a credential that has no token yet.
+pub(super) type MakeCredential =
+    Box<dyn Fn() -> azure_core::Result<Arc<dyn TokenCredential>> + Send + Sync>;
+
 struct Inner {
-    credential: Arc<dyn TokenCredential>,
+    make: MakeCredential,
     limit: Duration,
     explain: Explain,
     state: Mutex<HashMap<String, State>>,
@@ -67,15 +76,11 @@ struct Held {
 type Flight = Shared<BoxFuture<'static, Result<AccessToken, CredentialError>>>;
 
 impl SharedToken {
-    /// Shares the tokens of `credential`, waiting at most `limit` for each. `explain` finds
-    /// the cause of its failures.
-    pub(super) fn new(
-        credential: Arc<dyn TokenCredential>,
-        limit: Duration,
-        explain: Explain,
-    ) -> Self {
+    /// Shares the tokens of the credentials that `make` makes, waiting at most `limit` for
+    /// each. `explain` finds the cause of a failure.
+    pub(super) fn new(make: MakeCredential, limit: Duration, explain: Explain) -> Self {
         Self(Arc::new(Inner {
-            credential,
+            make,
             limit,
             explain,
             state: Mutex::default(),
@@ -105,7 +110,13 @@ impl Inner {
         }
         let inner = self.clone();
         let scope = scope.to_owned();
-        let task = tokio::spawn(async move { inner.fetch(&scope).await });
+        let task = tokio::spawn(async move {
+            let fetched = AssertUnwindSafe(inner.fetch(&scope)).catch_unwind().await;
+            // The panic hook has reported it.
+            let fetched = fetched.unwrap_or(Err(CredentialError::Failed));
+            inner.keep(&scope, &fetched);
+            fetched
+        });
         let flight = async move { task.await.unwrap_or(Err(CredentialError::Failed)) }
             .boxed()
             .shared();
@@ -114,18 +125,21 @@ impl Inner {
     }
 
     async fn fetch(&self, scope: &str) -> Result<AccessToken, CredentialError> {
+        let credential = (self.make)().map_err(|_| CredentialError::Failed)?;
         let scopes = [scope];
-        let fetched = timeout(self.limit, self.credential.get_token(&scopes, None)).await;
-        let fetched = match fetched {
+        match timeout(self.limit, credential.get_token(&scopes, None)).await {
             Ok(Ok(token)) => Ok(token),
             Ok(Err(error)) => Err((self.explain)(&error)),
             Err(_) => Err(CredentialError::Failed),
-        };
+        }
+    }
+
+    fn keep(&self, scope: &str, fetched: &Result<AccessToken, CredentialError>) {
         let now = Instant::now();
         let mut states = self.state();
         let state = states.entry(scope.to_owned()).or_default();
         state.flight = None;
-        match &fetched {
+        match fetched {
             Ok(token) => {
                 let life = token.expires_on - OffsetDateTime::now_utc();
                 let life = Duration::try_from(life).unwrap_or_default();
@@ -133,7 +147,7 @@ impl Inner {
                 state.held = Some(Held {
                     token: token.clone(),
                     since: now,
-                    until: now + life,
+                    until: now + life.max(SHORTEST_LIFE),
                 });
             }
             Err(cause) => {
@@ -141,7 +155,6 @@ impl Inner {
                 state.failed = Some((now, *cause));
             }
         }
-        fetched
     }
 }
 
@@ -204,6 +217,7 @@ mod tests {
         is_failing: std::sync::atomic::AtomicBool,
         is_silent: bool,
         life: Option<Duration>,
+        is_expired: bool,
     }
 
     #[async_trait]
@@ -225,16 +239,21 @@ mod tests {
                 ));
             }
             let life = self.life.unwrap_or(Duration::from_secs(3_600));
-            Ok(AccessToken::new(
-                call.to_string(),
-                OffsetDateTime::now_utc() + life,
-            ))
+            let now = OffsetDateTime::now_utc();
+            let expires = if self.is_expired {
+                now - life
+            } else {
+                now + life
+            };
+            Ok(AccessToken::new(call.to_string(), expires))
         }
     }
 
     fn over(endpoint: Endpoint) -> (Arc<Endpoint>, SharedToken) {
         let endpoint = Arc::new(endpoint);
-        let shared = SharedToken::new(endpoint.clone(), LIMIT, |_| CredentialError::Failed);
+        let credential = endpoint.clone();
+        let make: MakeCredential = Box::new(move || Ok(credential.clone()));
+        let shared = SharedToken::new(make, LIMIT, |_| CredentialError::Failed);
         (endpoint, shared)
     }
 
@@ -258,7 +277,7 @@ mod tests {
     async fn a_valid_token_is_given_at_once_and_renewed_behind_the_callers_back() {
         let (endpoint, shared) = over(Endpoint::default());
         token(&shared).await.expect("a token");
-        advance(Duration::from_secs(51 * 60)).await;
+        advance(Duration::from_secs(56 * 60)).await;
         let started = Instant::now();
         let tokens = join_all((0..100).map(|_| token(&shared))).await;
         assert!(tokens.iter().all(|token| token.as_deref() == Ok("1")));
@@ -273,7 +292,7 @@ mod tests {
         let (endpoint, shared) = over(Endpoint::default());
         token(&shared).await.expect("a token");
         endpoint.is_failing.store(true, Ordering::SeqCst);
-        advance(Duration::from_secs(55 * 60)).await;
+        advance(Duration::from_secs(56 * 60)).await;
         for _ in 0..100 {
             let started = Instant::now();
             assert_eq!(token(&shared).await.as_deref(), Ok("1"));
@@ -324,6 +343,36 @@ mod tests {
         assert_eq!(endpoint.calls.load(Ordering::SeqCst), 2);
     }
 
+    /// As when the machine's date is ahead.
+    #[tokio::test(start_paused = true)]
+    async fn a_token_that_comes_expired_is_not_asked_for_again_and_again() {
+        let (endpoint, shared) = over(Endpoint {
+            is_expired: true,
+            ..Endpoint::default()
+        });
+        for _ in 0..20 {
+            assert_eq!(token(&shared).await.as_deref(), Ok("1"));
+            sleep(Duration::from_secs(1)).await;
+        }
+        assert_eq!(endpoint.calls.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_panic_harms_one_request() {
+        let is_first = std::sync::atomic::AtomicBool::new(true);
+        let endpoint = Arc::new(Endpoint::default());
+        let make: MakeCredential = Box::new(move || {
+            assert!(!is_first.swap(false, Ordering::SeqCst), "a defect");
+            Ok(endpoint.clone())
+        });
+        let shared = SharedToken::new(make, LIMIT, |_| CredentialError::Failed);
+        let failed = Err(Error::Credential(CredentialError::Failed));
+        assert_eq!(token(&shared).await, failed);
+        sleep(FAILURE_PAUSE).await;
+        assert_eq!(token(&shared).await.as_deref(), Ok("1"));
+    }
+
+    /// On the clock that nobody moves.
     #[tokio::test(start_paused = true)]
     async fn a_token_that_has_expired_is_not_given() {
         let (_, shared) = over(Endpoint {

@@ -2,7 +2,8 @@
 //!
 //! `Guarded` stands between the SDK and whichever transport carries its requests:
 //! it keeps a vault's token from leaving for another host, bounds the size of an answer
-//! and caps `Retry-After`, which the SDK would follow for as long as the server likes.
+//! and keeps `Retry-After`, which the SDK would follow for as long as the server likes, for the
+//! caller.
 //! `Https` is the transport to real vaults.
 
 use std::{error::Error as StdError, io, net::SocketAddr, sync::Arc, time::Duration};
@@ -28,8 +29,8 @@ use super::{
 const CONNECT_LIMIT: Duration = Duration::from_secs(2);
 /// Time for one attempt, connection included.
 const ATTEMPT_LIMIT: Duration = Duration::from_secs(4);
-/// Longest wait that the SDK gets to see inside one call, in milliseconds.
-const RETRY_AFTER_LIMIT: u64 = 1_000;
+/// A vault that asks for a longer wait is not tried again within one call.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// The headers that the SDK reads, with their unit in milliseconds.
 const WAITS: [(HeaderName, u64); 3] = [
     (RETRY_AFTER, 1_000),
@@ -72,6 +73,17 @@ impl HttpClient for Guarded {
         if status == StatusCode::Unauthorized && is_signed {
             self.token.refused();
         }
+        let asked = asked_wait(&headers);
+        // To try again at once would only make it worse, and to wait is not for this caller.
+        let is_busy = status == StatusCode::ServiceUnavailable && asked > Some(LONGEST_WAIT);
+        if status == StatusCode::TooManyRequests || is_busy {
+            let retry_after = asked;
+            return Err(final_failure(if is_busy {
+                Error::Unavailable { retry_after }
+            } else {
+                Error::Throttled { retry_after }
+            }));
+        }
         let mut body = Vec::new();
         while let Some(chunk) = stream.next().await {
             let chunk = chunk?;
@@ -80,33 +92,26 @@ impl HttpClient for Guarded {
             }
             body.extend_from_slice(&chunk);
         }
-        cap_waits(&mut headers);
+        // What is left is short, or a date, which the SDK would follow for as long as it takes.
+        for (name, _) in WAITS {
+            headers.remove(name);
+        }
+        if let Some(asked) = asked {
+            headers.insert(ASKED_WAIT, asked.as_secs_f64().ceil().to_string());
+        }
         Ok(AsyncRawResponse::from_bytes(status, headers, body))
     }
 }
 
-/// Takes away every wait that is longer than a caller would wait, and keeps what the server
-/// asked for, in whole seconds, for the caller to know.
-fn cap_waits(headers: &mut Headers) {
-    let mut asked = None;
-    for (name, unit) in WAITS {
-        let Some(wait) = headers.get_optional_str(&name).map(str::to_owned) else {
-            continue;
-        };
-        // A date is as good as a long wait.
-        let wait = wait
-            .trim()
-            .parse()
-            .ok()
-            .map(|wait: u64| unit.saturating_mul(wait));
-        asked = asked.max(wait);
-        if wait.is_none_or(|wait| wait > RETRY_AFTER_LIMIT) {
-            headers.remove(name);
-        }
-    }
-    if let Some(milliseconds) = asked {
-        headers.insert(ASKED_WAIT, milliseconds.div_ceil(1_000).to_string());
-    }
+/// The longest wait that the headers ask for, dates left aside.
+fn asked_wait(headers: &Headers) -> Option<Duration> {
+    WAITS
+        .into_iter()
+        .filter_map(|(name, unit)| {
+            let number: u64 = headers.get_optional_str(&name)?.trim().parse().ok()?;
+            Some(Duration::from_millis(number.saturating_mul(unit)))
+        })
+        .max()
 }
 
 /// HTTPS with the machine's own certificate authorities. One connection pool for all vaults.
@@ -316,23 +321,27 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn answers_are_bounded_and_waits_are_capped() {
+    async fn answers_are_bounded_and_waits_are_for_the_caller() {
         let url = "https://your-kv.vault.azure.net/secrets";
         let large = guarded(url, Headers::new(), ANSWER_LIMIT + 1).await.err();
         assert_eq!(large, Some(Error::UnexpectedAnswer));
         let date = "Fri, 01 Jan 2038 00:00:00 GMT";
-        for (name, sent, seen, asked) in [
-            ("retry-after", "600", None, Some("600")),
-            ("retry-after", "1", Some("1"), Some("1")),
-            ("retry-after", date, None, None),
-            ("x-ms-retry-after-ms", "7001", None, Some("8")),
-            ("retry-after-ms", "50", Some("50"), Some("1")),
+        for (name, sent, asked) in [
+            ("retry-after", "600", Some("600")),
+            ("retry-after", "1", Some("1")),
+            ("retry-after", date, None),
+            ("x-ms-retry-after-ms", "7001", Some("8")),
+            ("retry-after-ms", "50", Some("1")),
         ] {
             let mut headers = Headers::new();
             headers.insert(name, sent);
             let headers = guarded(url, headers, 1).await.expect("answered");
             let name = HeaderName::from_static(name);
-            assert_eq!(headers.get_optional_str(&name), seen, "{sent}");
+            assert_eq!(
+                headers.get_optional_str(&name),
+                None,
+                "the SDK follows none"
+            );
             assert_eq!(headers.get_optional_str(&ASKED_WAIT), asked, "{sent}");
         }
     }

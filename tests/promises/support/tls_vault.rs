@@ -251,19 +251,27 @@ async fn converse(mut stream: TcpStream, acceptor: TlsAcceptor, router: Router, 
         let _ = server.serve_connection(TokioIo::new(tls), service).await;
         return;
     }
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        match tls.read_u8().await {
-            Ok(byte) => head.push(byte),
-            Err(_) => return,
+    loop {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            match tls.read_u8().await {
+                Ok(byte) => head.push(byte),
+                Err(_) => return,
+            }
         }
-    }
-    let head = String::from_utf8_lossy(&head).to_ascii_lowercase();
-    if !head.contains("authorization: ") {
-        let challenge = "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer authorization=\"https://login.microsoftonline.com/t\", resource=\"https://vault.azure.net\"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
-        let _ = tls.write_all(challenge.as_bytes()).await;
-        let _ = tls.shutdown().await;
-        return;
+        let head = String::from_utf8_lossy(&head).to_ascii_lowercase();
+        if !head.contains("authorization: ") {
+            let challenge = "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer authorization=\"https://login.microsoftonline.com/t\", resource=\"https://vault.azure.net\"\r\nContent-Length: 0\r\n\r\n";
+            let _ = tls.write_all(challenge.as_bytes()).await;
+            continue;
+        }
+        match wire {
+            // A complete answer leaves the connection open for the next request.
+            Wire::Says(bytes) if bytes.ends_with(['}', '>']) => {
+                let _ = tls.write_all(bytes.as_bytes()).await;
+            }
+            _ => break,
+        }
     }
     let begin =
         "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 99999999\r\n\r\n{";
