@@ -10,10 +10,11 @@
 
 mod support;
 
+mod a_broken_function_harms_one_request;
 mod a_clone_answers_both_routes;
 mod a_cold_secret_is_read_once;
 mod a_fleet_stays_below_the_vaults_limit;
-mod a_panic_is_a_500_without_its_text;
+
 mod all_protocol_modes_give_the_same_answer;
 mod bad_settings_are_reported_at_once;
 mod broken_vaults_are_answered_by_cause;

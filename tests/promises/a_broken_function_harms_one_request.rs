@@ -10,7 +10,7 @@ use keyvault_functions::host::{
 use super::support::{ClientRequest, answer, read_envelope, repository};
 
 #[tokio::test]
-async fn in_every_mode() {
+async fn a_panic_is_a_500_without_its_text_in_every_mode() {
     async fn panics() {
         panic!("canary")
     }
@@ -32,4 +32,21 @@ async fn in_every_mode() {
         assert_eq!(answer.json()["code"], "InternalError");
         assert!(!answer.body.contains("canary"), "{answer:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_function_that_does_not_end_is_a_504() {
+    let manifest = Manifest::read(repository()).expect("valid");
+    let limits = Limits::default();
+    let router = Functions::new()
+        .register("config-check", std::future::pending::<()>)
+        .register("secrets-metadata", async || ())
+        .router(&manifest, &(), &Access::Host, limits)
+        .expect("fitting");
+    let started = tokio::time::Instant::now();
+    let request = Request::get("/api/config-check").body(Body::empty());
+    let answer = answer(&router, request.expect("a request")).await;
+    assert_eq!(answer.status, 504);
+    assert_eq!(answer.json()["code"], "RequestTimedOut");
+    assert_eq!(started.elapsed(), limits.request_time);
 }
