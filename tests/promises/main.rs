@@ -30,5 +30,6 @@ mod keys_open_what_they_should;
 mod metadata_comes_without_the_value;
 mod silent_vaults_do_not_hold_up_config_check;
 mod stopping_drains_requests;
+mod the_package_runs_by_itself;
 mod the_page_is_safe_and_complete;
 mod unresolved_references_are_never_set;

@@ -174,6 +174,17 @@ impl FunctionsHost {
 
     /// Starts the handler for the app root `folder` on `port`, and waits until it is ready.
     pub(crate) async fn start_in(folder: &Path, port: u16, settings: &[(&str, &str)]) -> Self {
+        let binary = Path::new(env!("CARGO_BIN_EXE_handler"));
+        Self::start_binary(binary, folder, port, settings).await
+    }
+
+    /// Like [`FunctionsHost::start_in`], for a handler that was built otherwise.
+    pub(crate) async fn start_binary(
+        binary: &Path,
+        folder: &Path,
+        port: u16,
+        settings: &[(&str, &str)],
+    ) -> Self {
         let port_text = port.to_string();
         let root = folder.to_str().expect("a path").to_owned();
         let mut environment = vec![
@@ -184,7 +195,7 @@ impl FunctionsHost {
             ("FUNCTIONS_WORKER_RUNTIME", "custom"),
         ];
         environment.extend_from_slice(settings);
-        let handler = Handler::start(folder, &[], &environment);
+        let handler = Handler::start_binary(binary, folder, &[], &environment);
         let mut host = Self {
             handler,
             port,

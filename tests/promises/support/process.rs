@@ -32,7 +32,18 @@ pub(crate) enum Stream {
 impl Handler {
     /// Starts the binary in `folder` with nothing in its environment but `environment`.
     pub(crate) fn start(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_handler"));
+        let binary = Path::new(env!("CARGO_BIN_EXE_handler"));
+        Self::start_binary(binary, folder, arguments, environment)
+    }
+
+    /// Like [`Handler::start`], for a handler that was built otherwise.
+    pub(crate) fn start_binary(
+        binary: &Path,
+        folder: &Path,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Self {
+        let mut command = Command::new(binary);
         command
             .args(arguments)
             .current_dir(folder)

@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# Checks what infra/package.sh made: its files, its modes, its size, that it needs no library of
+# the machine and holds nothing of the dev vault, that it runs from the unpacked zip, and that
+# the same commit gives the same bytes.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+fail() {
+  printf 'check-package.sh: %s\n' "$*" >&2
+  exit 1
+}
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+infra/package.sh
+python3 - dist.zip "$work/root" <<'END'
+"""Unpacks with modes, as Azure does, and checks the list of entries."""
+import sys
+import zipfile
+from pathlib import Path
+
+archive, root = zipfile.ZipFile(sys.argv[1]), Path(sys.argv[2])
+wanted = ["config-check/function.json", "handler", "host.json", "secrets-metadata/function.json"]
+names = archive.namelist()
+assert names == wanted, f"the package holds {names}"
+for entry in archive.infolist():
+    mode = entry.external_attr >> 16 & 0o777
+    assert mode == (0o755 if entry.filename == "handler" else 0o644), (entry.filename, oct(mode))
+    path = Path(archive.extract(entry, root))
+    path.chmod(mode)
+END
+
+handler=$work/root/handler
+size=$(stat -c %s "$handler")
+[ "$size" -lt 6000000 ] || fail "the handler has $size bytes, 6,000,000 are allowed"
+needed=$(python3 infra/needed.py "$handler")
+[ -z "$needed" ] || fail "the handler needs libraries of the machine: $needed"
+for text in sk-abc123def456 super-secret-password AKV10000 "$PWD" "${CARGO_HOME:-$HOME/.cargo}"; do
+  if grep -aqF "$text" "$handler"; then
+    fail "$text is in the handler"
+  fi
+done
+echo "$size bytes, no libraries, no dev vault, no path of this machine"
+
+PACKAGE_ROOT=$work/root cargo test --locked --test promises the_package_runs -- --ignored
+
+if [ "${1:-}" = --twice ]; then
+  CARGO_TARGET_DIR=$work/target infra/package.sh --out "$work/again"
+  cmp dist.zip "$work/again/dist.zip" || fail "the same commit gave other bytes"
+  echo "built twice, the same bytes"
+fi

@@ -1,0 +1,96 @@
+#!/usr/bin/env bash
+# Builds the package that Azure runs: a static handler without the dev vault, host.json and the
+# function folders, in dist/ and as dist.zip. The same commit gives the same bytes.
+set -euo pipefail
+
+usage() {
+  cat <<'END'
+Usage: infra/package.sh [--target TARGET] [--out FOLDER]
+
+  --target TARGET  x86_64-unknown-linux-musl (default) or aarch64-unknown-linux-musl
+  --out FOLDER     where dist/ and dist.zip go (default: the repository's root)
+
+Also puts the handler into the repository's root, for `func azure functionapp publish`.
+END
+}
+
+fail() {
+  printf 'package.sh: %s\n' "$*" >&2
+  exit 1
+}
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+target=x86_64-unknown-linux-musl
+out=$root
+while [ $# -gt 0 ]; do
+  case $1 in
+    --target) target=${2:?--target needs a value} && shift 2 ;;
+    --out) out=${2:?--out needs a value} && shift 2 ;;
+    -h | --help) usage && exit 0 ;;
+    *) usage >&2 && fail "unknown argument: $1" ;;
+  esac
+done
+case $target in
+  x86_64-unknown-linux-musl) compiler=musl-gcc ;;
+  aarch64-unknown-linux-musl) compiler=aarch64-linux-musl-gcc ;;
+  *) fail "unknown target: $target" ;;
+esac
+mkdir -p "$out"
+out=$(cd "$out" && pwd)
+cd "$root"
+
+installed() { command -v "$1" >/dev/null; }
+if ! rustup target list --installed 2>/dev/null | grep -qx "$target"; then
+  installed rustup || fail "install rustup (https://rustup.rs), or the Rust target $target"
+  rustup target add "$target"
+fi
+if ! installed "$compiler"; then
+  { [ "$compiler" = musl-gcc ] && installed apt-get && [ "$(id -u)" = 0 ]; } ||
+    fail "install the C compiler $compiler (Debian: apt-get install musl-tools)"
+  apt-get update -q >/dev/null
+  apt-get install -yq musl-tools >/dev/null
+fi
+installed python3 || fail "install Python 3, which writes the zip"
+
+# Paths of this machine and the time of day have no place in the binary.
+variable=CC_${target//-/_}
+export "$variable=$compiler"
+cargo_home=${CARGO_HOME:-$HOME/.cargo}
+export RUSTFLAGS="--remap-path-prefix=$root=. --remap-path-prefix=$cargo_home=cargo"
+cargo build --locked --release --no-default-features --bin handler --target "$target"
+built=${CARGO_TARGET_DIR:-target}/$target/release/handler
+
+rm -rf "$out/dist" "$out/dist.zip"
+mkdir "$out/dist"
+cp host.json "$out/dist/"
+for manifest in */function.json; do
+  mkdir "$out/dist/$(dirname "$manifest")"
+  cp "$manifest" "$out/dist/$manifest"
+done
+install -m 0755 "$built" "$out/dist/handler"
+install -m 0755 "$built" handler
+
+# Core Tools makes exactly this entry executable, by a comparison of texts.
+entry=$(python3 -c 'import json; print(json.load(open("host.json"))["customHandler"]["description"]["defaultExecutablePath"])')
+[ -x "$out/dist/$entry" ] || fail "host.json starts $entry, which is not in the package"
+[ "$entry" = handler ] || fail "host.json must start exactly handler, and not $entry"
+
+python3 - "$out/dist" "$out/dist.zip" <<'END'
+"""Writes a zip whose bytes depend on the files only."""
+import sys
+import zipfile
+from pathlib import Path
+
+folder, target = Path(sys.argv[1]), sys.argv[2]
+with zipfile.ZipFile(target, "w") as archive:
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        entry = zipfile.ZipInfo(path.relative_to(folder).as_posix(), (1980, 1, 1, 0, 0, 0))
+        entry.create_system = 3  # Unix, so that the mode counts
+        mode = 0o755 if path.name == "handler" else 0o644
+        entry.external_attr = (0o100000 | mode) << 16
+        entry.compress_type = zipfile.ZIP_DEFLATED
+        archive.writestr(entry, path.read_bytes(), compresslevel=9)
+END
+
+size=$(stat -c %s "$out/dist/handler")
+printf 'packaged %s (handler: %s bytes)\n' "$out/dist.zip" "$size"
