@@ -31,6 +31,16 @@ for entry in archive.infolist():
     path.chmod(mode)
 END
 
+# Core Tools packs the root less .funcignore, which has the syntax of .gitignore.
+git init -q "$work/ignore"
+cp .funcignore "$work/ignore/.gitignore"
+packed=$({ git ls-files && echo handler; } | sort | while read -r file; do
+  git -C "$work/ignore" check-ignore -q --no-index "$file" || echo "$file"
+done)
+listed=$(cd "$work/root" && find . -type f | sed 's|^\./||' | sort)
+[ "$packed" = "$listed" ] || fail "with .funcignore, Core Tools would pack: $packed"
+echo "Core Tools packs the same files"
+
 handler=$work/root/handler
 size=$(stat -c %s "$handler")
 [ "$size" -lt 6000000 ] || fail "the handler has $size bytes, 6,000,000 are allowed"
