@@ -32,4 +32,5 @@ mod silent_vaults_do_not_hold_up_config_check;
 mod stopping_drains_requests;
 mod the_package_runs_by_itself;
 mod the_page_is_safe_and_complete;
+mod the_template_fits_the_code;
 mod unresolved_references_are_never_set;
