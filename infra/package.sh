@@ -7,7 +7,8 @@ usage() {
   cat <<'END'
 Usage: infra/package.sh [--target TARGET] [--out FOLDER]
 
-  --target TARGET  x86_64-unknown-linux-musl (default) or aarch64-unknown-linux-musl
+  --target TARGET  x86_64-unknown-linux-musl (default), which is what Azure runs, or
+                   aarch64-unknown-linux-musl
   --out FOLDER     where dist/ and dist.zip go (default: the repository's root)
 
 Also puts the handler into the repository's root, for `func azure functionapp publish`.
@@ -31,8 +32,12 @@ while [ $# -gt 0 ]; do
   esac
 done
 case $target in
-  x86_64-unknown-linux-musl) compiler=musl-gcc ;;
-  aarch64-unknown-linux-musl) compiler=aarch64-linux-musl-gcc ;;
+  x86_64-unknown-linux-musl) compiler=musl-gcc tools=musl-tools ;;
+  aarch64-unknown-linux-musl)
+    compiler=aarch64-linux-gnu-gcc tools=gcc-aarch64-linux-gnu
+    # The compiler brings glibc's start files; Rust's own linker and files make a static binary.
+    export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_MUSL_LINKER=rust-lld
+    ;;
   *) fail "unknown target: $target" ;;
 esac
 mkdir -p "$out"
@@ -45,10 +50,10 @@ if ! rustup target list --installed 2>/dev/null | grep -qx "$target"; then
   rustup target add "$target"
 fi
 if ! installed "$compiler"; then
-  { [ "$compiler" = musl-gcc ] && installed apt-get && [ "$(id -u)" = 0 ]; } ||
-    fail "install the C compiler $compiler (Debian: apt-get install musl-tools)"
+  { installed apt-get && [ "$(id -u)" = 0 ]; } ||
+    fail "install the C compiler $compiler (Debian: apt-get install $tools)"
   apt-get update -q >/dev/null
-  apt-get install -yq musl-tools >/dev/null
+  apt-get install -yq "$tools" >/dev/null
 fi
 installed python3 || fail "install Python 3, which writes the zip"
 

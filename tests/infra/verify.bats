@@ -1,0 +1,129 @@
+#!/usr/bin/env bats
+# infra/verify.sh against stand-ins for az and curl.
+
+setup() {
+  export CALLS="$BATS_TEST_TMPDIR/calls" MARK="k3y"
+  : >"$CALLS"
+  verify="$BATS_TEST_DIRNAME/../../infra/verify.sh"
+  PATH="$BATS_TEST_DIRNAME/bin:$PATH"
+}
+
+teardown() {
+  # Keys are in no output and in no command line, whatever happened.
+  if [[ "$output" == *"$MARK"* ]] || grep -q "$MARK" "$CALLS"; then return 1; fi
+}
+
+calls() { grep -c "$1" "$CALLS" || true; }
+
+@test "all resolved at once: no refresh, five rows, exit 0" {
+  run "$verify" -g rg -n app
+  [ "$status" -eq 0 ]
+  [ "$(calls refresh)" -eq 0 ]
+  [ "$(calls '^request')" -eq 5 ]
+  [[ "$output" == *"DATABASE_PASSWORD"*"Resolved"* ]]
+  [[ "$output" == *"app works."* ]]
+}
+
+@test "resolved after two refreshes: exactly two are asked for" {
+  RESOLVED_AFTER=2 run "$verify" -g rg -n app
+  [ "$status" -eq 0 ]
+  [ "$(calls refresh)" -eq 2 ]
+  [[ "$output" == *"waiting for DATABASE_PASSWORD; refresh 2 asked for"* ]]
+}
+
+@test "never resolved: exit 1 at the deadline, with the row and the platform's word" {
+  RESOLVED_AFTER=999999 run "$verify" -g rg -n app --timeout 0
+  [ "$status" -eq 1 ]
+  [[ "$output" == *"DATABASE_PASSWORD is AccessToKeyVaultDenied"* ]]
+  [ "$(calls '^request')" -eq 0 ]
+}
+
+@test "a setting that Azure does not take for a reference is no success" {
+  ABSENT=true run "$verify" -g rg -n app --timeout 0
+  [ "$status" -eq 1 ]
+  [[ "$output" == *"DATABASE_PASSWORD is NotAReference"* ]]
+}
+
+@test "a second page of references is read" {
+  PAGED=true run "$verify" -g rg -n app
+  [ "$status" -eq 0 ]
+  [ "$(calls page2)" -eq 1 ]
+}
+
+@test "no access to the references: three tries, then the role that it takes" {
+  ARM_FAILS=true run "$verify" -g rg -n app
+  [ "$status" -eq 1 ]
+  [[ "$output" == *"AuthorizationFailed"*"Reader"* ]]
+  [ "$(calls 'configreferences')" -eq 3 ]
+}
+
+@test "a host that is starting gets time" {
+  STARTS_AFTER=3 run "$verify" -g rg -n app
+  [ "$status" -eq 0 ]
+  [ "$(calls '^request')" -eq 8 ]
+}
+
+@test "a broken route: exit 1 with the failing row and its fix" {
+  BROKEN='config-check?strict=true' run "$verify" -g rg -n app --timeout 0
+  [ "$status" -eq 1 ]
+  [[ "$output" == *"failing row: config-check?strict=true with a function key -> 200: it answered 500"* ]]
+  [[ "$output" == *"Look at the log."* ]]
+}
+
+@test "a function key that opens secrets-metadata fails" {
+  LEAKY=true run "$verify" -g rg -n app --timeout 0
+  [ "$status" -eq 1 ]
+  [[ "$output" == *"failing row: secrets/ExternalApiKey with a function key"* ]]
+}
+
+@test "a host may refuse a function key with 403 as well" {
+  REFUSES_WITH=403 run "$verify" -g rg -n app
+  [ "$status" -eq 0 ]
+}
+
+@test "metadata of another secret fails" {
+  ANSWERS_ABOUT=DatabasePassword run "$verify" -g rg -n app --timeout 0
+  [ "$status" -eq 1 ]
+  [[ "$output" == *"the answer is not about ExternalApiKey"* ]]
+}
+
+@test "the secret can be chosen" {
+  run "$verify" -g rg -n app --secret DatabasePassword
+  [ "$status" -eq 0 ]
+  grep -q 'request https://app.azurewebsites.net/api/secrets/DatabasePassword' "$CALLS"
+}
+
+@test "no function key: says how to make one" {
+  FUNCTION_KEY=- run "$verify" -g rg -n app
+  [ "$status" -eq 1 ]
+  [[ "$output" == *"az functionapp keys set"* ]]
+}
+
+@test "a wrong name: says how to list the right ones" {
+  APP_EXISTS=false run "$verify" -g rg -n other
+  [ "$status" -eq 1 ]
+  [[ "$output" == *"there is no Function App other in rg"*"az functionapp list"* ]]
+}
+
+@test "not logged in" {
+  LOGGED_IN=false run "$verify" -g rg -n app
+  [ "$status" -eq 1 ]
+  [[ "$output" == *"Run: az login"* ]]
+}
+
+@test "a missing tool is named" {
+  mkdir "$BATS_TEST_TMPDIR/bin"
+  for tool in bash env cat; do ln -s "$(command -v "$tool")" "$BATS_TEST_TMPDIR/bin/$tool"; done
+  PATH="$BATS_TEST_TMPDIR/bin" run "$verify" -g rg -n app
+  [ "$status" -eq 1 ]
+  [[ "$output" == *"az is missing"* ]]
+}
+
+@test "wrong usage: exit 2 and the usage" {
+  for arguments in "" "-g rg" "-g rg -n app --timeout soon" "-g rg -n app --secret a/b" "-g rg -n app --what"; do
+    # shellcheck disable=SC2086 # several arguments
+    run "$verify" $arguments
+    [ "$status" -eq 2 ]
+    [[ "$output" == *"Usage: infra/verify.sh"* ]]
+  done
+}
