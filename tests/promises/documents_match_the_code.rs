@@ -70,3 +70,34 @@ fn local_settings_hold_no_secret() {
         assert!(value.starts_with("@Microsoft.KeyVault("), "{name}");
     }
 }
+
+#[test]
+fn deploying_takes_five_commands_to_two_answers() {
+    let readme = read("README.md");
+    let section = readme.split("\n## Deploy\n").nth(1).expect("a section");
+    let block = section.split("```sh\n").nth(1).expect("commands");
+    let commands: Vec<_> = block.split("```").next().expect("an end").lines().collect();
+    assert!(commands.len() <= 5, "{commands:?}");
+    assert_eq!(commands[0], "az login");
+    let answers = commands.iter().filter(|line| line.starts_with("curl "));
+    assert_eq!(answers.count(), 2);
+}
+
+#[test]
+fn the_templates_parameters_are_documented() {
+    let template = read("infra/main.bicep");
+    let table = read("infra/README.md");
+    let of_deploy = ["appName", "location", "externalApiKey", "databasePassword"];
+    // An address range is needed only where it collides.
+    let left_out = ["networkAddressPrefix"];
+    let names: Vec<_> = template
+        .lines()
+        .filter_map(|line| line.strip_prefix("param ")?.split(' ').next())
+        .collect();
+    assert!(names.len() > 10, "{names:?}");
+    for name in names {
+        let documented = table.contains(&format!("`{name}`"));
+        let elsewhere = of_deploy.contains(&name) || left_out.contains(&name);
+        assert!(documented || elsewhere, "{name}");
+    }
+}
