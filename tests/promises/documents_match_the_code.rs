@@ -101,3 +101,32 @@ fn the_templates_parameters_are_documented() {
         assert!(documented || elsewhere, "{name}");
     }
 }
+
+/// 25 versions are one page, and a secret in the cache is read once in a TTL.
+#[test]
+fn the_table_of_costs_follows_from_its_formula() {
+    const HOURS_A_MONTH: u64 = 730;
+    const CENTS_FOR_TEN_THOUSAND: u64 = 3;
+    const LIMIT_IN_TEN_SECONDS: u64 = 4_000;
+    let rounded = |numerator: u64, denominator: u64| (numerator + denominator / 2) / denominator;
+    let costs = read("docs/costs.md");
+    let mut rows = 0;
+    for line in costs.lines().filter(|line| line.ends_with(" % |")) {
+        let cells: Vec<_> = line.split('|').map(str::trim).collect();
+        let number = |cell: usize| -> u64 {
+            let digits = cells[cell].chars().filter(char::is_ascii_digit);
+            digits.collect::<String>().parse().expect(cells[cell])
+        };
+        let (instances, secrets, ttl) = (number(1), number(2), number(3));
+        let hourly = instances * secrets * 3_600 / ttl;
+        let monthly = hourly * HOURS_A_MONTH;
+        assert_eq!(number(4), hourly, "{line}");
+        assert_eq!(number(5), monthly, "{line}");
+        let cents = rounded(monthly * CENTS_FOR_TEN_THOUSAND, 10_000);
+        assert_eq!(number(6), cents, "{line}");
+        let tenths = rounded(instances * secrets * 10 * 1_000, ttl * LIMIT_IN_TEN_SECONDS);
+        assert_eq!(number(7), tenths, "{line}");
+        rows += 1;
+    }
+    assert_eq!(rows, 9);
+}
