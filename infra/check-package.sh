@@ -21,7 +21,8 @@ import zipfile
 from pathlib import Path
 
 archive, root = zipfile.ZipFile(sys.argv[1]), Path(sys.argv[2])
-wanted = ["config-check/function.json", "handler", "host.json", "secrets-metadata/function.json"]
+wanted = sorted(["handler", "host.json", *map(str, Path(".").glob("*/function.json"))])
+assert "config-check/function.json" in wanted and "secrets-metadata/function.json" in wanted
 names = archive.namelist()
 assert names == wanted, f"the package holds {names}"
 for entry in archive.infolist():

@@ -1,13 +1,11 @@
 //! One module per Azure Function, named like its folder at the root.
 //!
-//! To add a function: a folder with its `function.json`, a module here, and one line in
-//! [`all`]. A function takes plain requests and never learns which protocol mode carried
-//! them.
+//! To add a function: a folder with its `function.json`, a file here, and one line in
+//! `functions!` below; CONTRIBUTING.md shows it. A function takes plain requests and never
+//! learns which protocol mode carried them.
 
-mod config_check;
 mod page;
 mod refusal;
-mod secrets_metadata;
 
 use std::{fmt, sync::Arc};
 
@@ -20,12 +18,22 @@ use crate::{
     references::Inspector,
 };
 
-/// Every function's code under its folder's name.
-#[must_use]
-pub fn all() -> Functions<App> {
-    Functions::new()
-        .register("config-check", config_check::get)
-        .register("secrets-metadata", secrets_metadata::get)
+/// Declares each function's module and registers its `get` under its folder's name.
+macro_rules! functions {
+    ($($module:ident => $folder:literal,)+) => {
+        $(mod $module;)+
+
+        /// Every function's code under its folder's name.
+        #[must_use]
+        pub fn all() -> Functions<App> {
+            Functions::new()$(.register($folder, $module::get))+
+        }
+    };
+}
+
+functions! {
+    config_check => "config-check",
+    secrets_metadata => "secrets-metadata",
 }
 
 /// What the functions share.

@@ -112,13 +112,13 @@ impl Folder {
     /// An app root with this repository's manifests.
     pub(crate) fn app_root() -> Self {
         let folder = Self::new();
-        for file in [
-            "host.json",
-            "config-check/function.json",
-            "secrets-metadata/function.json",
-        ] {
-            let content = fs::read_to_string(repository().join(file)).expect("a manifest");
-            folder.write(file, &content);
+        let folders = fs::read_dir(repository()).expect("the repository");
+        let manifests = folders.map(|entry| entry.expect("an entry").path().join("function.json"));
+        for file in manifests.chain([repository().join("host.json")]) {
+            if let Ok(content) = fs::read_to_string(&file) {
+                let file = file.strip_prefix(repository()).expect("inside");
+                folder.write(file.to_str().expect("text"), &content);
+            }
         }
         folder
     }
