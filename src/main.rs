@@ -4,6 +4,7 @@ mod arguments;
 mod banner;
 
 use std::{
+    alloc::System,
     io,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -28,6 +29,12 @@ use keyvault_functions::{
     settings::{Environment, Mode, OwnKey, STANDALONE_PORT, Settings, VaultSetting, names},
     telemetry,
 };
+use zeroizing_alloc::ZeroAlloc;
+
+/// Wipes all memory that is freed: a secret's value passes through buffers of TLS, HTTP and JSON
+/// that nobody else wipes.
+#[global_allocator]
+static WIPING: ZeroAlloc<System> = ZeroAlloc(System);
 
 /// Exit codes, from `sysexits.h`. Never 0 on failure: the Functions host would take it for
 /// an intended end and not restart the handler.

@@ -28,7 +28,6 @@ use tokio::{
     sync::{Mutex, OnceCell, Semaphore},
     time::{Instant, timeout},
 };
-use zeroize::Zeroize;
 
 use super::{
     error::{CredentialError, Error},
@@ -55,7 +54,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 const FIRST_FAILURE_PAUSE: Duration = Duration::from_secs(1);
 
 /// A version that no secret has.
-const NO_VERSION: &str = "00000000000000000000000000000000";
+pub(super) const NO_VERSION: &str = "00000000000000000000000000000000";
 
 /// Most pages looked at, empty ones included.
 const PAGES_LIMIT: usize = 150;
@@ -397,7 +396,6 @@ impl Vault {
             let body = self.get(id).await?;
             let with_value: WithValue =
                 serde_json::from_slice(&body).map_err(|_| Error::UnexpectedAnswer)?;
-            wipe(body);
             Ok(with_value.value)
         };
         self.bounded(read).await
@@ -454,11 +452,9 @@ impl Vault {
 
     async fn metadata_from_get(&self, id: &SecretId) -> Result<SecretMetadata, Error> {
         let body = self.get(id).await?;
-        let metadata = serde_json::from_slice::<WithoutValue>(&body)
+        serde_json::from_slice::<WithoutValue>(&body)
             .map_err(|_| Error::UnexpectedAnswer)
-            .and_then(WithoutValue::into_metadata);
-        wipe(body);
-        metadata
+            .and_then(WithoutValue::into_metadata)
     }
 
     async fn get(&self, id: &SecretId) -> Result<Bytes, Error> {
@@ -486,14 +482,6 @@ impl Vault {
             }
             Err(error) => Err(error),
         }
-    }
-}
-
-/// Overwrites an answer that held a value, if nobody else holds it. Buffers below the SDK
-/// are out of reach.
-fn wipe(body: Bytes) {
-    if let Ok(mut body) = body.try_into_mut() {
-        body.as_mut().zeroize();
     }
 }
 

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use azure_core::{
     error::ErrorKind,
     http::{
-        AsyncRawResponse, HttpClient, Request, StatusCode,
+        AsyncRawResponse, HttpClient, Request, StatusCode, Url,
         headers::{AUTHORIZATION, HeaderName, Headers, RETRY_AFTER},
     },
 };
@@ -20,6 +20,7 @@ use futures_util::StreamExt;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use super::{
+    client::NO_VERSION,
     error::{Error, Reach},
     names::VaultUrl,
     token::SharedToken,
@@ -39,6 +40,7 @@ const WAITS: [(HeaderName, u64); 3] = [
 ];
 /// Where the vault's own `Retry-After` is kept for the handler's caller.
 pub(super) const ASKED_WAIT: HeaderName = HeaderName::from_static("x-asked-wait");
+const CONNECTION: HeaderName = HeaderName::from_static("connection");
 /// Largest answer taken, in bytes: a secret has at most 25 KB, a page 25 items.
 const ANSWER_LIMIT: usize = 512 * 1024;
 
@@ -67,7 +69,12 @@ impl HttpClient for Guarded {
         if !self.vault.is_origin_of(request.url()) {
             return Err(final_failure(Error::UnexpectedAnswer));
         }
-        let response = self.inner.execute_request(request).await?;
+        let mut request = request.clone();
+        if may_carry_a_value(request.url()) {
+            // The buffers of a connection live as long as it does, with what went through them.
+            request.insert_header(CONNECTION, "close");
+        }
+        let response = self.inner.execute_request(&request).await?;
         let (status, mut headers, mut stream) = response.deconstruct();
         let is_signed = request.headers().get_optional_str(&AUTHORIZATION).is_some();
         if status == StatusCode::Unauthorized && is_signed {
@@ -101,6 +108,13 @@ impl HttpClient for Guarded {
         }
         Ok(AsyncRawResponse::from_bytes(status, headers, body))
     }
+}
+
+/// Whether the answer of `url` holds a secret's value, if there is one: `secrets/NAME[/VERSION]`.
+fn may_carry_a_value(url: &Url) -> bool {
+    let mut parts = url.path_segments().into_iter().flatten();
+    let is_secret = parts.next() == Some("secrets") && parts.next().is_some();
+    is_secret && !matches!(parts.next(), Some("versions" | NO_VERSION))
 }
 
 /// The longest wait that the headers ask for, dates left aside.

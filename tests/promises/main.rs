@@ -34,3 +34,5 @@ mod the_package_runs_by_itself;
 mod the_page_is_safe_and_complete;
 mod the_template_fits_the_code;
 mod unresolved_references_are_never_set;
+#[cfg(target_os = "linux")]
+mod values_leave_no_trace_in_memory;
