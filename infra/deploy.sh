@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # From a resource group and a name to a running and verified Function App. Safe to run again.
 set -euo pipefail
+set +x # an inherited trace would print the secrets
 
 usage() {
   cat <<'END'
@@ -78,6 +79,8 @@ done
 
 # --- the secrets, out of reach of every other process ------------------------------------------
 
+# A variable of that name from outside would be exported with its new value.
+unset external_api_key database_password answer
 external_api_key=${EXTERNAL_API_KEY_VALUE:-}
 database_password=${DATABASE_PASSWORD_VALUE:-}
 unset EXTERNAL_API_KEY_VALUE DATABASE_PASSWORD_VALUE
@@ -158,9 +161,13 @@ az deployment group create --resource-group "$group" --name "$app" --template-fi
 rm -f "$file"
 # Azure does not repeat secure parameters. Should a tool on the way do so, it stays here.
 output=$(<"$scratch/output")
-output=${output//"$external_api_key"/***}
-output=${output//"$database_password"/***}
-unset external_api_key database_password
+for value in "$external_api_key" "$database_password"; do
+  escaped=$(json_string "$value")
+  escaped=${escaped#\"} escaped=${escaped%\"}
+  output=${output//"$escaped"/***}
+  output=${output//"$value"/***}
+done
+unset external_api_key database_password value escaped
 [ -z "$output" ] || printf '%s\n' "$output" >&2
 [ "$deployed" = true ] || fail "the deployment failed, for the reason above. It takes the roles Contributor and
 Role Based Access Control Administrator (or Owner) on $group. Every operation:
@@ -190,7 +197,7 @@ if [ "$with_func" = true ]; then step "publish with func"; else step "publish wi
 # The app's access to its package storage is new, and takes minutes to reach everywhere.
 attempt=1
 until publish; do
-  [ "$attempt" -lt 3 ] || fail "publishing failed three times, for the reason above. Access to the storage may need more minutes:
+  [ "$attempt" -lt 10 ] || fail "publishing failed ten times, for the reason above. Access to the storage may need more minutes:
 run this again. What the app says: az webapp log tail -g $group -n $app"
   attempt=$((attempt + 1))
   printf 'trying again in %s s\n' "${DEPLOY_RETRY_SECONDS:-30}" >&2

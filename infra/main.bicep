@@ -34,6 +34,9 @@ param identityType string = 'SystemAssigned'
 @allowed(['rbac', 'accessPolicies'])
 param vaultAccess string = 'rbac'
 
+@description('Object ids of the people or groups who manage the secrets, when the vault has access policies.')
+param operatorObjectIds string[] = []
+
 @description('Name of the vault, unique in Azure.')
 @minLength(3)
 @maxLength(24)
@@ -77,6 +80,7 @@ var usesUserIdentity = identityType == 'UserAssigned'
 var usesAccessPolicies = vaultAccess == 'accessPolicies'
 var suffix = uniqueString(resourceGroup().id, appName)
 var packageContainer = 'app-package'
+var operatorPolicies = [for id in operatorObjectIds: { tenantId: tenant().tenantId, objectId: id, permissions: { secrets: ['get', 'list', 'set', 'delete', 'recover', 'backup', 'restore'] } }]
 var allowedIpRules = [for rule in vaultAllowedIpRules: { value: rule }]
 
 resource userIdentity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' = if (usesUserIdentity) {
@@ -147,8 +151,8 @@ resource vault 'Microsoft.KeyVault/vaults@2024-11-01' = {
     tenantId: tenant().tenantId
     sku: { family: 'A', name: 'standard' }
     enableRbacAuthorization: !usesAccessPolicies
-    // Needed without roles. The access module adds the app's policy to it.
-    accessPolicies: []
+    // A deployment replaces all policies; the access module adds the app's.
+    accessPolicies: operatorPolicies
     enableSoftDelete: true
     softDeleteRetentionInDays: softDeleteRetentionInDays
     // Azure refuses an explicit false.

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds the package that Azure runs: a static handler without the dev vault, host.json and the
-# function folders, in dist/ and as dist.zip. The same commit gives the same bytes.
+# function folders, in dist/ and as dist.zip. With the same compilers, the same commit gives the
+# same bytes.
 set -euo pipefail
 
 usage() {
@@ -20,7 +21,7 @@ fail() {
   exit 1
 }
 
-root=$(cd "$(dirname "$0")/.." && pwd)
+root=$(cd "$(dirname "$0")/.." && pwd -P)
 target=x86_64-unknown-linux-musl
 out=$root
 while [ $# -gt 0 ]; do
@@ -45,7 +46,7 @@ out=$(cd "$out" && pwd)
 cd "$root"
 
 installed() { command -v "$1" >/dev/null; }
-if ! rustup target list --installed 2>/dev/null | grep -qx "$target"; then
+if [ ! -d "$(rustc --print sysroot)/lib/rustlib/$target/lib" ]; then
   installed rustup || fail "install rustup (https://rustup.rs), or the Rust target $target"
   rustup target add "$target"
 fi
@@ -55,13 +56,19 @@ if ! installed "$compiler"; then
   apt-get update -q >/dev/null
   apt-get install -yq "$tools" >/dev/null
 fi
+# A compiler of that name builds for its own machine: on ARM, for ARM.
+case $("$compiler" -dumpmachine) in
+  "${target%%-*}"-*) ;;
+  *) fail "$compiler does not build for $target. Build on a machine of that kind, or deploy a package that is built: infra/deploy.sh --zip" ;;
+esac
 installed python3 || fail "install Python 3, which writes the zip"
 
 # Paths of this machine and the time of day have no place in the binary.
 variable=CC_${target//-/_}
 export "$variable=$compiler"
 cargo_home=${CARGO_HOME:-$HOME/.cargo}
-export RUSTFLAGS="--remap-path-prefix=$root=. --remap-path-prefix=$cargo_home=cargo"
+# Separated so that a path may hold a space.
+export CARGO_ENCODED_RUSTFLAGS="--remap-path-prefix=$root=."$'\x1f'"--remap-path-prefix=$cargo_home=cargo"
 cargo build --locked --release --no-default-features --bin handler --target "$target"
 built=${CARGO_TARGET_DIR:-target}/$target/release/handler
 
@@ -97,5 +104,5 @@ with zipfile.ZipFile(target, "w") as archive:
         archive.writestr(entry, path.read_bytes(), compresslevel=9)
 END
 
-size=$(stat -c %s "$out/dist/handler")
+size=$(wc -c <"$out/dist/handler" | tr -d ' ')
 printf 'packaged %s (handler: %s bytes)\n' "$out/dist.zip" "$size"

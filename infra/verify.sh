@@ -2,6 +2,8 @@
 # Proves that a deployed Function App works: Azure's own status of every Key Vault reference,
 # which the list of app settings cannot show, and then the two routes over HTTPS.
 set -euo pipefail
+set +x                                 # an inherited trace would print the keys
+unset keys key master_key function_key # nor may they be exported from outside
 
 usage() {
   cat <<'END'
@@ -74,7 +76,7 @@ found=$(az functionapp show --resource-group "$group" --name "$app" --output tsv
   --query "[[id, defaultHostName || properties.defaultHostName]]" 2>"$scratch/error") ||
   fail "there is no Function App $app in $group, or it cannot be read: $(reason)
 List yours with: az functionapp list --query \"[].[resourceGroup, name]\" --output table"
-IFS=$'\t' read -r id host <<<"$found" || true
+IFS=$'\t' read -r id host <<<"${found//$'\r'/}" || true
 [[ ${id:-} == /subscriptions/* && ${host:-} =~ ^[0-9A-Za-z.-]+\.[a-z]+$ ]] ||
   fail "there is no Function App $app in $group.
 List yours with: az functionapp list --query \"[].[resourceGroup, name]\" --output table"
@@ -92,12 +94,13 @@ ask_for_references() {
   local url="$id/config/configreferences/appsettings?api-version=2025-03-01" page key status details
   : >"$scratch/references"
   while [ -n "$url" ]; do
-    page=$(az rest --method get --url "$url" --output tsv --query "[value[].[id, properties.status || '-', properties.details || '-'], [['next', nextLink || '-', '-']]][]" 2>"$scratch/error") || return 1
+    page=$(MSYS_NO_PATHCONV=1 az rest --method get --url "$url" --output tsv --query "[value[].[id, properties.status || '-', properties.details || '-'], [['next', nextLink || '-', '-']]][]" 2>"$scratch/error") || return 1
     url=''
     while IFS=$'\t' read -r key status details; do
       case $key in
         next) [ "$status" = - ] || url=$status ;;
-        */*) printf '%s\t%s\t%s\n' "${key##*/}" "$status" "$details" >>"$scratch/references" ;;
+        # Anything else is the rest of details that had a line break.
+        */configreferences/*) printf '%s\t%s\t%s\n' "${key##*/}" "$status" "$details" >>"$scratch/references" ;;
       esac
     done < <(tr -d '\r' <<<"$page")
   done
@@ -131,7 +134,7 @@ while :; do
       fail "not resolved after $timeout s and $refreshes refreshes: $(unresolved | awk -F '\t' '{ printf "%s%s is %s", (NR > 1 ? ", " : ""), $1, $2 }').
 Ask config-check, which tells the reason and what mends it."
     fi
-    if az rest --method post --url "$id/config/configreferences/appsettings/refresh?api-version=2022-03-01" --output none 2>"$scratch/error"; then
+    if MSYS_NO_PATHCONV=1 az rest --method post --url "$id/config/configreferences/appsettings/refresh?api-version=2022-03-01" --output none 2>"$scratch/error"; then
       refreshes=$((refreshes + 1))
       printf '  waiting for %s; refresh %d asked for\n' "$(unresolved | cut -f 1 | paste -s -d ' ' -)" "$refreshes"
     else
@@ -161,7 +164,8 @@ until keys=$(az functionapp keys list --resource-group "$group" --name "$app" --
 It takes the role Website Contributor on the app, and a host that has started."
   sleep "$interval"
 done
-IFS=$'\t' read -r master_key function_key <<<"${keys//$'\r'/}" || true
+# Not by a here-string, which older shells keep in a file.
+IFS=$'\t' read -r master_key function_key < <(printf '%s\n' "${keys//$'\r'/}") || true
 unset keys
 [ "${master_key:--}" != - ] || fail "$app has no master key. Make one in the portal, under App keys"
 [ "${function_key:--}" != - ] || fail "$app has no function key. Make one with: az functionapp keys set -g $group -n $app --key-type functionKeys --key-name default"

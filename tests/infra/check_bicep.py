@@ -37,6 +37,76 @@ SETTINGS = {
     "AzureWebJobsStorage__blobServiceUri", "AzureWebJobsStorage__clientId",
     "APPLICATIONINSIGHTS_CONNECTION_STRING", "APPLICATIONINSIGHTS_AUTHENTICATION_STRING",
 }
+# For each file: the condition of each conditional resource, and values by symbol and path.
+FIXED = (
+    (
+        {"userIdentity": "usesUserIdentity", "network": "restrictVaultNetwork"},
+        {
+            "usesUserIdentity": "identityType == 'UserAssigned'",
+            "usesAccessPolicies": "vaultAccess == 'accessPolicies'",
+            "packageContainer": "'app-package'",
+            "identitySettings": "usesUserIdentity ? { AZURE_CLIENT_ID: userIdentity!.properties.clientId, AzureWebJobsStorage__clientId: userIdentity!.properties.clientId } : {}",
+            "telemetryIdentity": "usesUserIdentity ? 'ClientId=${userIdentity!.properties.clientId};Authorization=AAD' : 'Authorization=AAD'",
+            "storage.properties.supportsHttpsTrafficOnly": "true",
+            "packages.name": "packageContainer",
+            "packages.properties.publicAccess": "'None'",
+            "vault.properties.publicNetworkAccess": "'Enabled'",
+            "vault.properties.networkAcls.virtualNetworkRules": "restrictVaultNetwork ? [{ id: network!.outputs.appSubnetId }] : []",
+            "externalApiKeySecret.name": "'ExternalApiKey'",
+            "externalApiKeySecret.properties.value": "externalApiKey",
+            "externalApiKeySecret.properties.attributes": "externalApiKeyExpires > 0 ? { enabled: true, exp: externalApiKeyExpires } : { enabled: true }",
+            "databasePasswordSecret.name": "'DatabasePassword'",
+            "databasePasswordSecret.properties.value": "databasePassword",
+            "databasePasswordSecret.properties.attributes": "databasePasswordExpires > 0 ? { enabled: true, exp: databasePasswordExpires } : { enabled: true }",
+            "plan.kind": "'functionapp'",
+            "plan.properties.reserved": "true",
+            "app.kind": "'functionapp,linux'",
+            "app.identity": "usesUserIdentity ? { type: 'UserAssigned', userAssignedIdentities: { '${userIdentity.id}': {} } } : { type: 'SystemAssigned' }",
+            "app.dependsOn": "[packages]",
+            "app.properties.keyVaultReferenceIdentity": "usesUserIdentity ? userIdentity.id : 'SystemAssigned'",
+            "app.properties.functionAppConfig.deployment.storage.type": "'blobContainer'",
+            "app.properties.functionAppConfig.deployment.storage.value": "'${storage.properties.primaryEndpoints.blob}${packageContainer}'",
+            "app.properties.functionAppConfig.deployment.storage.authentication": "usesUserIdentity ? { type: 'UserAssignedIdentity', userAssignedIdentityResourceId: userIdentity.id } : { type: 'SystemAssignedIdentity' }",
+            "ftpPublishing.properties.allow": "false",
+            "scmPublishing.properties.allow": "false",
+            "access.params.principalId": "usesUserIdentity ? userIdentity!.properties.principalId : app.identity.principalId",
+            "access.params.usesAccessPolicies": "usesAccessPolicies",
+            "access.params.vaultName": "vault.name",
+        },
+    ),
+    (
+        {},
+        {
+            "network.properties.subnets": "[ { name: 'app' properties: { addressPrefix: addressPrefix delegations: [{ name: 'flex-consumption', properties: { serviceName: 'Microsoft.App/environments' } }] serviceEndpoints: [{ service: 'Microsoft.KeyVault' }] } } ]",
+        },
+    ),
+    (
+        {"readsSecrets": "!usesAccessPolicies", "readsSecretsByPolicy": "usesAccessPolicies"},
+        {
+            "readsSecrets.properties.principalType": "'ServicePrincipal'",
+            "ownsBlobs.properties.principalType": "'ServicePrincipal'",
+            "publishesMetrics.properties.principalType": "'ServicePrincipal'",
+            "readsSecretsByPolicy.parent": "vault",
+            "readsSecretsByPolicy.name": "'add'",
+            "readsSecretsByPolicy.properties.accessPolicies": "[ { tenantId: tenant().tenantId objectId: principalId permissions: { secrets: ['get', 'list'] } } ]",
+        },
+    ),
+)
+SETTING_VALUES = {
+    "KEY_VAULT_URL": "vault.properties.vaultUri",
+    "SECRET_CACHE_TTL_SECONDS": "string(secretCacheTtlSeconds)",
+    "SECRET_CACHE_MAX_STALE_SECONDS": "string(secretCacheMaxStaleSeconds)",
+    "AzureWebJobsStorage__blobServiceUri": "storage.properties.primaryEndpoints.blob",
+    "AzureWebJobsStorage__credential": "'managedidentity'",
+    "APPLICATIONINSIGHTS_CONNECTION_STRING": "insights.properties.ConnectionString",
+    "APPLICATIONINSIGHTS_AUTHENTICATION_STRING": "telemetryIdentity",
+}
+OUTPUTS = {
+    "functionAppName": "app.name",
+    "functionAppHostName": "app.properties.defaultHostName",
+    "vaultName": "vault.name",
+    "vaultUri": "vault.properties.vaultUri",
+}
 # azmcp does not know this type.
 DIAGNOSTICS = {
     "": {"name": "string!", "scope": "any", "properties": "P"},
@@ -110,7 +180,7 @@ class File:
 
     def __init__(self, path):
         self.path, self.params, self.vars, self.outputs = path, {}, {}, {}
-        self.resources, self.modules, self.secure = {}, {}, set()
+        self.resources, self.modules, self.secure, self.conditions = {}, {}, set(), {}
         self.root = PARSER.parse(path.read_bytes()).root_node
         if self.root.has_error:
             bad = next((n for n in self.all_nodes(self.root) if n.is_error or n.is_missing), self.root)
@@ -126,12 +196,16 @@ class File:
                 self.params[name] = (text(children[1]), len(children) > 2)
                 if "@secure()" in decorators:
                     self.secure.add(name)
+                    if len(children) > 2:
+                        raise Failed(f"{path.name}:{node.start_point[0] + 1}: the secure parameter {name} has a default")
             elif node.type == "variable_declaration":
                 self.vars[name] = children[-1]
             elif node.type == "output_declaration":
                 self.outputs[name] = children[-1]
             elif node.type in ("resource_declaration", "module_declaration"):
                 body = children[-1]
+                if body.type == "if_statement":
+                    self.conditions[name] = text(real(body)[0]).strip("()")
                 if body.type in ("if_statement", "for_statement"):
                     body = real(body)[-1]
                 existing = any(c.type == "existing" for c in node.children)
@@ -215,6 +289,8 @@ class Checker:
                 self.resource(file, kind, body, existing, node)
         self.module_parameters()
         self.facts()
+        self.fixed()
+        self.cycles()
         return self.problems
 
     def symbols(self, file):
@@ -312,6 +388,35 @@ class Checker:
                 leaks = main.closure(value) & main.secure and name not in file.secure
                 self.expect(not leaks, f"a secure parameter goes to {name}, which is not secure", body)
 
+    def fixed(self):
+        """What the types leave open and must be so."""
+        for file, (conditions, values) in zip(self.files, FIXED, strict=True):
+            self.expect(file.conditions == conditions, f"the conditions of {file.path.name} are {file.conditions}")
+            for place, wanted in values.items():
+                symbol, _, path = place.partition(".")
+                if symbol in file.vars:
+                    node = file.vars[symbol]
+                else:
+                    body = {**file.resources, **file.modules}.get(symbol, (None, None))[1]
+                    node = at(body, path) if body is not None else None
+                found = None if node is None else re.sub(r"\s+", " ", re.sub(r"//[^\n]*", "", text(node)))
+                self.expect(found == wanted, f"{file.path.name}: {place} is not {wanted} but {found}", node)
+        outputs = {name: text(value) for name, value in self.files[0].outputs.items()}
+        self.expect(outputs == OUTPUTS, f"the outputs are {outputs}")
+
+    def cycles(self):
+        """What depends on itself: Bicep would refuse it."""
+        for file in self.files:
+            bodies = {name: body for name, (_, body, *_) in {**file.resources, **file.modules}.items()}
+            reads = {name: file.closure(body) & set(bodies) for name, body in bodies.items()}
+            while True:
+                free = [name for name, of in reads.items() if not of & set(reads)]
+                if not free:
+                    break
+                for name in free:
+                    del reads[name]
+            self.expect(not reads, f"{file.path.name}: a cycle of {', '.join(sorted(reads))}")
+
     def of_kind(self, kind, file=None):
         for f in [file] if file else self.files:
             for name, (full, body, existing, _) in f.resources.items():
@@ -360,6 +465,9 @@ class Checker:
         expect(set(found) == SETTINGS, f"settings too many or missing: {sorted(set(found) ^ SETTINGS)}", body)
         for name, start in (("EXTERNAL_API_KEY", "SecretUri=${externalApiKeySecret.properties.secretUriWithVersion}"), ("DATABASE_PASSWORD", "VaultName=${vault.name};SecretName=DatabasePassword")):
             expect(name in found and text(found[name]) == f"'@Microsoft.KeyVault({start})'", f"{name} is not the reference it should be", body)
+
+        for name, wanted in SETTING_VALUES.items():
+            expect(name in found and text(found[name]) == wanted, f"the setting {name} is not {wanted}", body)
 
         for kind, path, wanted in (
             ("Microsoft.Storage/storageAccounts", "properties.allowSharedKeyAccess", "false"),

@@ -1,19 +1,15 @@
 #!/usr/bin/env bats
 # infra/verify.sh against stand-ins for az and curl.
+# shellcheck disable=SC2154 # stand_ins.bash and bats set the rest
+
+load stand_ins
 
 setup() {
-  export CALLS="$BATS_TEST_TMPDIR/calls" MARK="k3y"
-  : >"$CALLS"
   verify="$BATS_TEST_DIRNAME/../../infra/verify.sh"
-  PATH="$BATS_TEST_DIRNAME/bin:$PATH"
+  stand_ins az curl sleep
 }
 
-teardown() {
-  # Keys are in no output and in no command line, whatever happened.
-  if [[ "$output" == *"$MARK"* ]] || grep -q "$MARK" "$CALLS"; then return 1; fi
-}
-
-calls() { grep -c "$1" "$CALLS" || true; }
+teardown() { nothing_is_left; }
 
 @test "all resolved at once: no refresh, five rows, exit 0" {
   run "$verify" -g rg -n app
@@ -112,11 +108,47 @@ calls() { grep -c "$1" "$CALLS" || true; }
 }
 
 @test "a missing tool is named" {
-  mkdir "$BATS_TEST_TMPDIR/bin"
-  for tool in bash env cat; do ln -s "$(command -v "$tool")" "$BATS_TEST_TMPDIR/bin/$tool"; done
-  PATH="$BATS_TEST_TMPDIR/bin" run "$verify" -g rg -n app
+  for tool in az curl; do
+    rm "$tools/$tool"
+    run "$verify" -g rg -n app
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"$tool is missing"* ]]
+    ln -s "$BATS_TEST_DIRNAME/bin/$tool" "$tools/$tool"
+  done
+}
+
+@test "lines may end as on Windows" {
+  RESOLVED_AFTER=1 PAGED=true CRLF=true run "$verify" -g rg -n app
+  [ "$status" -eq 0 ]
+}
+
+@test "any setting that looks like a reference must be one" {
+  MORE=ANOTHER run "$verify" -g rg -n app --timeout 0
   [ "$status" -eq 1 ]
-  [[ "$output" == *"az is missing"* ]]
+  [[ "$output" == *"ANOTHER is NotAReference"* ]]
+}
+
+@test "keys that cannot be fetched yet are asked for again" {
+  KEYS_AFTER=2 run "$verify" -g rg -n app
+  [ "$status" -eq 0 ]
+  [ "$(calls 'keys list')" -eq 3 ]
+}
+
+@test "no answer at all: says from where" {
+  CURL_FAILS=true run "$verify" -g rg -n app --timeout 0
+  [ "$status" -eq 1 ]
+  [[ "$output" == *"there was no answer from https://app.azurewebsites.net"* ]]
+}
+
+@test "a page in the place of JSON fails" {
+  TYPE=text/html run "$verify" -g rg -n app --timeout 0
+  [ "$status" -eq 1 ]
+  [[ "$output" == *"text/html and not JSON"* ]]
+}
+
+@test "an inherited trace and variables of the same name show nothing" {
+  master_key=x function_key=x keys=x key=x run env SHELLOPTS=xtrace bash "$verify" -g rg -n app
+  [ "$status" -eq 0 ]
 }
 
 @test "wrong usage: exit 2 and the usage" {

@@ -1,0 +1,68 @@
+"""The scripts' JMESPath queries give the rows that the scripts read, from answers of Azure's shape."""
+import re
+import unittest
+from pathlib import Path
+
+import jmespath
+
+INFRA = Path(__file__).resolve().parents[2] / "infra"
+SITE = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.Web/sites/app"
+
+
+def query(script, command):
+    """The query of the only call of `command`, which may go on in the next line."""
+    text = (INFRA / script).read_text().replace("\\\n", " ")
+    found = [line for line in text.splitlines() if re.search(command, line)]
+    queries = [m for line in found for m in re.findall(r'--query (?:"([^"]*)"|(\S+))', line)]
+    assert len(queries) == 1, (command, queries)
+    return queries[0][0] or queries[0][1]
+
+
+class Queries(unittest.TestCase):
+    def rows(self, command, answer, script="verify.sh"):
+        return jmespath.search(query(script, command), answer)
+
+    def test_the_app_in_both_shapes(self):
+        for answer in (
+            {"id": SITE, "defaultHostName": "app.azurewebsites.net"},
+            {"id": SITE, "properties": {"defaultHostName": "app.azurewebsites.net"}},
+        ):
+            self.assertEqual(self.rows("az functionapp show", answer), [[SITE, "app.azurewebsites.net"]])
+
+    def test_the_settings_that_look_like_references(self):
+        settings = [
+            {"name": "A", "value": "@Microsoft.KeyVault(VaultName=v;SecretName=n)"},
+            {"name": "B", "value": "plain"},
+            {"name": "C", "value": None},
+            {"name": "D", "value": "@Microsoft.KeyVault(misspelt"},
+        ]
+        self.assertEqual(self.rows("az functionapp config appsettings list", settings), ["A", "D"])
+
+    def test_the_keys(self):
+        rows = lambda answer: self.rows("az functionapp keys list", answer)
+        self.assertEqual(rows({"masterKey": "m", "functionKeys": {"default": "f"}, "systemKeys": {}}), [["m", "f"]])
+        self.assertEqual(rows({"masterKey": "m", "functionKeys": {"mine": "f"}}), [["m", "f"]])
+        self.assertEqual(rows({"masterKey": None, "functionKeys": {}}), [["-", "-"]])
+
+    def test_the_references(self):
+        one = f"{SITE}/config/configreferences/appsettings/A"
+        answer = {
+            "value": [
+                {"id": one, "properties": {"status": "Resolved", "vaultName": "v"}},
+                {"id": one, "properties": {"status": "SecretNotFound", "details": "gone"}},
+            ],
+            "nextLink": "https://management.azure.com/next",
+        }
+        rows = lambda answer: self.rows("az rest --method get", answer)
+        self.assertEqual(rows(answer), [
+            [one, "Resolved", "-"], [one, "SecretNotFound", "gone"], ["next", "https://management.azure.com/next", "-"],
+        ])
+        self.assertEqual(rows({"value": [], "nextLink": None}), [["next", "-", "-"]])
+
+    def test_the_group(self):
+        self.assertEqual(self.rows("az group show", {"location": "westeurope"}, "deploy.sh"), "westeurope")
+        self.assertEqual(self.rows("az account show", {"name": "mine"}, "deploy.sh"), "mine")
+
+
+if __name__ == "__main__":
+    unittest.main()
