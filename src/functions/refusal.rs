@@ -289,6 +289,7 @@ mod tests {
         ] {
             let expected = (status, code, retry_after.map(str::to_owned));
             assert_eq!(refused(&error), expected, "{error:?}");
+            assert_eq!(error.code(), code, "counters and lines say the same");
         }
     }
 }

@@ -14,7 +14,7 @@ use time::{OffsetDateTime, format_description::FormatItem, macros::format_descri
 use super::{App, refusal, switch};
 use crate::{
     key_vault::{Outcome, SecretId, SecretMetadata, SecretName, SecretVersion},
-    problem::{Problem, json_bytes},
+    problem::{Code, Problem, json_bytes},
 };
 
 const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
@@ -61,6 +61,7 @@ pub(super) async fn get(
     let mut response = json_bytes(StatusCode::OK, found.value);
     let headers = response.headers_mut();
     headers.insert(header::AGE, HeaderValue::from(found.age.as_secs()));
+    let mut not_renewed = None;
     let outcome = match found.outcome {
         Outcome::Hit => "HIT",
         Outcome::Miss => "MISS",
@@ -72,13 +73,17 @@ pub(super) async fn get(
             };
             headers.insert(header::WARNING, HeaderValue::from_static(warning));
             if let Some(cause) = cause {
-                let code = refusal::because(&cause, &id, &vault.url, site).code();
+                let code = cause.code();
                 headers.insert(X_CACHE_ERROR, HeaderValue::from_static(code));
+                not_renewed = Some(Code(code));
             }
             "STALE"
         }
     };
     headers.insert(X_CACHE, HeaderValue::from_static(outcome));
+    if let Some(code) = not_renewed {
+        response.extensions_mut().insert(code);
+    }
     Ok(response)
 }
 

@@ -108,6 +108,29 @@ pub enum CredentialError {
 }
 
 impl Error {
+    /// One word for the cause, the same in answers, lines and counters.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::SecretNotFound => "SecretNotFound",
+            Self::SecretVersionNotFound => "SecretVersionNotFound",
+            Self::SecretDisabled => "SecretDisabled",
+            Self::AccessDenied(_) => "AccessToKeyVaultDenied",
+            Self::TokenRefused => "UnauthorizedClient",
+            Self::ForbiddenByFirewall => "ForbiddenByFirewall",
+            Self::VaultNotFound => "VaultNotFound",
+            Self::TlsFailed => "VaultTlsFailed",
+            Self::Unreachable(_) => "VaultUnreachable",
+            Self::TooManyVersions => "TooManyVersions",
+            Self::NoCertificateAuthorities => "NoCertificateAuthorities",
+            Self::Throttled { .. } => "Throttled",
+            Self::Unavailable { .. } => "VaultUnavailable",
+            Self::TimedOut => "FetchTimedOut",
+            Self::Credential(_) => "CredentialUnavailable",
+            Self::UnexpectedAnswer => "UnexpectedAnswer",
+        }
+    }
+
     /// Finds the cause in an error of the SDK, which is consumed: nothing else of it is kept.
     #[must_use]
     pub fn from_sdk(error: azure_core::Error) -> Self {
