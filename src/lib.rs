@@ -7,7 +7,7 @@
 //! | room | what it knows |
 //! | --- | --- |
 //! | [`settings`] | every setting, typed, read and validated once |
-//! | [`telemetry`] | log lines that the Functions host understands |
+//! | [`telemetry`] | log lines that the Functions host understands, traces, counters |
 //! | [`problem`] | the one shape of a refusal |
 //! | [`functions`] | one module per Azure Function |
 //! | [`host`] | the custom-handler protocol; nothing of Key Vault |

@@ -7,10 +7,15 @@
 //!
 //! Lines written inside an invocation are also kept for that invocation
 //! ([`InvocationLog`]), because an envelope's answer carries them back to the host.
+//!
+//! | question | file |
+//! | --- | --- |
+//! | which trace does a request belong to? | [`trace`] |
+//! | how often did what happen? | [`counters`] |
 
 use std::{
     cell::RefCell,
-    fmt::Write as _,
+    fmt::{self, Write as _},
     io::{self, IsTerminal},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -23,11 +28,17 @@ use tracing::{
 use tracing_subscriber::{
     Layer, Registry,
     filter::{FilterExt, Targets, filter_fn},
-    fmt::{self, writer::MakeWriterExt},
+    fmt::writer::MakeWriterExt,
     layer::{Context, SubscriberExt},
     registry::LookupSpan,
     util::SubscriberInitExt,
 };
+
+pub mod counters;
+pub mod trace;
+
+pub use counters::{COUNTERS, Lookup};
+pub use trace::TraceParent;
 
 /// Lines kept for one invocation; more are dropped, since the host's answer must stay small.
 const LINES_KEPT: usize = 100;
@@ -44,10 +55,10 @@ const CAPPED: [&str; 5] = [
 
 /// Starts logging. `filter` is the operator's `RUST_LOG`, `under_host` turns colours off.
 pub fn start(filter: &Targets, under_host: bool) {
-    let writer = io::stderr
+    let writer = (|| OneLine(io::stderr()))
         .with_max_level(Level::WARN)
-        .or_else(io::stdout.with_max_level(Level::TRACE));
-    let lines = fmt::layer()
+        .or_else((|| OneLine(io::stdout())).with_max_level(Level::TRACE));
+    let lines = tracing_subscriber::fmt::layer()
         .with_ansi(!under_host && io::stdout().is_terminal() && io::stderr().is_terminal())
         .with_writer(writer);
     let lines = if under_host {
@@ -64,6 +75,31 @@ pub fn start(filter: &Targets, under_host: bool) {
         let location = panic.location().map(ToString::to_string);
         tracing::error!(location, "a handler panicked");
     }));
+}
+
+/// Keeps an event on one line, which the host takes for one entry.
+struct OneLine<W>(W);
+
+impl<W: io::Write> io::Write for OneLine<W> {
+    /// An event comes as a whole, with the end of its line.
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        let text = event.strip_suffix(b"\n").unwrap_or(event);
+        if text.contains(&b'\n') {
+            let mut line: Vec<u8> = text
+                .iter()
+                .map(|byte| if *byte == b'\n' { b' ' } else { *byte })
+                .collect();
+            line.push(b'\n');
+            self.0.write_all(&line)?;
+        } else {
+            self.0.write_all(event)?;
+        }
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 /// The default when `RUST_LOG` is not set.
@@ -154,7 +190,7 @@ fn line_of(event: &Event<'_>) -> String {
                 let _ = write!(self.0, " {}={value:?}", field.name());
             }
         }
-        fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
             if field.name() == "message" {
                 let _ = write!(self.0, " {value:?}");
             } else {
@@ -187,6 +223,20 @@ mod tests {
             assert_eq!(one.take(), ["INFO done status=200"]);
             assert_eq!(two.take(), ["WARN slow"]);
         });
+    }
+
+    #[test]
+    fn an_event_is_one_line_whatever_it_says() {
+        use std::io::Write;
+        for (event, line) in [
+            ("INFO a\n", "INFO a\n"),
+            ("INFO a\nb\r\n\n", "INFO a b\r \n"),
+            ("a", "a"),
+        ] {
+            let mut written = OneLine(Vec::new());
+            written.write_all(event.as_bytes()).expect("written");
+            assert_eq!(written.0, line.as_bytes());
+        }
     }
 
     #[test]

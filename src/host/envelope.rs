@@ -35,7 +35,7 @@ use super::{
 };
 use crate::{
     problem::{Problem, json},
-    telemetry::InvocationLog,
+    telemetry::{InvocationLog, TraceParent, trace::TRACEPARENT},
 };
 
 /// Largest envelope taken, in bytes. The functions here read no body, so this is room for
@@ -135,7 +135,8 @@ pub(super) async fn answer(target: Arc<Target>, request: Request<Body>) -> Respo
             .unwrap_or_else(|never| match never {}),
         Err(error) => {
             let id = invocation::invocation_id(&parts.headers);
-            invocation::span(&target.name, id, Some(&log))
+            let parent = TraceParent::of(&parts.headers);
+            invocation::span(&target.name, id, parent.as_ref(), Some(&log))
                 .in_scope(|| tracing::warn!(cause = ?error, "an envelope was refused"));
             Problem::from(error).into_response()
         }
@@ -181,6 +182,12 @@ async fn unwrap(
             HeaderName::from_static("x-azure-functions-invocationid"),
             id,
         );
+    }
+    // The host's own span comes after the one that the client may have sent.
+    if TraceParent::of(outer).is_some()
+        && let Some(parent) = outer.get(TRACEPARENT)
+    {
+        request.headers_mut().insert(TRACEPARENT, parent.clone());
     }
     request.extensions_mut().insert(Enveloped {
         identities: Arc::new(trigger.identities.unwrap_or_default()),

@@ -18,7 +18,7 @@ use tracing::{Instrument, Span};
 use super::authorization::{AuthLevel, Identity, Keys};
 use crate::{
     problem::{Code, Problem},
-    telemetry::InvocationLog,
+    telemetry::{COUNTERS, InvocationLog, TraceParent, trace},
 };
 
 /// What an envelope tells about an invocation; requests that come directly have none.
@@ -87,9 +87,15 @@ pub(super) fn invocation_id(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// Names the invocation in every line written inside, and keeps those lines in `log`.
-pub(super) fn span(function: &str, id: Option<&str>, log: Option<&InvocationLog>) -> Span {
+pub(super) fn span(
+    function: &str,
+    id: Option<&str>,
+    parent: Option<&TraceParent>,
+    log: Option<&InvocationLog>,
+) -> Span {
+    let trace = parent.map(TraceParent::trace_id);
     // An error span is enabled at every level, so its fields are on every line.
-    let make = || tracing::error_span!("invocation", function, id);
+    let make = || tracing::error_span!("invocation", function, id, trace);
     match log {
         Some(log) => log.span(make),
         None => make(),
@@ -107,7 +113,8 @@ pub(super) async fn run(
     let enveloped = request.extensions_mut().remove::<Enveloped>();
     let id = invocation_id(request.headers());
     let log = enveloped.as_ref().map(|enveloped| &enveloped.log);
-    let span = span(&function.name, id, log);
+    let parent = TraceParent::of(request.headers());
+    let span = span(&function.name, id, parent.as_ref(), log);
     let place = match &enveloped {
         Some(enveloped) => Some(enveloped.place.clone()),
         None => function
@@ -123,7 +130,7 @@ pub(super) async fn run(
         (None, Access::Host) => true,
         (None, Access::Standalone(keys)) => keys.admit(level, request.headers(), request.uri()),
     };
-    async move {
+    let run = async move {
         let response = if !is_admitted {
             // Empty, as the host's own 401 is.
             StatusCode::UNAUTHORIZED.into_response()
@@ -135,17 +142,17 @@ pub(super) async fn run(
         };
         log_outcome(&response, started.elapsed());
         response
-    }
-    .instrument(span)
-    .await
+    };
+    trace::in_request(parent, run).instrument(span).await
 }
 
 /// One line for each request. What the caller could not have done better is a warning.
 fn log_outcome(response: &Response, elapsed: Duration) {
     let status = response.status();
     let elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
-    let cache = response.headers().get("x-cache");
-    let cache = cache.and_then(|value| value.to_str().ok());
+    let lookup = trace::lookup();
+    COUNTERS.answered(lookup);
+    let cache = lookup.as_str();
     let code = response.extensions().get::<Code>().map(|code| code.0);
     let is_failure = status.is_server_error();
     let status = status.as_u16();

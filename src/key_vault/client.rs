@@ -35,6 +35,7 @@ use super::{
     token::{MakeCredential, SharedToken},
     transport::Guarded,
 };
+use crate::telemetry::COUNTERS;
 
 /// Time for one read of a vault, retries included; the token's time comes on top only for
 /// developer tools, see [`Connection::token_time`].
@@ -163,7 +164,8 @@ impl Vaults {
     ///
     /// The connection could not be set up, or too many vaults are open.
     pub async fn open(&self, url: &VaultUrl) -> Result<Arc<Vault>, Error> {
-        let connection = self.connection.get_or_try_init(|| (self.connect)()).await?;
+        let connection = self.connection.get_or_try_init(|| (self.connect)()).await;
+        let connection = counted(connection)?;
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(vault) = open.get(url) {
             return Ok(vault.clone());
@@ -228,6 +230,14 @@ impl Pause {
             Err(_) => {}
         }
     }
+}
+
+/// Counts a failure by its cause. Probes are not counted: to fail is an answer to them.
+fn counted<T>(read: Result<T, Error>) -> Result<T, Error> {
+    if let Err(error) = &read {
+        COUNTERS.failed(error.code());
+    }
+    read
 }
 
 /// Lets one caller alone through until the vault has once accepted a token. A client's first
@@ -333,7 +343,7 @@ impl Vault {
                 MetadataSource::Get => self.metadata_from_get(id).await,
             }
         };
-        self.bounded(read).await
+        counted(self.bounded(read).await)
     }
 
     /// Whether the identity may get a secret's value, found out without getting it: whoever
@@ -398,7 +408,7 @@ impl Vault {
                 serde_json::from_slice(&body).map_err(|_| Error::UnexpectedAnswer)?;
             Ok(with_value.value)
         };
-        self.bounded(read).await
+        counted(self.bounded(read).await)
     }
 
     /// Whether `name` is deleted and can be recovered, as far as the identity may know.

@@ -23,6 +23,7 @@ use futures_util::{
 };
 use time::OffsetDateTime;
 use tokio::time::{Instant, timeout};
+use tracing::Instrument;
 
 use super::{
     error::{CredentialError, Error},
@@ -110,13 +111,14 @@ impl Inner {
         }
         let inner = self.clone();
         let scope = scope.to_owned();
-        let task = tokio::spawn(async move {
+        let task = async move {
             let fetched = AssertUnwindSafe(inner.fetch(&scope)).catch_unwind().await;
             // The panic hook has reported it.
             let fetched = fetched.unwrap_or(Err(CredentialError::Failed));
             inner.keep(&scope, &fetched);
             fetched
-        });
+        };
+        let task = tokio::spawn(task.in_current_span());
         let flight = async move { task.await.unwrap_or(Err(CredentialError::Failed)) }
             .boxed()
             .shared();

@@ -25,6 +25,7 @@ use super::{
     names::VaultUrl,
     token::SharedToken,
 };
+use crate::telemetry::trace;
 
 /// Time to open a connection.
 const CONNECT_LIMIT: Duration = Duration::from_secs(2);
@@ -69,12 +70,7 @@ impl HttpClient for Guarded {
         if !self.vault.is_origin_of(request.url()) {
             return Err(final_failure(Error::UnexpectedAnswer));
         }
-        let mut request = request.clone();
-        if may_carry_a_value(request.url()) {
-            // The buffers of a connection live as long as it does, with what went through them.
-            request.insert_header(CONNECTION, "close");
-        }
-        let response = self.inner.execute_request(&request).await?;
+        let response = self.send(request).await?;
         let (status, mut headers, mut stream) = response.deconstruct();
         let is_signed = request.headers().get_optional_str(&AUTHORIZATION).is_some();
         if status == StatusCode::Unauthorized && is_signed {
@@ -107,6 +103,21 @@ impl HttpClient for Guarded {
             headers.insert(ASKED_WAIT, asked.as_secs_f64().ceil().to_string());
         }
         Ok(AsyncRawResponse::from_bytes(status, headers, body))
+    }
+}
+
+impl Guarded {
+    /// Sends one request, as a part of the trace that it belongs to.
+    async fn send(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
+        let mut request = request.clone();
+        if may_carry_a_value(request.url()) {
+            // The buffers of a connection live as long as it does, with what went through them.
+            request.insert_header(CONNECTION, "close");
+        }
+        if let Some(parent) = trace::outgoing() {
+            request.insert_header(trace::TRACEPARENT, parent.as_str().to_owned());
+        }
+        self.inner.execute_request(&request).await
     }
 }
 

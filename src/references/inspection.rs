@@ -14,7 +14,6 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use time::OffsetDateTime;
 use tokio::time::{Instant, timeout_at};
-use tracing::Instrument;
 
 use super::{
     app_settings::{AppSetting, SettingState},
@@ -23,7 +22,10 @@ use super::{
     status::{PlatformWord, Status},
     syntax::Reference,
 };
-use crate::key_vault::{Error, MetadataSource, SecretId, Vault, Vaults};
+use crate::{
+    key_vault::{Error, MetadataSource, SecretId, Vault, Vaults},
+    telemetry::trace,
+};
 
 /// How long an answer waits for what is being tried.
 const PATIENCE: Duration = Duration::from_millis(2_500);
@@ -259,7 +261,7 @@ impl Inspector {
                 .get_with(place, async move { inner.attempt(place).await })
                 .await
         };
-        match timeout_at(deadline, tokio::spawn(attempt.in_current_span())).await {
+        match timeout_at(deadline, tokio::spawn(trace::inherit(attempt))).await {
             Ok(Ok(finding)) => finding,
             Ok(Err(_)) => Finding::Failed(Error::UnexpectedAnswer),
             Err(_) => Finding::TimedOut,

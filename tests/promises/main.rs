@@ -30,9 +30,11 @@ mod keys_open_what_they_should;
 mod metadata_comes_without_the_value;
 mod silent_vaults_do_not_hold_up_config_check;
 mod stopping_drains_requests;
+mod the_host_grades_every_line;
 mod the_package_runs_by_itself;
 mod the_page_is_safe_and_complete;
 mod the_template_fits_the_code;
+mod traces_continue_into_the_vault;
 mod unresolved_references_are_never_set;
 #[cfg(target_os = "linux")]
 mod values_leave_no_trace_in_memory;

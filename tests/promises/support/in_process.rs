@@ -131,6 +131,10 @@ impl InProcess {
         .await
     }
 
+    pub(crate) async fn send(&self, request: Request) -> Answer {
+        answer(&self.router, request).await
+    }
+
     pub(crate) async fn get(&self, path: &str) -> Answer {
         answer(
             &self.router,

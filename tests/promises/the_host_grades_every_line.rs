@@ -1,0 +1,252 @@
+//! The Functions host gives every line the level it was written with, and a person finds the
+//! request that a line belongs to.
+
+use std::{
+    env,
+    io::{self, Write},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use axum::{body::Body, extract::Request};
+use keyvault_functions::{dev_vault::Fault, key_vault::MetadataSource, telemetry};
+use tokio::time::advance;
+use tracing_subscriber::{filter::Targets, fmt::MakeWriter};
+
+use super::support::{
+    ClientRequest, FunctionsHost, Handler, INVOCATION_ID, InProcess, Key, MODES, Stream, repository,
+};
+
+const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";
+
+/// What the host makes of a line: `WorkerProcess`, with `useStdErrorStreamForErrorsOnly`.
+fn grade(stream: Stream, line: &str) -> &'static str {
+    match stream {
+        Stream::Stdout => "Information",
+        Stream::Stderr if line.to_ascii_lowercase().contains("warn") => "Warning",
+        Stream::Stderr => "Error",
+    }
+}
+
+/// Every line, which must begin with its level and be graded by it.
+fn graded(handler: &Handler) -> Vec<String> {
+    let mut lines = Vec::new();
+    for stream in [Stream::Stdout, Stream::Stderr] {
+        for line in handler.lines(stream) {
+            let expected = match line.split_whitespace().next() {
+                Some("ERROR") => "Error",
+                Some("WARN") => "Warning",
+                Some("INFO" | "DEBUG" | "TRACE") => "Information",
+                _ => panic!("no level: {line:?}"),
+            };
+            assert_eq!(grade(stream, &line), expected, "{line}");
+            assert!(!line.contains('\u{1b}'), "a colour: {line:?}");
+            for query in ["?code=", "&code=", "%26code%3D"] {
+                assert!(!line.contains(query), "a key's place: {line}");
+            }
+            lines.push(line);
+        }
+    }
+    lines
+}
+
+#[tokio::test]
+async fn what_the_handler_writes_is_graded_by_its_level_and_names_the_request() {
+    let settings = [("KEY_VAULT_URL", "https://no-such-vault.invalid")];
+    let mut host = FunctionsHost::start(&settings).await;
+    for mode in MODES {
+        let config_check = ClientRequest::config_check()
+            .with_header("traceparent", TRACE)
+            .with_query("code", "canary-function-key");
+        assert_eq!(host.call(mode, &config_check).await.status, 200);
+        let secret = ClientRequest::secret("a").with_query("code", "canary-master-key");
+        assert_eq!(host.call(mode, &secret).await.status, 502);
+        let refused = ClientRequest::secret("a_b").with_key(Key::Master);
+        assert_eq!(host.call(mode, &refused).await.status, 400);
+    }
+    host.handler.terminate();
+    assert_eq!(host.handler.ended().await.code(), Some(0));
+    let lines = graded(&host.handler);
+    let finished: Vec<_> = lines
+        .iter()
+        .filter(|line| line.contains("invocation finished"))
+        .collect();
+    assert_eq!(finished.len(), 9, "one for each request: {finished:?}");
+    let id = format!("id=\"{INVOCATION_ID}\"");
+    for line in &finished {
+        for part in [
+            id.as_str(),
+            "function=\"",
+            "status=",
+            "elapsed_ms=",
+            "cache=\"",
+        ] {
+            assert!(line.contains(part), "no {part} in {line}");
+        }
+    }
+    let with = |parts: &[&str]| {
+        let has_all = |line: &&&String| parts.iter().all(|part| line.contains(part));
+        finished.iter().filter(has_all).count()
+    };
+    assert_eq!(
+        with(&[
+            "INFO",
+            "config-check",
+            "trace=\"4bf92f3577b34da6a3ce929d0e0e4736\""
+        ]),
+        3
+    );
+    assert_eq!(
+        with(&["WARN", "status=502", "code=\"CredentialUnavailable\""]),
+        3
+    );
+    assert_eq!(
+        with(&["INFO", "status=400", "code=\"InvalidSecretName\""]),
+        3
+    );
+}
+
+#[test]
+fn every_level_is_graded_as_itself_and_one_event_is_one_line() {
+    let binary = env::current_exe().expect("this test");
+    let name = format!(
+        "{}::writes_every_level",
+        module_path!().split_once("::").expect("a module").1
+    );
+    let arguments = [
+        "--ignored",
+        "--exact",
+        name.as_str(),
+        "--nocapture",
+        "--quiet",
+    ];
+    let mut handler = Handler::start_binary(&binary, repository(), &arguments, &[]);
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    assert!(
+        runtime.block_on(handler.ended()).success(),
+        "{}",
+        handler.output()
+    );
+    let mut seen = Vec::new();
+    for stream in [Stream::Stdout, Stream::Stderr] {
+        for line in handler.lines(stream) {
+            if line.contains("promises::") {
+                let level = line.split_whitespace().next().expect("a level").to_owned();
+                seen.push((level, grade(stream, &line)));
+                assert!(line.contains("over two lines"), "{line}");
+            }
+        }
+    }
+    let expected = [
+        ("TRACE", "Information"),
+        ("DEBUG", "Information"),
+        ("INFO", "Information"),
+        ("WARN", "Warning"),
+        ("ERROR", "Error"),
+    ];
+    assert_eq!(
+        seen,
+        expected.map(|(level, grade)| (level.to_owned(), grade))
+    );
+    let panic = handler.lines(Stream::Stderr);
+    let panic = panic
+        .iter()
+        .filter(|line| line.contains("a handler panicked"));
+    let panic: Vec<_> = panic.map(|line| grade(Stream::Stderr, line)).collect();
+    assert_eq!(panic, ["Error"]);
+}
+
+#[test]
+#[ignore = "run by the test above, in a process of its own"]
+fn writes_every_level() {
+    let all = Targets::new().with_default(tracing::Level::TRACE);
+    telemetry::start(&all, true);
+    tracing::trace!("over\ntwo lines");
+    tracing::debug!("over\ntwo lines");
+    tracing::info!(with = "a\nfield", "over\ntwo lines");
+    tracing::warn!("over\ntwo lines");
+    tracing::error!("over\ntwo lines");
+    let panicked = std::thread::spawn(|| panic!("canary")).join();
+    assert!(panicked.is_err());
+}
+
+/// What was written in this thread.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().expect("lock").write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl MakeWriter<'_> for Lines {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
+}
+
+impl Lines {
+    /// Status, code and cache outcome of the last request.
+    fn last(&self) -> (String, String, String) {
+        let written = String::from_utf8(self.0.lock().expect("lock").clone()).expect("text");
+        let line = written
+            .lines()
+            .rfind(|line| line.contains("invocation finished"));
+        let line = line.expect("a line").to_owned();
+        let field = |name: &str| {
+            let value = line
+                .split_whitespace()
+                .find_map(|part| part.strip_prefix(name));
+            value.unwrap_or_default().trim_matches('"').to_owned()
+        };
+        (field("status="), field("code="), field("cache="))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_line_of_a_request_says_how_the_answer_was_found() {
+    let lines = Lines::default();
+    let subscriber = tracing_subscriber::fmt()
+        .with_writer(lines.clone())
+        .with_ansi(false)
+        .finish();
+    let _in_this_thread = tracing::subscriber::set_default(subscriber);
+    let app = InProcess::new(MetadataSource::Versions);
+    let get = async |path: &str| {
+        let request = Request::get(path)
+            .header("x-azure-functions-invocationid", INVOCATION_ID)
+            .body(Body::empty());
+        app.send(request.expect("a request")).await;
+        lines.last()
+    };
+    let expect = |status: &str, code: &str, cache: &str| {
+        (status.to_owned(), code.to_owned(), cache.to_owned())
+    };
+    let (here, gone) = ("/api/secrets/ExternalApiKey", "/api/secrets/Missing");
+    assert_eq!(get(here).await, expect("200", "", "miss"));
+    assert_eq!(get(here).await, expect("200", "", "hit"));
+    assert_eq!(get(gone).await, expect("404", "SecretNotFound", "miss"));
+    assert_eq!(get(gone).await, expect("404", "SecretNotFound", "negative"));
+    assert_eq!(get("/api/config-check").await, expect("200", "", "none"));
+    assert_eq!(
+        get("/api/secrets/a_b").await,
+        expect("400", "InvalidSecretName", "none")
+    );
+
+    app.vault.fail_with(Fault::Outage(500));
+    advance(Duration::from_secs(331)).await;
+    assert_eq!(get(here).await, expect("200", "", "stale"));
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let unavailable = "VaultUnavailable";
+    assert_eq!(get(here).await, expect("200", unavailable, "stale"));
+    advance(Duration::from_secs(3_600)).await;
+    assert_eq!(get(here).await, expect("503", unavailable, "miss"));
+    assert_eq!(get(here).await, expect("503", unavailable, "negative"));
+}
