@@ -85,7 +85,7 @@ fn main() -> ExitCode {
 fn run(port: Option<u16>) -> Result<(), Failure> {
     let (root, settings, manifest) = read_configuration()?;
     let under_host = matches!(settings.mode, Mode::Host { .. });
-    telemetry::start(&settings.log_filter, under_host);
+    let telemetry = telemetry::start(&settings.log_filter, under_host, &settings.export);
     let (port, access, keys) = match &settings.mode {
         Mode::Host { port } => (*port, Access::Host, None),
         Mode::Standalone {
@@ -110,6 +110,7 @@ fn run(port: Option<u16>) -> Result<(), Failure> {
     let served = runtime.block_on(serve(port, router, app, hints));
     // A name that is still being resolved must not hold up the end.
     runtime.shutdown_background();
+    telemetry.flush();
     served
 }
 

@@ -14,10 +14,11 @@ use crate::{
         transport::OwnCa,
     },
     references::{AppSetting, Resolves, Site, is_reference, status::read_platform_report},
-    telemetry,
+    telemetry::{self, Export},
 };
 
 mod environment;
+mod export;
 
 pub use environment::{Environment, LocalSettingsError};
 
@@ -90,6 +91,26 @@ names! {
     WEBSITE_RESOURCE_GROUP,
     /// Set by the platform; tells that this runs on Azure.
     WEBSITE_INSTANCE_ID,
+    /// `true` exports nothing, whatever the others say.
+    OTEL_SDK_DISABLED,
+    /// Where spans and numbers are sent; without it, nowhere.
+    OTEL_EXPORTER_OTLP_ENDPOINT,
+    /// Where spans are sent, as a whole address.
+    OTEL_EXPORTER_OTLP_TRACES_ENDPOINT,
+    /// Where numbers are sent, as a whole address.
+    OTEL_EXPORTER_OTLP_METRICS_ENDPOINT,
+    /// Headers for the receiver, often with a key; the exporter reads it.
+    OTEL_EXPORTER_OTLP_HEADERS,
+    /// `http/protobuf`.
+    OTEL_EXPORTER_OTLP_PROTOCOL,
+    /// `none` exports no spans.
+    OTEL_TRACES_EXPORTER,
+    /// `none` exports no numbers.
+    OTEL_METRICS_EXPORTER,
+    /// The sender's name; the exporter reads it.
+    OTEL_SERVICE_NAME,
+    /// What else is known about the sender; the exporter reads it.
+    OTEL_RESOURCE_ATTRIBUTES,
 }
 
 /// Where the Functions host writes the port; the first one that is set counts.
@@ -124,6 +145,8 @@ pub struct Settings {
     pub credential: Offered,
     /// Which log lines are written.
     pub log_filter: Targets,
+    /// What is exported.
+    pub export: Export,
     /// The recipe's two settings and every other one that is a reference, in their order.
     pub app_settings: Vec<AppSetting>,
     /// Who puts references into effect.
@@ -213,6 +236,7 @@ impl Settings {
             cache: reader.cache(),
             credential,
             log_filter: reader.log_filter(),
+            export: reader.export(),
             app_settings: reader.app_settings(),
             resolves: reader.resolves(),
             site,

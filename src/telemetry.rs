@@ -12,6 +12,7 @@
 //! | --- | --- |
 //! | which trace does a request belong to? | [`trace`] |
 //! | how often did what happen? | [`counters`] |
+//! | where are traces and numbers sent? | `otlp` (feature `otlp`) |
 
 use std::{
     cell::RefCell,
@@ -35,6 +36,8 @@ use tracing_subscriber::{
 };
 
 pub mod counters;
+#[cfg(feature = "otlp")]
+mod otlp;
 pub mod trace;
 
 pub use counters::{COUNTERS, Lookup};
@@ -53,8 +56,45 @@ const CAPPED: [&str; 5] = [
     "typespec_client_core",
 ];
 
-/// Starts logging. `filter` is the operator's `RUST_LOG`, `under_host` turns colours off.
-pub fn start(filter: &Targets, under_host: bool) {
+/// What the `OTEL_*` variables ask to be exported.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Export {
+    /// Spans.
+    pub traces: bool,
+    /// Numbers.
+    pub metrics: bool,
+    /// The sender's name, unless the variables give one.
+    pub service: Option<String>,
+    /// A variable that cannot be used; then nothing is exported.
+    pub unusable: Option<&'static str>,
+}
+
+/// What has to be sent before the process ends.
+pub struct Telemetry {
+    #[cfg(feature = "otlp")]
+    exporter: Option<otlp::Exporter>,
+}
+
+impl fmt::Debug for Telemetry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Telemetry").finish_non_exhaustive()
+    }
+}
+
+impl Telemetry {
+    /// Sends it, within two seconds.
+    pub fn flush(self) {
+        #[cfg(feature = "otlp")]
+        if let Some(exporter) = self.exporter {
+            exporter.flush();
+        }
+    }
+}
+
+/// Starts logging and what `export` asks for. `filter` is the operator's `RUST_LOG`,
+/// `under_host` turns colours off.
+#[must_use]
+pub fn start(filter: &Targets, under_host: bool, export: &Export) -> Telemetry {
     let writer = (|| OneLine(io::stderr()))
         .with_max_level(Level::WARN)
         .or_else((|| OneLine(io::stdout())).with_max_level(Level::TRACE));
@@ -66,15 +106,40 @@ pub fn start(filter: &Targets, under_host: bool) {
     } else {
         lines.boxed()
     };
-    let filter = filter.clone().and(filter_fn(|line| !is_too_fine(line)));
-    Registry::default()
-        .with(lines.and_then(KeepForInvocation).with_filter(filter))
-        .init();
+    let filter = filter.clone().and(filter_fn(is_for_lines));
+    let registry = Registry::default().with(lines.and_then(KeepForInvocation).with_filter(filter));
+    let is_wanted = export.traces || export.metrics;
+    #[cfg(feature = "otlp")]
+    let (telemetry, is_unusable) = {
+        let exporter = is_wanted.then(|| otlp::Exporter::start(export));
+        let exporter = exporter.transpose();
+        let is_unusable = exporter.is_err();
+        let exporter = exporter.ok().flatten();
+        let layer = exporter.as_ref().and_then(otlp::Exporter::layer);
+        registry.with(layer).init();
+        (Telemetry { exporter }, is_unusable)
+    };
+    #[cfg(not(feature = "otlp"))]
+    let (telemetry, is_unusable) = {
+        registry.init();
+        (Telemetry {}, false)
+    };
     std::panic::set_hook(Box::new(|panic| {
         // The payload may quote data; the place is enough to find the defect.
         let location = panic.location().map(ToString::to_string);
         tracing::error!(location, "a handler panicked");
     }));
+    // The Functions host may be meant by these variables, so they do not stop the handler.
+    if let Some(setting) = export.unusable {
+        tracing::warn!(setting, "telemetry is not exported: this cannot be used");
+    } else if is_unusable {
+        tracing::warn!(
+            "telemetry is not exported: an OTEL_* setting or the certificate authorities cannot be used"
+        );
+    } else if is_wanted && cfg!(not(feature = "otlp")) {
+        tracing::info!("telemetry is not exported: this build is without the feature otlp");
+    }
+    telemetry
 }
 
 /// Keeps an event on one line, which the host takes for one entry.
@@ -108,6 +173,11 @@ pub fn default_filter() -> Targets {
     Targets::new()
         .with_default(LevelFilter::INFO)
         .with_targets(CAPPED.map(|target| (target, LevelFilter::WARN)))
+}
+
+/// Whether `metadata` may become a line, whatever the operator's filter says.
+fn is_for_lines(metadata: &Metadata<'_>) -> bool {
+    metadata.target() != trace::TARGET && !is_too_fine(metadata)
 }
 
 /// Whether `metadata` belongs to the SDK and is finer than [`CAPPED`] allows.
@@ -257,8 +327,8 @@ mod tests {
     #[test]
     fn the_sdk_never_logs_below_warn() {
         let seen = Arc::new(Mutex::new(Vec::new()));
-        let subscriber = Registry::default()
-            .with(Seen(seen.clone()).with_filter(filter_fn(|line| !is_too_fine(line))));
+        let subscriber =
+            Registry::default().with(Seen(seen.clone()).with_filter(filter_fn(is_for_lines)));
         tracing::subscriber::with_default(subscriber, || {
             tracing::debug!(target: "typespec_client_core::http::policies", "the body");
             tracing::info!(target: "typespec_client_core::http", "the address");

@@ -115,6 +115,8 @@ pub(super) async fn run(
     let log = enveloped.as_ref().map(|enveloped| &enveloped.log);
     let parent = TraceParent::of(request.headers());
     let span = span(&function.name, id, parent.as_ref(), log);
+    let exported = trace::request_span(&function.name, id, parent);
+    let outcome = exported.clone();
     let place = match &enveloped {
         Some(enveloped) => Some(enveloped.place.clone()),
         None => function
@@ -140,14 +142,16 @@ pub(super) async fn run(
         } else {
             too_many().into_response()
         };
-        log_outcome(&response, started.elapsed());
+        log_outcome(&response, started.elapsed(), &outcome);
         response
     };
-    trace::in_request(parent, run).instrument(span).await
+    trace::in_request(parent, run.instrument(exported))
+        .instrument(span)
+        .await
 }
 
 /// One line for each request. What the caller could not have done better is a warning.
-fn log_outcome(response: &Response, elapsed: Duration) {
+fn log_outcome(response: &Response, elapsed: Duration, exported: &Span) {
     let status = response.status();
     let elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
     let lookup = trace::lookup();
@@ -156,6 +160,7 @@ fn log_outcome(response: &Response, elapsed: Duration) {
     let code = response.extensions().get::<Code>().map(|code| code.0);
     let is_failure = status.is_server_error();
     let status = status.as_u16();
+    trace::finish_request(exported, status, code.filter(|_| is_failure));
     if is_failure {
         tracing::warn!(status, code, elapsed_ms, cache, "invocation finished");
     } else {

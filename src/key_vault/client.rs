@@ -28,6 +28,7 @@ use tokio::{
     sync::{Mutex, OnceCell, Semaphore},
     time::{Instant, timeout},
 };
+use tracing::Instrument;
 
 use super::{
     error::{CredentialError, Error},
@@ -35,7 +36,7 @@ use super::{
     token::{MakeCredential, SharedToken},
     transport::Guarded,
 };
-use crate::telemetry::COUNTERS;
+use crate::telemetry::{COUNTERS, trace};
 
 /// Time for one read of a vault, retries included; the token's time comes on top only for
 /// developer tools, see [`Connection::token_time`].
@@ -343,7 +344,7 @@ impl Vault {
                 MetadataSource::Get => self.metadata_from_get(id).await,
             }
         };
-        counted(self.bounded(read).await)
+        counted(self.bounded("metadata", read).await)
     }
 
     /// Whether the identity may get a secret's value, found out without getting it: whoever
@@ -361,7 +362,7 @@ impl Vault {
             let probe = self.client.get_secret(name.as_str(), Some(options));
             probe.await.map_err(Error::from_sdk)
         };
-        match self.bounded(probe).await {
+        match self.bounded("may get", probe).await {
             Ok(_) | Err(Error::SecretNotFound | Error::SecretDisabled) => Ok(()),
             Err(error) => Err(error),
         }
@@ -381,7 +382,12 @@ impl Vault {
     }
 
     /// Runs one read within the limits of time and number. Waiting for a turn is a part of it.
-    async fn bounded<T>(&self, read: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    async fn bounded<T>(
+        &self,
+        operation: &'static str,
+        read: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let span = trace::read_span(operation);
         let in_turn = async {
             // The semaphore is never closed.
             let _turn = self.turns.acquire().await;
@@ -390,9 +396,10 @@ impl Vault {
             self.pause.note(&read);
             read
         };
-        timeout(self.limit, in_turn)
-            .await
-            .unwrap_or(Err(Error::TimedOut))
+        let read = timeout(self.limit, in_turn).instrument(span.clone()).await;
+        let read = read.unwrap_or(Err(Error::TimedOut));
+        trace::finish(&span, None, read.as_ref().err().map(Error::code));
+        read
     }
 
     /// Reads the value of `id`. Only for putting references into effect where the platform
@@ -408,7 +415,7 @@ impl Vault {
                 serde_json::from_slice(&body).map_err(|_| Error::UnexpectedAnswer)?;
             Ok(with_value.value)
         };
-        counted(self.bounded(read).await)
+        counted(self.bounded("value", read).await)
     }
 
     /// Whether `name` is deleted and can be recovered, as far as the identity may know.
@@ -417,7 +424,7 @@ impl Vault {
             let read = self.client.get_deleted_secret(name.as_str(), None);
             read.await.map_err(Error::from_sdk)
         };
-        self.bounded(read).await.is_ok()
+        self.bounded("is deleted", read).await.is_ok()
     }
 
     async fn metadata_from_versions(&self, id: &SecretId) -> Result<SecretMetadata, Error> {

@@ -18,6 +18,7 @@ use azure_core::{
 };
 use futures_util::StreamExt;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use tracing::Instrument;
 
 use super::{
     client::NO_VERSION,
@@ -109,15 +110,29 @@ impl HttpClient for Guarded {
 impl Guarded {
     /// Sends one request, as a part of the trace that it belongs to.
     async fn send(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
-        let mut request = request.clone();
-        if may_carry_a_value(request.url()) {
-            // The buffers of a connection live as long as it does, with what went through them.
-            request.insert_header(CONNECTION, "close");
+        let host = request.url().host_str().unwrap_or_default();
+        let span = trace::attempt_span(request.method().as_str(), host);
+        let sent = async {
+            let mut request = request.clone();
+            if may_carry_a_value(request.url()) {
+                // The buffers of a connection live as long as it does, with what went through.
+                request.insert_header(CONNECTION, "close");
+            }
+            if let Some(parent) = trace::outgoing() {
+                request.insert_header(trace::TRACEPARENT, parent.as_str().to_owned());
+            }
+            self.inner.execute_request(&request).await
+        };
+        let sent = sent.instrument(span.clone()).await;
+        match &sent {
+            Ok(response) => {
+                let status = u16::from(response.status());
+                let failure = (status >= 400).then(|| status.to_string());
+                trace::finish(&span, Some(status), failure.as_deref());
+            }
+            Err(_) => trace::finish(&span, None, Some("no answer")),
         }
-        if let Some(parent) = trace::outgoing() {
-            request.insert_header(trace::TRACEPARENT, parent.as_str().to_owned());
-        }
-        self.inner.execute_request(&request).await
+        sent
     }
 }
 

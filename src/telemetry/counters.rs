@@ -1,4 +1,4 @@
-//! What happened since the start, in numbers.
+//! What happened since the start, in numbers. Read by the exporter, if there is one.
 
 use std::{
     collections::BTreeMap,

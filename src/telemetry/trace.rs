@@ -1,19 +1,22 @@
 //! One trace from the caller through the handler to the vault: W3C Trace Context.
 //!
 //! The Functions host sends its trace with every request. It is named in the lines of the
-//! request and sent on to the vault. Work that a request starts beside itself keeps it through
-//! `inherit`.
+//! request, continued in the spans that are exported, and sent on to the vault. Work that a
+//! request starts beside itself keeps it through `inherit`.
 
 use std::cell::Cell;
 
 use axum::http::HeaderMap;
 use tokio::task::futures::TaskLocalFuture;
-use tracing::Instrument;
+use tracing::{Instrument, Span, field::Empty};
 
 use super::counters::Lookup;
 
 /// Header of W3C Trace Context.
 pub const TRACEPARENT: &str = "traceparent";
+
+/// Spans of this target are exported, and in no line.
+pub(super) const TARGET: &str = "keyvault_functions::trace";
 
 /// `00-<trace>-<span>-<flags>`
 const LENGTH: usize = 55;
@@ -71,6 +74,18 @@ impl TraceParent {
     pub fn trace_id(&self) -> &str {
         &self.as_str()[3..35]
     }
+
+    /// The 16 digits of the caller's span.
+    #[must_use]
+    pub fn span_id(&self) -> &str {
+        &self.as_str()[36..52]
+    }
+
+    /// The caller's flags; the first bit says that the caller samples this trace.
+    #[must_use]
+    pub fn flags(&self) -> u8 {
+        u8::from_str_radix(&self.as_str()[53..], 16).unwrap_or_default()
+    }
 }
 
 impl std::fmt::Debug for TraceParent {
@@ -120,7 +135,81 @@ pub(crate) fn lookup() -> Lookup {
 
 /// What to send on to a vault.
 pub(crate) fn outgoing() -> Option<TraceParent> {
+    #[cfg(feature = "otlp")]
+    if let Some(own) = super::otlp::current() {
+        return Some(own);
+    }
     REQUEST.try_with(|request| request.trace).ok().flatten()
+}
+
+/// The span of one request. Nothing unless it is exported, like the two below.
+pub(crate) fn request_span(function: &str, id: Option<&str>, trace: Option<TraceParent>) -> Span {
+    let span = tracing::info_span!(
+        target: TARGET,
+        "invocation",
+        otel.name = function,
+        otel.kind = "server",
+        otel.status_code = Empty,
+        faas.invocation_id = id,
+        http.response.status_code = Empty,
+        error.type = Empty,
+        keyvault.cache = Empty,
+    );
+    #[cfg(feature = "otlp")]
+    if let Some(trace) = trace {
+        super::otlp::set_parent(&span, trace);
+    }
+    #[cfg(not(feature = "otlp"))]
+    let _ = trace;
+    span
+}
+
+/// The span of one read of a vault: the wait for a turn, the token and every attempt.
+pub(crate) fn read_span(operation: &'static str) -> Span {
+    tracing::info_span!(
+        target: TARGET,
+        "Key Vault read",
+        operation,
+        otel.status_code = Empty,
+        error.type = Empty,
+    )
+}
+
+/// The span of one HTTP request to the vault at `host`.
+pub(crate) fn attempt_span(method: &str, host: &str) -> Span {
+    tracing::info_span!(
+        target: TARGET,
+        "Key Vault request",
+        otel.name = method,
+        otel.kind = "client",
+        otel.status_code = Empty,
+        http.request.method = method,
+        http.response.status_code = Empty,
+        server.address = host,
+        error.type = Empty,
+    )
+}
+
+/// Says in the span of a request what came of it.
+pub(crate) fn finish_request(span: &Span, status: u16, failure: Option<&str>) {
+    if !span.is_disabled() {
+        span.record("keyvault.cache", lookup().as_str());
+        finish(span, Some(status), failure);
+    }
+}
+
+/// Says in `span` what came of it.
+pub(crate) fn finish(span: &Span, status: Option<u16>, failure: Option<&str>) {
+    if span.is_disabled() {
+        return;
+    }
+    if let Some(status) = status {
+        span.record("http.response.status_code", i64::from(status));
+    }
+    if let Some(failure) = failure {
+        span.record("error.type", failure);
+        span.record("otel.status_code", "ERROR");
+    }
 }
 
 #[cfg(test)]
@@ -134,6 +223,7 @@ mod tests {
         let parent = TraceParent::parse(TRACE.as_bytes()).expect("valid");
         assert_eq!(parent.as_str(), TRACE);
         assert_eq!(parent.trace_id(), "4bf92f3577b34da6a3ce929d0e0e4736");
+        assert_eq!((parent.span_id(), parent.flags()), ("00f067aa0ba902b7", 0));
         let later = format!("{}-more", TRACE.replacen("00", "cc", 1));
         assert_eq!(TraceParent::parse(later.as_bytes()), Some(parent));
     }

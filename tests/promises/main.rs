@@ -30,6 +30,8 @@ mod keys_open_what_they_should;
 mod metadata_comes_without_the_value;
 mod silent_vaults_do_not_hold_up_config_check;
 mod stopping_drains_requests;
+#[cfg(feature = "otlp-test")]
+mod telemetry_reaches_its_receiver;
 mod the_host_grades_every_line;
 mod the_package_runs_by_itself;
 mod the_page_is_safe_and_complete;

@@ -9,7 +9,11 @@ use std::{
 };
 
 use axum::{body::Body, extract::Request};
-use keyvault_functions::{dev_vault::Fault, key_vault::MetadataSource, telemetry};
+use keyvault_functions::{
+    dev_vault::Fault,
+    key_vault::MetadataSource,
+    telemetry::{self, Export},
+};
 use tokio::time::advance;
 use tracing_subscriber::{filter::Targets, fmt::MakeWriter};
 
@@ -160,7 +164,7 @@ fn every_level_is_graded_as_itself_and_one_event_is_one_line() {
 #[ignore = "run by the test above, in a process of its own"]
 fn writes_every_level() {
     let all = Targets::new().with_default(tracing::Level::TRACE);
-    telemetry::start(&all, true);
+    telemetry::start(&all, true, &Export::default()).flush();
     tracing::trace!("over\ntwo lines");
     tracing::debug!("over\ntwo lines");
     tracing::info!(with = "a\nfield", "over\ntwo lines");

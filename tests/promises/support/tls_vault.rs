@@ -81,6 +81,8 @@ pub(crate) struct TlsVault {
     identity: Arc<Mutex<Identity>>,
     requests: Arc<AtomicUsize>,
     challenges: Arc<AtomicUsize>,
+    #[cfg(feature = "otlp-test")]
+    traces: Traces,
     tokens: Arc<AtomicUsize>,
     identity_port: u16,
     token: String,
@@ -108,6 +110,10 @@ impl TlsVault {
         let requests = Arc::<AtomicUsize>::default();
         let challenges = Arc::<AtomicUsize>::default();
         let router = counted(vault.router(), &requests, &challenges);
+        #[cfg(feature = "otlp-test")]
+        let traces = Traces::default();
+        #[cfg(feature = "otlp-test")]
+        let router = traced(router, traces.clone());
         let accepting = accept(listener, acceptor, router, wire.clone());
         let identity = Arc::new(Mutex::new(Identity::Gives(3_600)));
         let tokens = Arc::<AtomicUsize>::default();
@@ -124,6 +130,8 @@ impl TlsVault {
             identity,
             requests,
             challenges,
+            #[cfg(feature = "otlp-test")]
+            traces,
             tokens,
             identity_port,
             token,
@@ -148,6 +156,12 @@ impl TlsVault {
     /// Requests without a token.
     pub(crate) fn challenges(&self) -> usize {
         self.challenges.load(Ordering::SeqCst)
+    }
+
+    /// `traceparent` of every request.
+    #[cfg(feature = "otlp-test")]
+    pub(crate) fn traces(&self) -> Vec<String> {
+        self.traces.lock().expect("lock").clone()
     }
 
     /// Requests for a token.
@@ -224,6 +238,19 @@ fn counted(router: Router, signed: &Arc<AtomicUsize>, unsigned: &Arc<AtomicUsize
         let is_signed = request.headers().contains_key("authorization");
         let counter = if is_signed { &signed } else { &unsigned };
         counter.fetch_add(1, Ordering::SeqCst);
+        next.run(request)
+    }))
+}
+
+#[cfg(feature = "otlp-test")]
+type Traces = Arc<Mutex<Vec<String>>>;
+
+#[cfg(feature = "otlp-test")]
+fn traced(router: Router, traces: Traces) -> Router {
+    router.layer(middleware::from_fn(move |request: Request, next: Next| {
+        let sent = request.headers().get_all("traceparent").iter();
+        let sent = sent.map(|value| value.to_str().expect("text").to_owned());
+        traces.lock().expect("lock").extend(sent);
         next.run(request)
     }))
 }
