@@ -11,6 +11,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use subtle::{Choice, ConstantTimeEq};
 
+use super::json::Text;
+
 /// `authLevel` of a function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AuthLevel {
@@ -38,26 +40,26 @@ const LEVEL_CLAIM: &str = "http://schemas.microsoft.com/2017/07/functions/claims
 /// One of the identities that the host found in a request.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct Identity {
+pub struct Identity<'a> {
     #[serde(default)]
     is_authenticated: Option<bool>,
-    #[serde(default)]
-    claims: Option<Vec<Claim>>,
+    #[serde(default, borrow)]
+    claims: Option<Vec<Claim<'a>>>,
 }
 
 #[derive(Debug, Deserialize)]
-struct Claim {
-    #[serde(rename = "Type")]
-    kind: Option<String>,
-    #[serde(rename = "Value")]
-    value: Option<String>,
+struct Claim<'a> {
+    #[serde(rename = "Type", borrow)]
+    kind: Option<Text<'a>>,
+    #[serde(rename = "Value", borrow)]
+    value: Option<Text<'a>>,
 }
 
 impl AuthLevel {
     /// Whether the host's claims reach this level. With Easy Auth the identity that
     /// carries them is not the first one, so all are searched.
     #[must_use]
-    pub fn is_met_by(self, identities: &[Identity]) -> bool {
+    pub fn is_met_by(self, identities: &[Identity<'_>]) -> bool {
         let claims = || {
             identities
                 .iter()
@@ -174,8 +176,10 @@ impl Keys {
 mod tests {
     use super::*;
 
-    fn identities(json: serde_json::Value) -> Vec<Identity> {
-        serde_json::from_value(json).expect("identities")
+    fn is_met(level: AuthLevel, identities: &serde_json::Value) -> bool {
+        let json = identities.to_string();
+        let identities: Vec<Identity<'_>> = serde_json::from_str(&json).expect("identities");
+        level.is_met_by(&identities)
     }
 
     fn claimed(level: &str) -> serde_json::Value {
@@ -191,10 +195,10 @@ mod tests {
             ("System", false, false),
             ("Anonymous", false, false),
         ] {
-            let found = identities(serde_json::json!([claimed(claim)]));
-            assert_eq!(AuthLevel::Function.is_met_by(&found), function, "{claim}");
-            assert_eq!(AuthLevel::Admin.is_met_by(&found), admin, "{claim}");
-            assert!(AuthLevel::Anonymous.is_met_by(&found));
+            let found = serde_json::json!([claimed(claim)]);
+            assert_eq!(is_met(AuthLevel::Function, &found), function, "{claim}");
+            assert_eq!(is_met(AuthLevel::Admin, &found), admin, "{claim}");
+            assert!(is_met(AuthLevel::Anonymous, &found));
         }
         assert!(!AuthLevel::Function.is_met_by(&[]));
     }
@@ -203,17 +207,17 @@ mod tests {
     fn the_claim_is_found_behind_an_easy_auth_identity() {
         let easy_auth = serde_json::json!({"AuthenticationType": "aad", "IsAuthenticated": true,
             "Claims": [{"Type": "name", "Value": "Admin"}]});
-        let found = identities(serde_json::json!([easy_auth, claimed("Admin")]));
-        assert!(AuthLevel::Admin.is_met_by(&found));
-        let alone = identities(serde_json::json!([easy_auth]));
-        assert!(!AuthLevel::Function.is_met_by(&alone));
+        let both = serde_json::json!([easy_auth, claimed("Admin")]);
+        assert!(is_met(AuthLevel::Admin, &both));
+        let alone = serde_json::json!([easy_auth]);
+        assert!(!is_met(AuthLevel::Function, &alone));
     }
 
     #[test]
     fn an_identity_that_is_not_authenticated_claims_nothing() {
         let mut identity = claimed("Admin");
         identity["IsAuthenticated"] = false.into();
-        assert!(!AuthLevel::Function.is_met_by(&identities(serde_json::json!([identity]))));
+        assert!(!is_met(AuthLevel::Function, &serde_json::json!([identity])));
     }
 
     fn keys() -> Keys {

@@ -5,7 +5,7 @@
 //! and a non-empty JSON object: anything else would hide the answer from the caller, and
 //! an empty one would hang the invocation until the function times out.
 
-use std::{borrow::Cow, collections::HashMap, sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -19,8 +19,8 @@ use axum::{
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use http_body_util::BodyExt;
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, value::RawValue};
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::{Value, value::RawValue};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::timeout,
@@ -28,8 +28,9 @@ use tokio::{
 use tower::ServiceExt;
 
 use super::{
-    authorization::Identity,
+    authorization::{AuthLevel, Identity},
     invocation::{self, Enveloped},
+    json::{Pairs, Text, Texts},
     manifest::FunctionManifest,
     route::Route,
 };
@@ -55,6 +56,7 @@ pub(super) struct Target {
     name: String,
     route: Route,
     prefix: String,
+    auth_level: AuthLevel,
     input: String,
     output: String,
     router: Router,
@@ -74,6 +76,7 @@ impl Target {
             name: name.to_owned(),
             route: manifest.route.clone(),
             prefix: prefix.to_owned(),
+            auth_level: manifest.auth_level,
             input: manifest.input.clone(),
             output: manifest.output.clone(),
             router,
@@ -170,8 +173,8 @@ async fn unwrap(
         .unwrap_or(Err(EnvelopeError::Incomplete))?;
     let envelope: Envelope<'_> =
         serde_json::from_slice(&bytes).map_err(|_| EnvelopeError::NotAnEnvelope)?;
-    let trigger = envelope.data.get(target.input.as_str());
-    let trigger: Trigger = trigger
+    let trigger = envelope.data.get(&target.input);
+    let trigger: Trigger<'_> = trigger
         .and_then(|raw| serde_json::from_str(raw.get()).ok())
         .ok_or(EnvelopeError::NoTrigger)?;
     let mut request = trigger.request(target)?;
@@ -190,9 +193,11 @@ async fn unwrap(
         request.headers_mut().insert(TRACEPARENT, parent.clone());
     }
     request.extensions_mut().insert(Enveloped {
-        identities: Arc::new(trigger.identities.unwrap_or_default()),
+        is_admitted: target
+            .auth_level
+            .is_met_by(trigger.identities.as_deref().unwrap_or_default()),
         log: log.clone(),
-        place,
+        _place: place,
     });
     Ok(request)
 }
@@ -224,43 +229,31 @@ async fn read(mut body: Body) -> Result<Vec<u8>, EnvelopeError> {
 #[derive(Deserialize)]
 struct Envelope<'a> {
     #[serde(rename = "Data", borrow)]
-    data: HashMap<Cow<'a, str>, &'a RawValue>,
+    data: Pairs<'a, &'a RawValue>,
 }
 
+/// Borrows from the envelope whatever holds no escapes, which is nearly everything.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Trigger {
-    #[serde(default)]
-    url: Option<String>,
-    method: String,
-    #[serde(default)]
-    query: Option<Query>,
-    #[serde(default)]
-    headers: Option<HashMap<String, OneOrMany>>,
-    #[serde(default)]
-    params: Option<HashMap<String, Value>>,
-    #[serde(default)]
-    identities: Option<Vec<Identity>>,
+struct Trigger<'a> {
+    #[serde(default, borrow)]
+    url: Option<Text<'a>>,
+    #[serde(borrow)]
+    method: Text<'a>,
+    /// An object today; hosts before 3.0.15 sent the same object as a string.
+    #[serde(default, borrow)]
+    query: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    headers: Option<Pairs<'a, Texts<'a>>>,
+    #[serde(default, borrow)]
+    params: Option<Pairs<'a, Value>>,
+    #[serde(default, borrow)]
+    identities: Option<Vec<Identity<'a>>>,
     #[serde(default)]
     body: Option<Value>,
 }
 
-/// An object today; hosts before 3.0.15 sent the same object as a string.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Query {
-    Object(Map<String, Value>),
-    Text(String),
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum OneOrMany {
-    Many(Vec<String>),
-    One(String),
-}
-
-impl Trigger {
+impl Trigger<'_> {
     fn request(&self, target: &Target) -> Result<Request<Body>, EnvelopeError> {
         let method = Method::from_bytes(self.method.to_ascii_uppercase().as_bytes())
             .map_err(|_| EnvelopeError::InvalidRequest)?;
@@ -277,7 +270,7 @@ impl Trigger {
     /// runs. An envelope without route values is matched by its `Url`, and then only
     /// against this function's route.
     fn uri(&self, target: &Target) -> Result<Uri, EnvelopeError> {
-        let url = self.url.as_deref().and_then(|url| url.parse::<Uri>().ok());
+        let url = self.url.as_ref().and_then(|url| url.parse::<Uri>().ok());
         let parameter = |name: &str| {
             self.params.as_ref()?.iter().find_map(|(key, value)| {
                 key.eq_ignore_ascii_case(name)
@@ -302,22 +295,13 @@ impl Trigger {
 
     /// `Query` as a query string; `None` if it says nothing.
     fn query_pairs(&self) -> Option<String> {
-        let parsed;
-        let object = match self.query.as_ref()? {
-            Query::Object(object) => object,
-            Query::Text(json) => match serde_json::from_str::<Map<String, Value>>(json) {
-                Ok(object) => {
-                    parsed = object;
-                    &parsed
-                }
-                Err(_) => return None,
-            },
-        };
-        if object.is_empty() {
-            return None;
-        }
+        let raw = self.query?.get();
+        let inner = serde_json::from_str::<Text<'_>>(raw).ok();
+        let json = inner.as_deref().unwrap_or(raw);
+        let object: Pairs<'_, Value> = serde_json::from_str(json).ok()?;
+        object.iter().next()?;
         let mut query = form_urlencoded::Serializer::new(String::new());
-        for (key, value) in object {
+        for (key, value) in object.iter() {
             query.append_pair(key, &text(value).unwrap_or_default());
         }
         Some(query.finish())
@@ -325,15 +309,11 @@ impl Trigger {
 
     fn header_map(&self) -> Result<HeaderMap, EnvelopeError> {
         let mut map = HeaderMap::new();
-        for (name, values) in self.headers.iter().flatten() {
+        for (name, values) in self.headers.iter().flat_map(Pairs::iter) {
             let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else {
                 continue;
             };
-            let values = match values {
-                OneOrMany::Many(values) => values.as_slice(),
-                OneOrMany::One(value) => std::slice::from_ref(value),
-            };
-            for value in values {
+            for value in values.iter() {
                 if let Ok(value) = HeaderValue::from_str(value) {
                     // `append` panics beyond the map's capacity.
                     map.try_append(&name, value)
@@ -379,19 +359,19 @@ fn text(value: &Value) -> Option<Cow<'_, str>> {
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Answer<'a> {
-    outputs: HashMap<&'a str, &'a HttpOutput>,
+    outputs: Named<'a>,
     logs: Vec<String>,
-    return_value: Option<&'a HttpOutput>,
+    return_value: Option<&'a HttpOutput<'a>>,
 }
 
 /// The host reads `statusCode` (not `status`), header values that are strings, and a body
 /// that it hands on untouched when it is a string.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct HttpOutput {
+struct HttpOutput<'a> {
     status_code: u16,
-    headers: HashMap<String, String>,
-    body: String,
+    headers: Joined<'a>,
+    body: &'a str,
 }
 
 async fn wrap(output: &str, response: Response, log: &InvocationLog) -> Response {
@@ -400,78 +380,82 @@ async fn wrap(output: &str, response: Response, log: &InvocationLog) -> Response
         .collect()
         .await
         .map(http_body_util::Collected::to_bytes);
-    let http = match body.map(|bytes| String::from_utf8(Vec::from(bytes))) {
-        Ok(Ok(body)) => HttpOutput {
-            status_code: parts.status.as_u16(),
-            headers: joined(&parts.headers),
-            body,
-        },
-        // The envelope has no place for bytes that are not text.
-        Ok(Err(_)) | Err(_) => not_text(),
+    let body = body.as_ref().ok().map(|bytes| std::str::from_utf8(bytes));
+    // The envelope has no place for bytes that are not text.
+    let Some(Ok(body)) = body else {
+        return fail(output, &not_text(), log.take());
+    };
+    let http = HttpOutput {
+        status_code: parts.status.as_u16(),
+        headers: Joined(&parts.headers),
+        body,
     };
     respond(output, &http, log.take())
 }
 
-fn respond(output: &str, http: &HttpOutput, logs: Vec<String>) -> Response {
-    let mut answer = Answer {
-        outputs: HashMap::new(),
+fn respond(output: &str, http: &HttpOutput<'_>, logs: Vec<String>) -> Response {
+    let is_returned = output == "$return";
+    let answer = Answer {
+        outputs: Named((!is_returned).then_some((output, http))),
         logs,
-        return_value: None,
+        return_value: is_returned.then_some(http),
     };
-    if output == "$return" {
-        answer.return_value = Some(http);
-    } else {
-        answer.outputs.insert(output, http);
-    }
     json(StatusCode::OK, &answer)
 }
 
-fn joined(headers: &HeaderMap) -> HashMap<String, String> {
-    let mut joined: HashMap<String, String> = HashMap::new();
-    for (name, value) in headers {
-        if [CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION].contains(name) {
-            continue;
-        }
-        let Ok(value) = value.to_str() else { continue };
-        joined
-            .entry(name.as_str().to_owned())
-            .and_modify(|all| {
-                all.push_str(", ");
-                all.push_str(value);
-            })
-            .or_insert_with(|| value.to_owned());
+/// An object with one member or none.
+struct Named<'a>(Option<(&'a str, &'a HttpOutput<'a>)>);
+
+impl Serialize for Named<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0)
     }
-    joined
 }
 
-fn not_text() -> HttpOutput {
-    HttpOutput::failure(&Problem::new(
+/// One text for each name, without what belongs to the connection.
+struct Joined<'a>(&'a HeaderMap);
+
+impl Serialize for Joined<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let of_connection = [CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION];
+        let names = self.0.keys().filter(|name| !of_connection.contains(name));
+        serializer.collect_map(names.filter_map(|name| {
+            let values = self.0.get_all(name).iter();
+            let mut values = values.filter_map(|value| value.to_str().ok());
+            let first = Cow::Borrowed(values.next()?);
+            let all = values.fold(first, |all, value| Cow::Owned(format!("{all}, {value}")));
+            Some((name.as_str(), all))
+        }))
+    }
+}
+
+fn not_text() -> Problem {
+    Problem::new(
         StatusCode::INTERNAL_SERVER_ERROR,
         "BodyIsNotText",
         "The function's answer is not text, which an envelope cannot carry.",
         "Set customHandler.enableProxyingHttpRequest in host.json to true.",
-    ))
+    )
 }
 
 /// The answer in place of one that was lost in a panic outside the function itself.
 pub(super) fn panicked(output: &str) -> Response {
-    let http = HttpOutput::failure(&invocation::defect());
-    respond(output, &http, Vec::new())
+    fail(output, &invocation::defect(), Vec::new())
 }
 
-impl HttpOutput {
-    fn failure(problem: &Problem) -> Self {
-        Self {
-            status_code: StatusCode::INTERNAL_SERVER_ERROR.as_u16(),
-            headers: HashMap::from([(CONTENT_TYPE.to_string(), "application/json".to_owned())]),
-            body: serde_json::to_string(problem).unwrap_or_default(),
-        }
-    }
+fn fail(output: &str, problem: &Problem, logs: Vec<String>) -> Response {
+    let json = HeaderValue::from_static("application/json");
+    let http = HttpOutput {
+        status_code: StatusCode::INTERNAL_SERVER_ERROR.as_u16(),
+        headers: Joined(&HeaderMap::from_iter([(CONTENT_TYPE, json)])),
+        body: &serde_json::to_string(problem).unwrap_or_default(),
+    };
+    respond(output, &http, logs)
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Map, json};
 
     use super::*;
 
@@ -480,6 +464,7 @@ mod tests {
             name: "secrets-metadata".into(),
             route: Route::parse("secrets/{secret_name}").expect("a route"),
             prefix: "api".into(),
+            auth_level: AuthLevel::Anonymous,
             input: "req".into(),
             output: "res".into(),
             router: Router::new(),

@@ -15,7 +15,7 @@ use tokio::{
 };
 use tracing::{Instrument, Span};
 
-use super::authorization::{AuthLevel, Identity, Keys};
+use super::authorization::{AuthLevel, Keys};
 use crate::{
     problem::{Code, Problem},
     telemetry::{COUNTERS, InvocationLog, TraceParent, trace},
@@ -24,10 +24,11 @@ use crate::{
 /// What an envelope tells about an invocation; requests that come directly have none.
 #[derive(Debug, Clone)]
 pub(super) struct Enveloped {
-    pub(super) identities: Arc<Vec<Identity>>,
+    /// Whether the caller's claims reach the function's level.
+    pub(super) is_admitted: bool,
     pub(super) log: InvocationLog,
-    /// Taken before the envelope was read.
-    pub(super) place: Arc<OwnedSemaphorePermit>,
+    /// Taken before the envelope was read, and kept until the answer is there.
+    pub(super) _place: Arc<OwnedSemaphorePermit>,
 }
 
 /// Who stands in front of the handler and has checked the caller's key.
@@ -117,18 +118,14 @@ pub(super) async fn run(
     let span = span(&function.name, id, parent.as_ref(), log);
     let exported = trace::request_span(&function.name, id, parent);
     let outcome = exported.clone();
+    // An envelope has its place already.
     let place = match &enveloped {
-        Some(enveloped) => Some(enveloped.place.clone()),
-        None => function
-            .places
-            .clone()
-            .try_acquire_owned()
-            .ok()
-            .map(Arc::new),
+        Some(_) => Ok(None),
+        None => function.places.try_acquire().map(Some),
     };
-    let level = function.auth_level;
+    let (level, request_time) = (function.auth_level, function.request_time);
     let is_admitted = match (&enveloped, &function.access) {
-        (Some(enveloped), _) => level.is_met_by(&enveloped.identities),
+        (Some(enveloped), _) => enveloped.is_admitted,
         (None, Access::Host) => true,
         (None, Access::Standalone(keys)) => keys.admit(level, request.headers(), request.uri()),
     };
@@ -136,8 +133,8 @@ pub(super) async fn run(
         let response = if !is_admitted {
             // Empty, as the host's own 401 is.
             StatusCode::UNAUTHORIZED.into_response()
-        } else if let Some(_place) = place {
-            let run = timeout(function.request_time, next.run(request));
+        } else if let Ok(_place) = place {
+            let run = timeout(request_time, next.run(request));
             run.await.unwrap_or_else(|_| out_of_time().into_response())
         } else {
             too_many().into_response()

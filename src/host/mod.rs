@@ -12,6 +12,7 @@
 pub mod authorization;
 pub mod envelope;
 pub mod invocation;
+mod json;
 pub mod manifest;
 pub mod route;
 pub mod router;
