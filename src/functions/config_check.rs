@@ -2,16 +2,17 @@
 //! and if not, why? Shows no secret.
 
 use axum::{
-    extract::{RawQuery, State},
+    body::Bytes,
+    extract::{Request, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::Response,
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 
-use super::{App, page, switch};
+use super::{App, Shared, page, switch};
 use crate::{
-    problem::{Problem, json},
+    problem::{Problem, json_bytes},
     references::{Options, ReferenceReport, SettingState, Status},
     settings::names,
 };
@@ -35,12 +36,29 @@ struct Asked {
     freshness: bool,
 }
 
-pub(super) async fn get(
-    State(app): State<App>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    let asked = Asked::parse(query.as_deref().unwrap_or_default())?;
+/// The answer in JSON, once it is the same for ever.
+pub(super) struct Settled {
+    body: Bytes,
+    is_healthy: bool,
+}
+
+pub(super) async fn get(State(app): State<App>, request: Request) -> Result<Response, Problem> {
+    let asked = Asked::parse(request.uri().query().unwrap_or_default())?;
+    let html = prefers_html(request.headers());
+    let mut response = match app.0.settled.get() {
+        Some(settled) if !html && !asked.freshness => {
+            json_bytes(asked.status(settled.is_healthy), settled.body.clone())
+        }
+        _ => answer(&app.0, &asked, html).await,
+    };
+    let vary = HeaderValue::from_static("Accept");
+    response.headers_mut().insert(header::VARY, vary);
+    Ok(response)
+}
+
+async fn answer(app: &Shared, asked: &Asked, html: bool) -> Response {
+    // Asked before the report is made: what can still change may change meanwhile.
+    let is_settled = app.references.is_settled() && !asked.freshness;
     let options = Options {
         freshness: asked.freshness,
     };
@@ -58,20 +76,19 @@ pub(super) async fn get(
         },
         references,
     };
-    let is_healthy = |reference: &ReferenceReport| reference.status == Status::Resolved;
-    let status = if asked.strict && !answer.references.iter().all(is_healthy) {
-        StatusCode::SERVICE_UNAVAILABLE
-    } else {
-        StatusCode::OK
-    };
-    let mut response = if prefers_html(&headers) {
-        page::render(status, &answer)
-    } else {
-        json(status, &answer)
-    };
-    let vary = HeaderValue::from_static("Accept");
-    response.headers_mut().insert(header::VARY, vary);
-    Ok(response)
+    let is_resolved = |reference: &ReferenceReport| reference.status == Status::Resolved;
+    let is_healthy = answer.references.iter().all(is_resolved);
+    let status = asked.status(is_healthy);
+    if html {
+        return page::render(status, &answer);
+    }
+    // Strings and flags: this cannot fail.
+    let body = Bytes::from(serde_json::to_vec(&answer).unwrap_or_default());
+    if is_settled {
+        let body = body.clone();
+        app.settled.get_or_init(|| Settled { body, is_healthy });
+    }
+    json_bytes(status, body)
 }
 
 impl Asked {
@@ -80,6 +97,14 @@ impl Asked {
             strict: switch(query, "strict")?,
             freshness: switch(query, "freshness")?,
         })
+    }
+
+    fn status(&self, is_healthy: bool) -> StatusCode {
+        if self.strict && !is_healthy {
+            StatusCode::SERVICE_UNAVAILABLE
+        } else {
+            StatusCode::OK
+        }
     }
 }
 
@@ -113,10 +138,12 @@ fn prefers_html(headers: &HeaderMap) -> bool {
 /// them, then `...`. Values of up to four characters show nothing but `***`.
 #[derive(Debug, Serialize)]
 #[serde(transparent)]
-pub(super) struct Masked(String);
+pub struct Masked(String);
 
 impl Masked {
-    fn of(value: &SecretString) -> Self {
+    /// What may be shown of `value`.
+    #[must_use]
+    pub fn of(value: &SecretString) -> Self {
         let value = value.expose_secret();
         let length = value.chars().count();
         if length <= SHOWN {
@@ -131,7 +158,8 @@ impl Masked {
     }
 
     /// The masked text, which may be shown.
-    pub(super) fn as_str(&self) -> &str {
+    #[must_use]
+    pub fn as_str(&self) -> &str {
         &self.0
     }
 }

@@ -7,9 +7,14 @@
 mod page;
 mod refusal;
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 use axum::body::Bytes;
+
+pub use config_check::Masked;
 
 use crate::{
     host::router::Functions,
@@ -38,9 +43,13 @@ functions! {
 
 /// What the functions share.
 #[derive(Clone)]
-pub struct App {
-    references: Arc<Inspector>,
-    described: Option<Arc<DescribedVault>>,
+pub struct App(Arc<Shared>);
+
+struct Shared {
+    references: Inspector,
+    /// What `config-check` answers once nothing can change it.
+    settled: OnceLock<config_check::Settled>,
+    described: Option<DescribedVault>,
     vaults: Arc<Vaults>,
 }
 
@@ -78,23 +87,24 @@ impl App {
                     Ok(secrets_metadata::body(&metadata))
                 }
             });
-            Arc::new(DescribedVault { url, answers })
+            DescribedVault { url, answers }
         });
-        Self {
-            references: Arc::new(references),
+        Self(Arc::new(Shared {
+            references,
+            settled: OnceLock::new(),
             described,
             vaults,
-        }
+        }))
     }
 
     /// Loads certificates, signs in and meets the vault's challenge before anybody waits for
     /// it. One read of a secret that need not exist; ends by itself.
     pub async fn warm_up(&self) {
-        let Some(described) = &self.described else {
+        let Some(described) = &self.0.described else {
             return;
         };
         let warm = async {
-            let vault = self.vaults.open(&described.url).await?;
+            let vault = self.0.vaults.open(&described.url).await?;
             vault.warm_up().await
         };
         match warm.await {

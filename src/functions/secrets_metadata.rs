@@ -50,13 +50,13 @@ pub(super) async fn get(
         version: version(query)?,
     };
     let anew = switch(query, "refresh")?;
-    let vault = app.described.as_ref().ok_or_else(refusal::no_vault)?;
+    let vault = app.0.described.as_ref().ok_or_else(refusal::no_vault)?;
     let found = if anew {
-        vault.answers.get_anew(id.clone()).await
+        vault.answers.get_anew(&id).await
     } else {
-        vault.answers.get(id.clone()).await
+        vault.answers.get(&id).await
     };
-    let site = app.references.site();
+    let site = app.0.references.site();
     let found = found.map_err(|error| refusal::because(&error, &id, &vault.url, site))?;
     let mut response = json_bytes(StatusCode::OK, found.value);
     let headers = response.headers_mut();

@@ -154,8 +154,8 @@ impl<T: Clone + Send + Sync + 'static> SecretCache<T> {
     /// # Errors
     ///
     /// What `load` returned to whoever asked, now or a moment ago.
-    pub async fn get(&self, id: SecretId) -> Result<Found<T>, Error> {
-        let Some(slot) = self.0.slots.get(&id).await else {
+    pub async fn get(&self, id: &SecretId) -> Result<Found<T>, Error> {
+        let Some(slot) = self.0.slots.get(id).await else {
             return self.read(id, None).await;
         };
         let is_due = Instant::now() >= slot.until;
@@ -198,22 +198,22 @@ impl<T: Clone + Send + Sync + 'static> SecretCache<T> {
     /// # Errors
     ///
     /// As [`SecretCache::get`].
-    pub async fn get_anew(&self, id: SecretId) -> Result<Found<T>, Error> {
-        if !self.0.may_force(&id) {
+    pub async fn get_anew(&self, id: &SecretId) -> Result<Found<T>, Error> {
+        if !self.0.may_force(id) {
             return self.get(id).await;
         }
         // What is under way may have been asked before the secret changed.
-        let under_way = self.0.flights().get(&id).cloned();
+        let under_way = self.0.flights().get(id).cloned();
         if let Some(under_way) = under_way {
             let _ = under_way.await;
         }
-        let seen = self.0.slots.get(&id).await;
+        let seen = self.0.slots.get(id).await;
         self.read(id, seen.as_ref()).await
     }
 
     /// Asks the vault, or waits with those who do. A failure that leaves a stale answer in
     /// place gives that answer.
-    async fn read(&self, id: SecretId, seen: Option<&Arc<Slot<T>>>) -> Result<Found<T>, Error> {
+    async fn read(&self, id: &SecretId, seen: Option<&Arc<Slot<T>>>) -> Result<Found<T>, Error> {
         Lookup::Miss.note();
         let slot = self.flight(id, seen)?.await?;
         let answer = slot.kept.as_ref().map_err(Error::clone)?;
@@ -231,9 +231,9 @@ impl<T: Clone + Send + Sync + 'static> SecretCache<T> {
 
     /// The read of `id` that is under way, started if there is none. `seen` is what the caller
     /// found in the cache: if something else is there by now, no read is needed.
-    fn flight(&self, id: SecretId, seen: Option<&Arc<Slot<T>>>) -> Result<Flight<T>, Error> {
+    fn flight(&self, id: &SecretId, seen: Option<&Arc<Slot<T>>>) -> Result<Flight<T>, Error> {
         let mut flights = self.0.flights();
-        if let Some(flight) = flights.get(&id) {
+        if let Some(flight) = flights.get(id) {
             return Ok(flight.clone());
         }
         if flights.len() >= FLIGHTS_LIMIT {
@@ -253,7 +253,7 @@ impl<T: Clone + Send + Sync + 'static> SecretCache<T> {
         let flight = async move { task.await.map_err(|_| Error::UnexpectedAnswer) }
             .boxed()
             .shared();
-        flights.insert(id, flight.clone());
+        flights.insert(id.clone(), flight.clone());
         Ok(flight)
     }
 }
@@ -421,7 +421,7 @@ mod tests {
         cache: &Arc<SecretCache<usize>>,
         callers: usize,
     ) -> Vec<Result<Found<usize>, Error>> {
-        join_all((0..callers).map(|_| cache.get(id("a")))).await
+        join_all((0..callers).map(async |_| cache.get(&id("a")).await)).await
     }
 
     fn stale(cause: Option<Error>) -> Outcome {
@@ -457,7 +457,7 @@ mod tests {
         }
         sleep(SLOW * 2).await;
         assert_eq!(fake.calls(), 2);
-        let found = cache.get(id("a")).await.expect("an answer");
+        let found = cache.get(&id("a")).await.expect("an answer");
         assert_eq!((found.value, found.outcome), (2, Outcome::Hit));
     }
 
@@ -465,11 +465,11 @@ mod tests {
     async fn an_answer_is_fresh_for_the_ttl_give_or_take_a_tenth() {
         let (fake, cache) = over_fake();
         assert_eq!(
-            cache.get(id("a")).await.expect("loaded").outcome,
+            cache.get(&id("a")).await.expect("loaded").outcome,
             Outcome::Miss
         );
         advance(Duration::from_secs(269)).await;
-        let hit = cache.get(id("A")).await.expect("cached");
+        let hit = cache.get(&id("A")).await.expect("cached");
         assert_eq!((hit.outcome, hit.age.as_secs()), (Outcome::Hit, 269));
         assert_eq!(fake.calls(), 1);
         let spread: Vec<_> = (0..1_000).map(|_| POLICY.due_after().as_secs()).collect();
@@ -487,17 +487,17 @@ mod tests {
         sleep(SLOW * 2).await;
         for _ in 0..600 {
             let started = Instant::now();
-            let found = cache.get(id("a")).await.expect("an answer");
+            let found = cache.get(&id("a")).await.expect("an answer");
             assert_eq!(started.elapsed(), Duration::ZERO);
             assert_eq!(found.outcome, stale(Some(Error::TimedOut)));
             sleep(Duration::from_secs(1)).await;
         }
         advance(POLICY.max_stale).await;
-        assert_eq!(cache.get(id("a")).await, Err(Error::TimedOut));
+        assert_eq!(cache.get(&id("a")).await, Err(Error::TimedOut));
         fake.fail(None);
         sleep(FAILURE_PAUSE).await;
         assert_eq!(
-            cache.get(id("a")).await.expect("an answer").outcome,
+            cache.get(&id("a")).await.expect("an answer").outcome,
             Outcome::Miss
         );
     }
@@ -511,7 +511,7 @@ mod tests {
         advance(PAST_TTL).await;
         all(&cache, 1).await;
         sleep(SLOW * 2).await;
-        assert_eq!(cache.get(id("a")).await, Err(denied));
+        assert_eq!(cache.get(&id("a")).await, Err(denied));
     }
 
     #[tokio::test(start_paused = true)]
@@ -524,7 +524,7 @@ mod tests {
         assert_eq!(fake.calls(), 1);
         fake.fail(None);
         sleep(FAILURE_PAUSE).await;
-        assert_eq!(cache.get(id("a")).await.expect("loaded").value, 2);
+        assert_eq!(cache.get(&id("a")).await.expect("loaded").value, 2);
     }
 
     #[tokio::test(start_paused = true)]
@@ -548,14 +548,14 @@ mod tests {
         let (fake, cache) = over_fake();
         fake.fail(Error::SecretNotFound);
         for _ in 0..5 {
-            assert_eq!(cache.get(id("a")).await, Err(Error::SecretNotFound));
+            assert_eq!(cache.get(&id("a")).await, Err(Error::SecretNotFound));
             sleep(Duration::from_secs(5)).await;
         }
         assert_eq!(fake.calls(), 1);
         fake.fail(None);
         sleep(Duration::from_secs(10)).await;
         assert_eq!(
-            cache.get(id("a")).await.expect("loaded").outcome,
+            cache.get(&id("a")).await.expect("loaded").outcome,
             Outcome::Miss
         );
     }
@@ -564,10 +564,11 @@ mod tests {
     async fn a_forced_read_is_one_read_and_no_hammer() {
         let (fake, cache) = over_fake();
         all(&cache, 1).await;
-        let forced = async || join_all((0..100).map(|_| cache.get_anew(id("a")))).await;
+        let forced =
+            async || join_all((0..100).map(async |_| cache.get_anew(&id("a")).await)).await;
         forced().await;
         assert_eq!(fake.calls(), 2);
-        assert_eq!(cache.get(id("a")).await.expect("an answer").value, 2);
+        assert_eq!(cache.get(&id("a")).await.expect("an answer").value, 2);
         for _ in 0..4 {
             forced().await;
             sleep(Duration::from_secs(1)).await;
@@ -575,7 +576,7 @@ mod tests {
         assert_eq!(fake.calls(), 2, "once in five seconds");
         sleep(Duration::from_secs(1)).await;
         fake.fail(Error::TimedOut);
-        let found = cache.get_anew(id("a")).await.expect("the old answer");
+        let found = cache.get_anew(&id("a")).await.expect("the old answer");
         assert_eq!(found.outcome, stale(Some(Error::TimedOut)));
         assert_eq!(fake.calls(), 3);
     }
@@ -587,23 +588,24 @@ mod tests {
         fake.fail(Error::SecretNotFound);
         all(&cache, 1).await;
         fake.fail(None);
-        assert_eq!(cache.get(id("a")).await, Err(Error::SecretNotFound));
-        assert_eq!(cache.get_anew(id("a")).await.expect("loaded").value, 2);
+        assert_eq!(cache.get(&id("a")).await, Err(Error::SecretNotFound));
+        assert_eq!(cache.get_anew(&id("a")).await.expect("loaded").value, 2);
     }
 
     /// The read under way may have seen the secret before it was rotated.
     #[tokio::test(start_paused = true)]
     async fn a_forced_read_begins_after_it_was_asked_for() {
         let (fake, cache) = over_fake();
-        let under_way = cache.get(id("a"));
+        let id = id("a");
+        let under_way = cache.get(&id);
         let forced = async {
             sleep(SLOW / 2).await;
-            cache.get_anew(id("a")).await
+            cache.get_anew(&id).await
         };
         let (under_way, forced) = tokio::join!(under_way, forced);
         assert_eq!(under_way.expect("loaded").value, 1);
         assert_eq!(forced.expect("loaded").value, 2);
-        assert_eq!(cache.get(id("a")).await.expect("cached").value, 2);
+        assert_eq!(cache.get(&id).await.expect("cached").value, 2);
         assert_eq!(fake.calls(), 2);
     }
 
@@ -613,7 +615,7 @@ mod tests {
         let (fake, cache) = over_fake();
         all(&cache, 1).await;
         let late = cache
-            .flight(id("a"), None)
+            .flight(&id("a"), None)
             .expect("room")
             .await
             .expect("a slot");
@@ -624,11 +626,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_load_outlives_the_caller_that_hangs_up() {
         let (fake, cache) = over_fake();
-        let caller = tokio::time::timeout(SLOW / 2, cache.get(id("a"))).await;
+        let caller = tokio::time::timeout(SLOW / 2, cache.get(&id("a"))).await;
         assert!(caller.is_err());
         sleep(SLOW).await;
         assert_eq!(
-            cache.get(id("a")).await.expect("cached").outcome,
+            cache.get(&id("a")).await.expect("cached").outcome,
             Outcome::Hit
         );
         assert_eq!(fake.calls(), 1);
@@ -644,16 +646,16 @@ mod tests {
                 Ok(call)
             }
         });
-        assert_eq!(cache.get(id("a")).await, Err(Error::UnexpectedAnswer));
+        assert_eq!(cache.get(&id("a")).await, Err(Error::UnexpectedAnswer));
         sleep(FAILURE_PAUSE).await;
-        assert_eq!(cache.get(id("a")).await.expect("loaded").value, 1);
+        assert_eq!(cache.get(&id("a")).await.expect("loaded").value, 1);
         assert!(cache.0.flights().is_empty());
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_number_of_answers_is_bounded() {
         let (_, cache) = over_fake();
-        join_all((0..100).map(|number| cache.get(id(&format!("n{number}"))))).await;
+        join_all((0..100).map(async |number| cache.get(&id(&format!("n{number}"))).await)).await;
         cache.0.slots.run_pending_tasks().await;
         assert!(cache.0.slots.entry_count() <= POLICY.capacity);
         assert!(cache.0.flights().is_empty());

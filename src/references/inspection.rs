@@ -172,6 +172,16 @@ impl Inspector {
         join_all(reports).await
     }
 
+    /// Whether [`Inspector::report`] tells the same for ever: there is nothing left to try.
+    /// What is in effect stays so, and a reference that cannot be read does not mend itself.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        let may_change = |setting: &AppSetting| {
+            matches!(setting.reference(), Some(Ok(_))) && !is_in_effect(setting)
+        };
+        !self.0.settings.iter().any(may_change)
+    }
+
     /// What is known about the app, for other refusals.
     #[must_use]
     pub fn site(&self) -> &Site {
