@@ -85,7 +85,8 @@ fn main() -> ExitCode {
 fn run(port: Option<u16>) -> Result<(), Failure> {
     let (root, settings, manifest) = read_configuration()?;
     let under_host = matches!(settings.mode, Mode::Host { .. });
-    let telemetry = telemetry::start(&settings.log_filter, under_host, &settings.export);
+    let telemetry = telemetry::start(&settings.log_filter, under_host, &settings.export)
+        .map_err(|error| Failure::new(exit::INTERNAL, format!("no thread: {}", error.kind())))?;
     let (port, access, keys) = match &settings.mode {
         Mode::Host { port } => (*port, Access::Host, None),
         Mode::Standalone {

@@ -29,7 +29,7 @@ use tracing::{
 use tracing_subscriber::{
     Layer, Registry,
     filter::{FilterExt, Targets, filter_fn},
-    fmt::writer::MakeWriterExt,
+    fmt::writer::{MakeWriter, MakeWriterExt},
     layer::{Context, SubscriberExt},
     registry::LookupSpan,
     util::SubscriberInitExt,
@@ -38,9 +38,12 @@ use tracing_subscriber::{
 pub mod counters;
 #[cfg(feature = "otlp")]
 mod otlp;
+mod output;
 pub mod trace;
 
 pub use counters::{COUNTERS, Lookup};
+pub use output::Output;
+use output::one_line;
 pub use trace::TraceParent;
 
 /// Lines kept for one invocation; more are dropped, since the host's answer must stay small.
@@ -69,10 +72,11 @@ pub struct Export {
     pub unusable: Option<&'static str>,
 }
 
-/// What has to be sent before the process ends.
+/// What has to be written and sent before the process ends.
 pub struct Telemetry {
     #[cfg(feature = "otlp")]
     exporter: Option<otlp::Exporter>,
+    _output: Output,
 }
 
 impl fmt::Debug for Telemetry {
@@ -82,7 +86,7 @@ impl fmt::Debug for Telemetry {
 }
 
 impl Telemetry {
-    /// Sends it, within two seconds.
+    /// Sends what is left, within two seconds, and writes it, within one.
     pub fn flush(self) {
         #[cfg(feature = "otlp")]
         if let Some(exporter) = self.exporter {
@@ -93,21 +97,13 @@ impl Telemetry {
 
 /// Starts logging and what `export` asks for. `filter` is the operator's `RUST_LOG`,
 /// `under_host` turns colours off.
-#[must_use]
-pub fn start(filter: &Targets, under_host: bool, export: &Export) -> Telemetry {
-    let writer = (|| OneLine(io::stderr()))
-        .with_max_level(Level::WARN)
-        .or_else((|| OneLine(io::stdout())).with_max_level(Level::TRACE));
-    let lines = tracing_subscriber::fmt::layer()
-        .with_ansi(!under_host && io::stdout().is_terminal() && io::stderr().is_terminal())
-        .with_writer(writer);
-    let lines = if under_host {
-        lines.without_time().boxed()
-    } else {
-        lines.boxed()
-    };
-    let filter = filter.clone().and(filter_fn(is_for_lines));
-    let registry = Registry::default().with(lines.and_then(KeepForInvocation).with_filter(filter));
+///
+/// # Errors
+///
+/// The system has no thread to give.
+pub fn start(filter: &Targets, under_host: bool, export: &Export) -> io::Result<Telemetry> {
+    let output = Output::new(io::stdout())?;
+    let subscriber = subscriber(filter, under_host, output.lines());
     let is_wanted = export.traces || export.metrics;
     #[cfg(feature = "otlp")]
     let (telemetry, is_unusable) = {
@@ -116,13 +112,17 @@ pub fn start(filter: &Targets, under_host: bool, export: &Export) -> Telemetry {
         let is_unusable = exporter.is_err();
         let exporter = exporter.ok().flatten();
         let layer = exporter.as_ref().and_then(otlp::Exporter::layer);
-        registry.with(layer).init();
-        (Telemetry { exporter }, is_unusable)
+        subscriber.with(layer).init();
+        let telemetry = Telemetry {
+            exporter,
+            _output: output,
+        };
+        (telemetry, is_unusable)
     };
     #[cfg(not(feature = "otlp"))]
     let (telemetry, is_unusable) = {
-        registry.init();
-        (Telemetry {}, false)
+        subscriber.init();
+        (Telemetry { _output: output }, false)
     };
     std::panic::set_hook(Box::new(|panic| {
         // The payload may quote data; the place is enough to find the defect.
@@ -139,7 +139,31 @@ pub fn start(filter: &Targets, under_host: bool, export: &Export) -> Telemetry {
     } else if is_wanted && cfg!(not(feature = "otlp")) {
         tracing::info!("telemetry is not exported: this build is without the feature otlp");
     }
-    telemetry
+    Ok(telemetry)
+}
+
+/// Makes lines of events: WARN and ERROR go to stderr at once, the others to `stdout`.
+pub fn subscriber<W>(
+    filter: &Targets,
+    under_host: bool,
+    stdout: W,
+) -> impl Subscriber + for<'a> LookupSpan<'a> + Send + Sync
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    let writer = (|| OneLine(io::stderr()))
+        .with_max_level(Level::WARN)
+        .or_else(stdout.with_max_level(Level::TRACE));
+    let lines = tracing_subscriber::fmt::layer()
+        .with_ansi(!under_host && io::stdout().is_terminal() && io::stderr().is_terminal())
+        .with_writer(writer);
+    let lines = if under_host {
+        lines.without_time().boxed()
+    } else {
+        lines.boxed()
+    };
+    let filter = filter.clone().and(filter_fn(is_for_lines));
+    Registry::default().with(lines.and_then(KeepForInvocation).with_filter(filter))
 }
 
 /// Keeps an event on one line, which the host takes for one entry.
@@ -148,17 +172,7 @@ struct OneLine<W>(W);
 impl<W: io::Write> io::Write for OneLine<W> {
     /// An event comes as a whole, with the end of its line.
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
-        let text = event.strip_suffix(b"\n").unwrap_or(event);
-        if text.contains(&b'\n') {
-            let mut line: Vec<u8> = text
-                .iter()
-                .map(|byte| if *byte == b'\n' { b' ' } else { *byte })
-                .collect();
-            line.push(b'\n');
-            self.0.write_all(&line)?;
-        } else {
-            self.0.write_all(event)?;
-        }
+        self.0.write_all(&one_line(event))?;
         Ok(event.len())
     }
 

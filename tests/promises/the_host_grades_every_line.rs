@@ -164,7 +164,7 @@ fn every_level_is_graded_as_itself_and_one_event_is_one_line() {
 #[ignore = "run by the test above, in a process of its own"]
 fn writes_every_level() {
     let all = Targets::new().with_default(tracing::Level::TRACE);
-    telemetry::start(&all, true, &Export::default()).flush();
+    let telemetry = telemetry::start(&all, true, &Export::default()).expect("a thread");
     tracing::trace!("over\ntwo lines");
     tracing::debug!("over\ntwo lines");
     tracing::info!(with = "a\nfield", "over\ntwo lines");
@@ -172,6 +172,7 @@ fn writes_every_level() {
     tracing::error!("over\ntwo lines");
     let panicked = std::thread::spawn(|| panic!("canary")).join();
     assert!(panicked.is_err());
+    telemetry.flush();
 }
 
 /// What was written in this thread.
