@@ -3,8 +3,9 @@
 mod arguments;
 mod banner;
 
+#[cfg(not(target_env = "musl"))]
+use std::alloc::System;
 use std::{
-    alloc::System,
     io,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -33,14 +34,15 @@ use zeroizing_alloc::ZeroAlloc;
 
 /// Wipes all memory that is freed: a secret's value passes through buffers of TLS, HTTP and JSON
 /// that nobody else wipes.
-#[global_allocator]
-static WIPING: ZeroAlloc<System> = ZeroAlloc(System);
-
+///
 /// musl's own allocator takes one lock for every thread, which costs nine tenths of the
 /// throughput.
 #[cfg(target_env = "musl")]
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: ZeroAlloc<mimalloc::MiMalloc> = ZeroAlloc(mimalloc::MiMalloc);
+#[cfg(not(target_env = "musl"))]
+#[global_allocator]
+static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
 
 /// Exit codes, from `sysexits.h`. Never 0 on failure: the Functions host would take it for
 /// an intended end and not restart the handler.
