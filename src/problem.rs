@@ -13,11 +13,15 @@ use serde::Serialize;
 
 /// A refusal, ready to be sent.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Problem {
     #[serde(skip)]
     status: StatusCode,
+    /// What happened, in a sentence.
     error: String,
+    /// The stable word for programs.
     code: &'static str,
+    /// What to do next.
     fix: String,
     #[serde(skip)]
     retry_after: Option<Duration>,
@@ -45,6 +49,18 @@ impl Problem {
     pub fn retry_after(mut self, wait: Duration) -> Self {
         self.retry_after = Some(wait);
         self
+    }
+
+    /// The status that it is sent with.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// Whether the caller is told when to come back.
+    #[must_use]
+    pub fn passes(&self) -> bool {
+        self.retry_after.is_some()
     }
 
     /// The stable word for programs.

@@ -11,6 +11,11 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 
 use super::{App, Shared, page, switch};
+#[cfg(feature = "openapi")]
+use super::{
+    contract::{self, Described},
+    refusal,
+};
 use crate::{
     problem::{Problem, json_bytes},
     references::{Options, ReferenceReport, SettingState, Status},
@@ -22,10 +27,16 @@ const SHOWN: usize = 4;
 
 /// The recipe's three members, then the references in the settings' order.
 #[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = ConfigCheck))]
 pub(super) struct Answer {
+    /// Whether `EXTERNAL_API_KEY` has a value that is not a reference.
     pub(super) external_api_key_set: bool,
+    /// Whether `DATABASE_PASSWORD` has a value that is not a reference.
     pub(super) database_password_set: bool,
+    /// How `EXTERNAL_API_KEY` begins.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, max_length = 7, example = "abcd..."))]
     pub(super) api_key_prefix: Masked,
+    /// Every Key Vault reference of the app.
     pub(super) references: Vec<ReferenceReport>,
 }
 
@@ -105,6 +116,34 @@ impl Asked {
         } else {
             StatusCode::OK
         }
+    }
+}
+
+/// For the contract: what can be asked and answered.
+#[cfg(feature = "openapi")]
+pub(super) fn described() -> Described {
+    let strict = "Answer 503 while any reference is not resolved.";
+    let freshness = "Compare values with the vault's current ones. Reads values, keeps nothing.";
+    Described {
+        summary: "Did the Key Vault references resolve, and if not, why not?",
+        parameters: vec![
+            contract::switch("strict", strict),
+            contract::switch("freshness", freshness),
+        ],
+        answers: vec![
+            (
+                StatusCode::OK,
+                contract::answer::<Answer>("Every reference of the app and its state.")
+                    .content("text/html", contract::text()),
+            ),
+            (
+                StatusCode::SERVICE_UNAVAILABLE,
+                contract::answer::<Answer>("The same, with `strict`: a reference is not resolved.")
+                    .content("text/html", contract::text()),
+            ),
+        ],
+        schemas: contract::schemas::<Answer>(),
+        refusals: vec![refusal::not_a_switch("strict")],
     }
 }
 

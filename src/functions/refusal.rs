@@ -157,6 +157,23 @@ pub(super) fn because(error: &Error, id: &SecretId, vault: &VaultUrl, site: &Sit
     }
 }
 
+/// The refusal for every cause, for the contract.
+#[cfg(feature = "openapi")]
+pub(super) fn every() -> Vec<Problem> {
+    use crate::key_vault::SecretName;
+    let name = SecretName::parse("ExternalApiKey").ok();
+    let vault = VaultUrl::of_public_vault("your-kv").ok();
+    let Some((name, vault)) = name.zip(vault) else {
+        return Vec::new();
+    };
+    let id = SecretId {
+        name,
+        version: None,
+    };
+    let of = |error: &Error| because(error, &id, &vault, &Site::default());
+    Error::every().iter().map(of).collect()
+}
+
 fn unavailable(
     code: &'static str,
     error: String,

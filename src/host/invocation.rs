@@ -198,6 +198,11 @@ pub(super) fn defect() -> Problem {
     )
 }
 
+#[cfg(feature = "openapi")]
+pub(super) fn refusals() -> Vec<Problem> {
+    vec![too_many(), out_of_time(), defect()]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

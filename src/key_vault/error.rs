@@ -131,6 +131,49 @@ impl Error {
         }
     }
 
+    /// Every cause, for what has to know all of them.
+    #[cfg(feature = "openapi")]
+    #[must_use]
+    pub fn every() -> Vec<Self> {
+        std::iter::successors(Some(Self::SecretNotFound), Self::next).collect()
+    }
+
+    /// The cause after this one. A cause that is added does not compile without its place.
+    #[cfg(feature = "openapi")]
+    fn next(&self) -> Option<Self> {
+        Some(match self {
+            Self::SecretNotFound => Self::SecretVersionNotFound,
+            Self::SecretVersionNotFound => Self::SecretDisabled,
+            Self::SecretDisabled => Self::AccessDenied(Denial::Role),
+            Self::AccessDenied(Denial::Role) => Self::AccessDenied(Denial::AccessPolicy),
+            Self::AccessDenied(Denial::AccessPolicy) => Self::AccessDenied(Denial::Policy),
+            Self::AccessDenied(Denial::Policy) => Self::AccessDenied(Denial::Other),
+            Self::AccessDenied(Denial::Other) => Self::TokenRefused,
+            Self::TokenRefused => Self::ForbiddenByFirewall,
+            Self::ForbiddenByFirewall => Self::VaultNotFound,
+            Self::VaultNotFound => Self::TlsFailed,
+            Self::TlsFailed => Self::Unreachable(Reach::Connection),
+            Self::Unreachable(Reach::Connection) => Self::Unreachable(Reach::Interrupted),
+            Self::Unreachable(Reach::Interrupted) => Self::TooManyVersions,
+            Self::TooManyVersions => Self::NoCertificateAuthorities,
+            Self::NoCertificateAuthorities => Self::Throttled { retry_after: None },
+            Self::Throttled { .. } => Self::Unavailable { retry_after: None },
+            Self::Unavailable { .. } => Self::TimedOut,
+            Self::TimedOut => Self::Credential(CredentialError::NothingConfigured),
+            Self::Credential(CredentialError::NothingConfigured) => {
+                Self::Credential(CredentialError::NotOffered)
+            }
+            Self::Credential(CredentialError::NotOffered) => {
+                Self::Credential(CredentialError::IdentityNotAssigned)
+            }
+            Self::Credential(CredentialError::IdentityNotAssigned) => {
+                Self::Credential(CredentialError::Failed)
+            }
+            Self::Credential(CredentialError::Failed) => Self::UnexpectedAnswer,
+            Self::UnexpectedAnswer => return None,
+        })
+    }
+
     /// Finds the cause in an error of the SDK, which is consumed: nothing else of it is kept.
     #[must_use]
     pub fn from_sdk(error: azure_core::Error) -> Self {

@@ -32,6 +32,7 @@ mod silent_vaults_do_not_hold_up_config_check;
 mod stopping_drains_requests;
 #[cfg(feature = "otlp-test")]
 mod telemetry_reaches_its_receiver;
+mod the_contract_is_kept;
 mod the_host_grades_every_line;
 mod the_package_runs_by_itself;
 mod the_page_is_safe_and_complete;

@@ -112,6 +112,10 @@ impl InProcess {
         }
     }
 
+    pub(crate) fn router(&self) -> &Router {
+        &self.router
+    }
+
     /// Requests with a token that reached the vault.
     pub(crate) fn reads(&self) -> usize {
         self.signed_reads.load(Ordering::SeqCst)
