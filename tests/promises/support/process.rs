@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::SECRETS;
+use super::leaks;
 
 /// How long the tests wait for something that happens at once unless it is broken.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -145,12 +145,7 @@ impl Drop for Handler {
             .drain(..)
             .for_each(|reader| drop(reader.join()));
         if !std::thread::panicking() {
-            let output = self.output();
-            let more = self.more_secrets.iter().map(String::as_str);
-            for text in SECRETS.into_iter().chain(more) {
-                let line = output.lines().find(|line| line.contains(text));
-                assert_eq!(line, None, "a secret was written");
-            }
+            leaks::assert_none("what the process wrote", &self.output(), &self.more_secrets);
         }
     }
 }

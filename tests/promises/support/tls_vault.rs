@@ -55,6 +55,9 @@ pub(crate) enum Wire {
     HalfClosed,
     /// The signed request is answered with these bytes, and the connection closed.
     Says(&'static str),
+    /// A request that carries a token or a body is answered with this status and with all that
+    /// it carried, in the headers and the body: the worst that a server can do.
+    Echoes(u16),
     /// The answer begins and does not go on.
     SlowBody,
     /// The answer does not end.
@@ -70,6 +73,8 @@ pub(crate) enum Identity {
     GivesAnother,
     /// Answers with this status and the text of the service.
     Refuses(u16),
+    /// Answers with this status and all that the request carried.
+    Echoes(u16),
     /// Never answers.
     Silent,
 }
@@ -167,6 +172,11 @@ impl TlsVault {
     /// Requests for a token.
     pub(crate) fn tokens(&self) -> usize {
         self.tokens.load(Ordering::SeqCst)
+    }
+
+    /// The token that the identity endpoint gives.
+    pub(crate) fn token(&self) -> &str {
+        &self.token
     }
 
     /// Stops listening: the next connection is refused.
@@ -298,7 +308,19 @@ async fn converse(mut stream: TcpStream, acceptor: TlsAcceptor, router: Router, 
                 Err(_) => return,
             }
         }
-        let head = String::from_utf8_lossy(&head).to_ascii_lowercase();
+        let given = String::from_utf8_lossy(&head).into_owned();
+        let head = given.to_ascii_lowercase();
+        if let Wire::Echoes(status) = wire
+            && (head.contains("authorization: ") || head.starts_with("post "))
+        {
+            let length = head.split("content-length: ").nth(1);
+            let length = length.and_then(|rest| rest.lines().next()?.parse().ok());
+            let mut body = vec![0; length.unwrap_or_default()];
+            let _ = tls.read_exact(&mut body).await;
+            let all = given + &String::from_utf8_lossy(&body);
+            let _ = tls.write_all(echo(status, &all).as_bytes()).await;
+            break;
+        }
         if !head.contains("authorization: ") {
             let challenge = "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer authorization=\"https://login.microsoftonline.com/t\", resource=\"https://vault.azure.net\"\r\nContent-Length: 0\r\n\r\n";
             let _ = tls.write_all(challenge.as_bytes()).await;
@@ -330,9 +352,34 @@ async fn converse(mut stream: TcpStream, acceptor: TlsAcceptor, router: Router, 
                 }
             }
         }
-        Wire::HalfClosed | Wire::Serves | Wire::BlackHole | Wire::NotTls => {}
+        Wire::HalfClosed | Wire::Serves | Wire::BlackHole | Wire::NotTls | Wire::Echoes(_) => {}
     }
     let _ = tls.shutdown().await;
+}
+
+/// An answer that shows all of `request`, in the places where an SDK looks for something.
+fn echo(status: u16, request: &str) -> String {
+    let line = request.replace("\r\n", " ");
+    let body = json!({
+        "error": {"code": line, "message": request, "innererror": {"code": line}},
+        "error_description": request,
+        "access_token": 7,
+        "id": line,
+        "value": request,
+        "nextLink": line,
+        "attributes": line,
+    })
+    .to_string();
+    let escaped: String = form_urlencoded::byte_serialize(line.as_bytes()).collect();
+    format!(
+        "HTTP/1.1 {status} {line}\r\nContent-Type: application/json\r\n\
+         WWW-Authenticate: Bearer authorization=\"https://localhost/{escaped}\", \
+         resource=\"https://vault.azure.net\", error=\"{line}\"\r\n\
+         Location: https://localhost/{escaped}\r\nx-ms-request-id: {line}\r\n\
+         x-ms-error-code: {line}\r\nRetry-After: {line}\r\n\
+         Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    )
 }
 
 fn identity_endpoint(
@@ -366,6 +413,13 @@ fn identity_endpoint(
             Identity::Gives(life) => give(&token, life),
             Identity::GivesAnother => give("canary-token-of-another-audience", 3_600),
             Identity::Refuses(status) => refuse(status),
+            Identity::Echoes(status) => {
+                let headers = format!("{:?} {}", request.headers(), request.uri());
+                let status = StatusCode::from_u16(status).expect("a status");
+                let token = json!({"error": headers, "error_description": headers,
+                    "access_token": token, "expires_on": headers, "message": headers});
+                (status, token.to_string()).into_response()
+            }
             Identity::Silent => {
                 tokio::time::sleep(Duration::from_secs(60)).await;
                 StatusCode::OK.into_response()
