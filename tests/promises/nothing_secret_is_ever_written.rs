@@ -15,7 +15,7 @@ use keyvault_functions::{
         router::Functions,
     },
     settings::names,
-    telemetry,
+    telemetry::{self, Export},
 };
 
 use super::support::{
@@ -345,7 +345,8 @@ async fn child_with_functions_that_panic() {
         let _: Result<(), _> = elsewhere.await;
         panic!("{HOSTILE}")
     }
-    telemetry::start(&"trace".parse().expect("a filter"), true);
+    let all = "trace".parse().expect("a filter");
+    let telemetry = telemetry::start(&all, true, &Export::default()).expect("a thread");
     let manifest = Manifest::read(repository()).expect("valid");
     let router = Functions::new()
         .register("config-check", panics)
@@ -364,6 +365,7 @@ async fn child_with_functions_that_panic() {
         let answer = answer(&router, request).await;
         tracing::info!(?answer, "answered");
     }
+    telemetry.flush();
 }
 
 #[test]
