@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use axum::{
     Router,
     body::Body,
-    http::{self, HeaderMap, header},
+    http::{self, header},
 };
 use azure_core::{
     Bytes,
@@ -115,12 +115,9 @@ impl SignedIn {
         self.given.load(Ordering::Relaxed)
     }
 
-    /// Whether a request carries this identity's token.
-    pub(super) fn signed(&self, headers: &HeaderMap) -> bool {
-        headers
-            .get(header::AUTHORIZATION)
-            .and_then(|value| value.as_bytes().strip_prefix(b"Bearer "))
-            .is_some_and(|token| token.ct_eq(self.token.expose_secret().as_bytes()).into())
+    /// Whether `token` is this identity's.
+    pub(super) fn is_token(&self, token: &[u8]) -> bool {
+        token.ct_eq(self.token.expose_secret().as_bytes()).into()
     }
 }
 

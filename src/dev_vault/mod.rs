@@ -3,24 +3,42 @@
 //!
 //! Compiled only with the feature `dev-vault`, so that the packaged handler contains
 //! neither it nor its demo secrets. What it does it does as the service does: the challenge
-//! before everything else, the JSON, the error bodies, the paging. It speaks api-version
-//! 2025-07-01 as far as plain secrets go: set, get, list, versions, and asking for a deleted one.
+//! before everything else, the JSON, the error bodies, the paging. It speaks the api-versions
+//! up to 2026-04-01 as far as plain secrets go. What the service does and this does not is
+//! listed in `docs/dev-vault.md`.
+//!
+//! `handler dev-vault` serves the same vault to other programs, over TLS ([`TlsListener`],
+//! [`Certificates`]) and with a managed identity ([`DevVault::identity_endpoint`]).
 
+mod bundles;
+mod certificates;
+#[cfg(test)]
+mod contract;
 mod faults;
+mod identity;
 mod in_process;
+mod query;
+mod refusal;
 mod routes;
 mod store;
+mod tls;
+mod tokens;
 
 use std::sync::Arc;
 
 use axum::Router;
+use secrecy::SecretString;
 use time::{Duration as Span, OffsetDateTime};
 
 use faults::Faults;
+use tokens::Tokens;
 
+pub use certificates::{CertificateError, Certificates};
 pub use faults::Fault;
+pub use identity::IDENTITY_PATH;
 pub use in_process::{InProcess, SignedIn};
 pub use store::{Attributes, NewSecret, Store};
+pub use tls::TlsListener;
 
 use crate::key_vault::{Connection, VaultUrl};
 
@@ -31,7 +49,8 @@ pub const VAULT_NAME: &str = "embedded";
 #[derive(Debug, Clone)]
 pub struct DevVault {
     store: Arc<Store>,
-    token: Arc<SignedIn>,
+    signed_in: Arc<SignedIn>,
+    tokens: Arc<Tokens>,
     faults: Arc<Faults>,
 }
 
@@ -42,9 +61,11 @@ impl DevVault {
     ///
     /// The operating system has no randomness to give.
     pub fn empty() -> Result<Self, getrandom::Error> {
+        let signed_in = Arc::new(SignedIn::new()?);
         Ok(Self {
             store: Arc::default(),
-            token: Arc::new(SignedIn::new()?),
+            tokens: Arc::new(Tokens::new(signed_in.clone())),
+            signed_in,
             faults: Arc::default(),
         })
     }
@@ -76,7 +97,7 @@ impl DevVault {
     /// Gives the tokens that this vault accepts.
     #[must_use]
     pub fn credential(&self) -> Arc<SignedIn> {
-        self.token.clone()
+        self.signed_in.clone()
     }
 
     /// What is in it.
@@ -92,7 +113,13 @@ impl DevVault {
 
     /// The REST API.
     pub fn router(&self) -> Router {
-        routes::router(self.store.clone(), self.token.clone(), self.faults.clone())
+        routes::router(self.store.clone(), self.tokens.clone(), self.faults.clone())
+    }
+
+    /// A managed identity for this vault, as App Service offers one: `GET` [`IDENTITY_PATH`]
+    /// gives a token to whoever sends `header` as `X-IDENTITY-HEADER`.
+    pub fn identity_endpoint(&self, header: SecretString) -> Router {
+        identity::router(self.tokens.clone(), header)
     }
 
     /// Where the embedded vault is, as far as the SDK knows.
@@ -110,6 +137,6 @@ impl DevVault {
     /// Like [`DevVault::connection`], through a router that wraps [`DevVault::router`].
     #[must_use]
     pub fn connection_through(&self, router: Router) -> Connection {
-        Connection::new(Arc::new(InProcess::new(router)), self.token.clone())
+        Connection::new(Arc::new(InProcess::new(router)), self.signed_in.clone())
     }
 }

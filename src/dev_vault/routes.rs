@@ -1,48 +1,55 @@
-//! The REST API: paths, JSON and errors as the service writes them.
+//! The REST API: which request means what.
 //!
 //! Source: azure-rest-api-specs, Security.KeyVault.Secrets 2025-07-01, and the recordings of
 //! the real service in Microsoft's SDK repositories.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use axum::{
     Router,
     body::Bytes,
     extract::{Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header},
+    http::{HeaderMap, Method, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
 use http_body_util::{BodyExt, Limited};
 use secrecy::ExposeSecret;
-use serde::Serialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::json;
 
 use super::{
+    bundles::{Bundle, DeletedBundle, Item},
     faults::{Fault, Faults},
-    in_process::SignedIn,
-    store::{Attributes, NewSecret, Store, Version, random_hex},
+    query::Query,
+    refusal::{Refusal, add_headers, ok},
+    store::{Change, Deleted, NewSecret, Restored, Store, Version},
+    tokens::Tokens,
 };
 use crate::key_vault::{SecretName, SecretVersion};
 
 /// A secret has at most 25 KB, so a set request is smaller than this.
 const BODY_LIMIT: usize = 64 * 1024;
-/// How long a deleted secret can be recovered, in seconds: the service's default, 90 days.
-const RETENTION: i64 = 90 * 24 * 60 * 60;
-/// Items on one page, unless fewer are asked for.
-const PAGE: usize = 25;
+/// Longest value, in bytes.
+const VALUE_LIMIT: usize = 25 * 1024;
+/// Longest content type, in characters.
+const CONTENT_TYPE_LIMIT: usize = 255;
+/// Most tags.
+const TAGS_LIMIT: usize = 15;
+/// Longest name or value of a tag, in characters.
+const TAG_LIMIT: usize = 512;
 
-/// What every request was answered with so far needs.
+/// What every request is answered with.
 #[derive(Clone)]
 struct Api {
     store: Arc<Store>,
-    token: Arc<SignedIn>,
+    tokens: Arc<Tokens>,
     faults: Arc<Faults>,
 }
 
-pub(super) fn router(store: Arc<Store>, token: Arc<SignedIn>, faults: Arc<Faults>) -> Router {
+pub(super) fn router(store: Arc<Store>, tokens: Arc<Tokens>, faults: Arc<Faults>) -> Router {
     let api = Api {
         store,
-        token,
+        tokens,
         faults,
     };
     Router::new().fallback(answer).with_state(api)
@@ -50,21 +57,38 @@ pub(super) fn router(store: Arc<Store>, token: Arc<SignedIn>, faults: Arc<Faults
 
 async fn answer(State(api): State<Api>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let result = if api.token.signed(&parts.headers) {
-        let body = Limited::new(body, BODY_LIMIT).collect().await;
-        if let Some(refusal) = api.fault(parts.uri.path()).await {
-            return refusal.into_response();
+    let result = match api.tokens.check(&parts.headers) {
+        Ok(()) => {
+            let body = Limited::new(body, BODY_LIMIT).collect().await;
+            if let Some(refusal) = api.fault(parts.uri.path()).await {
+                return refusal.into_response();
+            }
+            match body {
+                Ok(body) => api.route(&parts.method, &parts.uri, &parts.headers, &body.to_bytes()),
+                Err(_) => Err(Refusal::bad("The request body is too large.")),
+            }
         }
-        match body {
-            Ok(body) => api.route(&parts.method, &parts.uri, &parts.headers, &body.to_bytes()),
-            Err(_) => Err(Refusal::bad("The request body is too large.")),
-        }
-    } else {
-        Err(Refusal::Unauthorized)
+        Err(why) => Err(Refusal::Unauthorized(why)),
     };
     let mut response = result.unwrap_or_else(IntoResponse::into_response);
     add_headers(&parts.headers, &mut response);
     response
+}
+
+/// One request that has passed the checks.
+struct Asked<'a> {
+    method: &'a Method,
+    /// What was called, which is where answers point to.
+    host: &'a str,
+    query: Query,
+    body: &'a Bytes,
+}
+
+impl Asked<'_> {
+    fn json<T: DeserializeOwned>(&self) -> Result<T, Refusal> {
+        serde_json::from_slice(self.body)
+            .map_err(|_| Refusal::bad("The request body is not what this operation takes."))
+    }
 }
 
 impl Api {
@@ -92,70 +116,157 @@ impl Api {
         headers: &HeaderMap,
         body: &Bytes,
     ) -> Result<Response, Refusal> {
-        let query = Query::parse(uri)?;
-        let host = headers
-            .get(header::HOST)
-            .and_then(|host| host.to_str().ok())
-            .unwrap_or(super::VAULT_NAME);
-        let mut path = uri
-            .path()
-            .split('/')
-            .skip(1)
-            .filter(|part| !part.is_empty());
-        let (area, name, version) = (path.next(), path.next(), path.next());
-        if area.is_some_and(|area| area.eq_ignore_ascii_case("deletedsecrets")) {
-            return match (method, name, version) {
-                (&Method::GET, Some(name), None) => self.deleted(host, name),
-                _ => Err(Refusal::NoSuchPath),
-            };
-        }
-        if !area.is_some_and(|area| area.eq_ignore_ascii_case("secrets")) || path.next().is_some() {
-            return Err(Refusal::NoSuchPath);
-        }
-        let Some(name) = name else {
-            return match *method {
-                Method::GET => {
-                    Ok(query.page(host, "secrets", &self.store.latest(), Item::of_secret))
-                }
-                _ => Err(Refusal::NoSuchPath),
-            };
+        let asked = Asked {
+            method,
+            host: headers
+                .get(header::HOST)
+                .and_then(|host| host.to_str().ok())
+                .unwrap_or(super::VAULT_NAME),
+            query: Query::parse(uri)?,
+            body,
         };
-        SecretName::parse(name).map_err(|_| {
-            Refusal::bad(&format!("The request URI contains an invalid name: {name}"))
-        })?;
-        match (method, version) {
-            (&Method::PUT, None) => {
-                let new: NewSecret = serde_json::from_slice(body)
-                    .map_err(|_| Refusal::bad("The request body is not a secret."))?;
-                let version = self.store.set(name, new).map_err(|_| Refusal::Internal)?;
-                self.bundle(host, name, Some(&version), Reading::OwnWrite)
+        let path = uri.path().split('/').filter(|part| !part.is_empty());
+        let path: Vec<_> = path.collect();
+        let Some((area, path)) = path.split_first() else {
+            return Err(Refusal::NoSuchPath);
+        };
+        // Restoring is the one operation without a name in its path.
+        let is_restore = *method == Method::POST && path == ["restore"];
+        if let Some(name) = path.first().filter(|_| !is_restore) {
+            SecretName::parse(name).map_err(|_| {
+                Refusal::bad(&format!("The request URI contains an invalid name: {name}"))
+            })?;
+        }
+        if area.eq_ignore_ascii_case("secrets") {
+            self.secrets(&asked, path)
+        } else if area.eq_ignore_ascii_case("deletedsecrets") {
+            self.deleted_secrets(&asked, path)
+        } else {
+            Err(Refusal::NoSuchPath)
+        }
+    }
+
+    fn secrets(&self, asked: &Asked<'_>, path: &[&str]) -> Result<Response, Refusal> {
+        match (asked.method, path) {
+            (&Method::GET, []) => {
+                let item = |(name, version): &(String, Version)| {
+                    Item::of_secret(asked.host, name, version)
+                };
+                let all = self.store.latest();
+                Ok(asked.query.page(asked.host, "secrets", &all, item))
             }
-            (&Method::GET, Some("versions")) => {
+            (&Method::GET, [name, "versions"]) => {
+                let item = |(name, version): &(String, Version)| {
+                    Item::of_version(asked.host, name, version)
+                };
                 let path = format!("secrets/{name}/versions");
-                Ok(query.page(host, &path, &self.store.versions(name), Item::of_version))
+                let all = self.store.versions(name);
+                Ok(asked.query.page(asked.host, &path, &all, item))
             }
-            (&Method::GET, version) => {
-                if let Some(version) = version.filter(|v| SecretVersion::parse(v).is_err()) {
-                    return Err(Refusal::bad(&format!(
-                        "Method GET does not allow operation '{version}'"
-                    )));
+            (&Method::GET, [name]) => self.bundle(asked.host, name, None, Reading::Get),
+            (&Method::GET, [name, version]) => {
+                is_version(asked.method, version)?;
+                self.bundle(asked.host, name, Some(version), Reading::Get)
+            }
+            (&Method::PUT, [name]) => self.set(asked, name),
+            (&Method::PATCH, [name]) => self.update(asked, name, None),
+            (&Method::PATCH, [name, version]) => {
+                is_version(asked.method, version)?;
+                self.update(asked, name, Some(version))
+            }
+            (&Method::DELETE, [name]) => {
+                if !self.store.delete(name) {
+                    return Err(Refusal::SecretNotFound((*name).to_owned()));
                 }
-                self.bundle(host, name, version, Reading::Get)
+                self.deleted(asked.host, name)
             }
+            (&Method::POST, ["restore"]) => self.restore(asked),
+            (&Method::POST, [name, "backup"]) => match self.store.back_up(name)? {
+                Some(ticket) => Ok(ok(&json!({ "value": ticket }))),
+                None => Err(Refusal::SecretNotFound((*name).to_owned())),
+            },
+            (method, [_, operation]) => Err(not_allowed(method, operation)),
             _ => Err(Refusal::NoSuchPath),
         }
     }
 
+    fn deleted_secrets(&self, asked: &Asked<'_>, path: &[&str]) -> Result<Response, Refusal> {
+        match (asked.method, path) {
+            (&Method::GET, []) => {
+                let item = |deleted: &Deleted| DeletedBundle::of_secret(asked.host, deleted);
+                let all = self.store.all_deleted();
+                Ok(asked.query.page(asked.host, "deletedsecrets", &all, item))
+            }
+            (&Method::GET, [name]) => self.deleted(asked.host, name),
+            (&Method::POST, [name, "recover"]) => {
+                if !self.store.recover(name) {
+                    return Err(Refusal::NotDeleted((*name).to_owned()));
+                }
+                self.item(asked.host, name)
+            }
+            (&Method::DELETE, [name]) => {
+                if !self.store.purge(name) {
+                    return Err(Refusal::NotDeleted((*name).to_owned()));
+                }
+                Ok(StatusCode::NO_CONTENT.into_response())
+            }
+            (method, [_, operation]) => Err(not_allowed(method, operation)),
+            _ => Err(Refusal::NoSuchPath),
+        }
+    }
+
+    fn set(&self, asked: &Asked<'_>, name: &str) -> Result<Response, Refusal> {
+        let new: NewSecret = asked.json()?;
+        if new.value.expose_secret().len() > VALUE_LIMIT {
+            return Err(Refusal::bad("A value has at most 25 KB."));
+        }
+        within_limits(new.content_type.as_deref(), &new.tags)?;
+        if let Some(deleted) = self.store.deleted(name) {
+            return Err(Refusal::DeletedButRecoverable(deleted.name));
+        }
+        let version = self.store.set(name, new)?;
+        self.bundle(asked.host, name, Some(&version), Reading::OwnWrite)
+    }
+
+    fn update(
+        &self,
+        asked: &Asked<'_>,
+        name: &str,
+        version: Option<&str>,
+    ) -> Result<Response, Refusal> {
+        let change: Change = asked.json()?;
+        within_limits(change.content_type.as_deref(), change.tags.iter().flatten())?;
+        let (name, updated) = self
+            .store
+            .update(name, version, change)
+            .ok_or_else(|| not_found(name, version))?;
+        Ok(ok(&Item::of_version(asked.host, &name, &updated)))
+    }
+
+    fn restore(&self, asked: &Asked<'_>) -> Result<Response, Refusal> {
+        #[derive(Deserialize)]
+        struct Backup {
+            value: String,
+        }
+        let Backup { value } = asked.json()?;
+        match self.store.restore(&value) {
+            Restored::Done(name) => self.item(asked.host, &name),
+            Restored::NameIsTaken(name) => Err(Refusal::NameIsTaken(name)),
+            Restored::NoSuchBackup => Err(Refusal::NoSuchBackup),
+        }
+    }
+
     fn deleted(&self, host: &str, name: &str) -> Result<Response, Refusal> {
-        let Some((name, version, deleted)) = self.store.deleted(name) else {
-            return Err(Refusal::NotDeleted(name.to_owned()));
-        };
-        Ok(ok(&DeletedBundle {
-            recovery_id: format!("https://{host}/deletedsecrets/{name}"),
-            deleted_date: deleted,
-            scheduled_purge_date: deleted + RETENTION,
-            item: Item::of_version(host, &name, &version),
-        }))
+        let deleted = self.store.deleted(name);
+        let deleted = deleted.ok_or_else(|| Refusal::NotDeleted(name.to_owned()))?;
+        Ok(ok(&DeletedBundle::of_version(host, &deleted)))
+    }
+
+    /// The latest version without its value.
+    fn item(&self, host: &str, name: &str) -> Result<Response, Refusal> {
+        let latest = self.store.get(name, None);
+        let (name, version) = latest.ok_or_else(|| not_found(name, None))?;
+        Ok(ok(&Item::of_version(host, &name, &version)))
     }
 
     fn bundle(
@@ -165,10 +276,8 @@ impl Api {
         version: Option<&str>,
         reading: Reading,
     ) -> Result<Response, Refusal> {
-        let Some((name, found)) = self.store.get(name, version) else {
-            let id = version.map_or_else(|| name.to_owned(), |version| format!("{name}/{version}"));
-            return Err(Refusal::SecretNotFound(id));
-        };
+        let found = self.store.get(name, version);
+        let (name, found) = found.ok_or_else(|| not_found(name, version))?;
         if !found.attributes.enabled && reading == Reading::Get {
             return Err(Refusal::SecretDisabled);
         }
@@ -185,277 +294,38 @@ enum Reading {
     OwnWrite,
 }
 
-/// The query of a request, its keys decoded: one client escapes even their hyphens.
-struct Query {
-    api_version: String,
-    max_results: usize,
-    skip: usize,
+fn is_version(method: &Method, text: &str) -> Result<(), Refusal> {
+    SecretVersion::parse(text).map_err(|_| not_allowed(method, text))?;
+    Ok(())
 }
 
-impl Query {
-    fn parse(uri: &Uri) -> Result<Self, Refusal> {
-        let pairs: BTreeMap<_, _> =
-            form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).collect();
-        let number = |key: &str| pairs.get(key).map(|value| value.parse::<usize>());
-        let api_version = pairs
-            .get("api-version")
-            .filter(|version| !version.is_empty())
-            .ok_or_else(|| Refusal::bad("The api-version query parameter is required."))?;
-        let max_results = match number("maxresults") {
-            None => PAGE,
-            Some(Ok(number)) if (1..=PAGE).contains(&number) => number,
-            Some(_) => return Err(Refusal::bad("maxresults must be from 1 to 25.")),
-        };
-        let skip = match number("$skiptoken") {
-            None => 0,
-            Some(Ok(skip)) => skip,
-            Some(Err(_)) => return Err(Refusal::bad("The skip token is invalid.")),
-        };
-        Ok(Self {
-            api_version: api_version.clone().into_owned(),
-            max_results,
-            skip,
-        })
+fn not_allowed(method: &Method, operation: &str) -> Refusal {
+    Refusal::bad(&format!(
+        "Method {method} does not allow operation '{operation}'"
+    ))
+}
+
+fn not_found(name: &str, version: Option<&str>) -> Refusal {
+    let id = version.map_or_else(|| name.to_owned(), |version| format!("{name}/{version}"));
+    Refusal::SecretNotFound(id)
+}
+
+fn within_limits<'a>(
+    content_type: Option<&str>,
+    tags: impl IntoIterator<Item = (&'a String, &'a String)>,
+) -> Result<(), Refusal> {
+    let is_within = |text: &str, limit| text.chars().count() <= limit;
+    if !content_type.is_none_or(|text| is_within(text, CONTENT_TYPE_LIMIT)) {
+        return Err(Refusal::bad("A content type has at most 255 characters."));
     }
-
-    fn page(
-        &self,
-        host: &str,
-        path: &str,
-        all: &[(String, Version)],
-        item: impl Fn(&str, &str, &Version) -> Item,
-    ) -> Response {
-        let end = self.skip.saturating_add(self.max_results);
-        let next_link = (end < all.len()).then(|| {
-            // The service names the default port here.
-            let port = if host.contains(':') { "" } else { ":443" };
-            let query = form_urlencoded::Serializer::new(String::new())
-                .append_pair("api-version", &self.api_version)
-                .append_pair("$skiptoken", &end.to_string())
-                .append_pair("maxresults", &self.max_results.to_string())
-                .finish();
-            format!("https://{host}{port}/{path}?{query}")
-        });
-        let value: Vec<_> = all
-            .iter()
-            .skip(self.skip)
-            .take(self.max_results)
-            .map(|(name, version)| item(host, name, version))
-            .collect();
-        ok(&json!({ "value": value, "nextLink": next_link }))
-    }
-}
-
-/// A secret without its value. Unset members are left out, as in the service.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Item {
-    id: String,
-    attributes: AllAttributes,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    tags: BTreeMap<String, String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    content_type: Option<String>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct AllAttributes {
-    #[serde(flatten)]
-    own: Attributes,
-    created: i64,
-    updated: i64,
-    recovery_level: &'static str,
-    recoverable_days: u8,
-}
-
-#[derive(Serialize)]
-struct Bundle<'a> {
-    value: &'a str,
-    #[serde(flatten)]
-    item: Item,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct DeletedBundle {
-    recovery_id: String,
-    deleted_date: i64,
-    scheduled_purge_date: i64,
-    #[serde(flatten)]
-    item: Item,
-}
-
-impl Item {
-    fn of_version(host: &str, name: &str, version: &Version) -> Self {
-        let mut item = Self::of_secret(host, name, version);
-        item.id = format!("{}/{}", item.id, version.id);
-        item
-    }
-
-    fn of_secret(host: &str, name: &str, version: &Version) -> Self {
-        Self {
-            id: format!("https://{host}/secrets/{name}"),
-            attributes: AllAttributes {
-                own: version.attributes,
-                created: version.created,
-                updated: version.updated,
-                recovery_level: "Recoverable+Purgeable",
-                recoverable_days: 90,
-            },
-            tags: version.tags.clone(),
-            content_type: version.content_type.clone(),
+    let mut count = 0;
+    for (name, value) in tags {
+        count += 1;
+        if count > TAGS_LIMIT || !is_within(name, TAG_LIMIT) || !is_within(value, TAG_LIMIT) {
+            return Err(Refusal::bad(
+                "There are at most 15 tags, of at most 512 characters for the name and the value.",
+            ));
         }
     }
-}
-
-enum Refusal {
-    Unauthorized,
-    SecretNotFound(String),
-    SecretDisabled,
-    NotDeleted(String),
-    Denied(&'static str),
-    Throttled(Option<u64>),
-    Outage(u16),
-    BadParameter(String),
-    NoSuchPath,
-    Internal,
-}
-
-impl Refusal {
-    fn bad(message: &str) -> Self {
-        Self::BadParameter(message.to_owned())
-    }
-}
-
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
-        let error = |status, code: &str, message: &str| {
-            body(
-                status,
-                &json!({"error": {"code": code, "message": message}}),
-            )
-        };
-        match self {
-            Self::Unauthorized => {
-                let mut response = error(
-                    StatusCode::UNAUTHORIZED,
-                    "Unauthorized",
-                    "AKV10000: Request is missing a Bearer, PoP, or MTLS_POP token.",
-                );
-                response.headers_mut().insert(
-                    header::WWW_AUTHENTICATE,
-                    HeaderValue::from_static(
-                        "Bearer authorization=\"https://login.microsoftonline.com/00000000-0000-0000-0000-000000000000\", resource=\"https://vault.azure.net\"",
-                    ),
-                );
-                response
-            }
-            Self::SecretNotFound(id) => error(
-                StatusCode::NOT_FOUND,
-                "SecretNotFound",
-                &format!(
-                    "A secret with (name/id) {id} was not found in this key vault. If you recently deleted this secret you may be able to recover it using the correct recovery command. For help resolving this issue, please see https://go.microsoft.com/fwlink/?linkid=2125182"
-                ),
-            ),
-            Self::SecretDisabled => body(
-                StatusCode::FORBIDDEN,
-                &json!({"error": {
-                    "code": "Forbidden",
-                    "message": "Operation get is not allowed on a disabled secret.",
-                    "innererror": {"code": "SecretDisabled"},
-                }}),
-            ),
-            Self::NotDeleted(name) => error(
-                StatusCode::NOT_FOUND,
-                "SecretNotFound",
-                &format!("Deleted Secret not found: {name}"),
-            ),
-            Self::Denied(inner) => body(
-                StatusCode::FORBIDDEN,
-                &json!({"error": {
-                    "code": "Forbidden",
-                    // The line breaks are the service's own.
-                    "message": "Caller is not authorized to perform action on resource.\r\nCaller: appid=00000000-0000-0000-0000-000000000000\r\nVault: embedded;location=embedded\r\n",
-                    "innererror": {"code": inner},
-                }}),
-            ),
-            Self::Throttled(wait) => {
-                let mut response = error(
-                    StatusCode::TOO_MANY_REQUESTS,
-                    "Throttled",
-                    "Request was not processed because too many requests were received. Reason: VaultRequestTypeLimitReached",
-                );
-                if let Some(wait) = wait {
-                    response
-                        .headers_mut()
-                        .insert(header::RETRY_AFTER, HeaderValue::from(wait));
-                }
-                response
-            }
-            Self::Outage(status) => {
-                let status = StatusCode::from_u16(status);
-                let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-                (status, "<html>The service is unavailable.</html>").into_response()
-            }
-            Self::BadParameter(message) => error(StatusCode::BAD_REQUEST, "BadParameter", &message),
-            Self::NoSuchPath => error(
-                StatusCode::NOT_FOUND,
-                "NotFound",
-                "The embedded vault does not offer this operation.",
-            ),
-            Self::Internal => error(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "InternalServerError",
-                "An internal error occurred.",
-            ),
-        }
-    }
-}
-
-fn ok(json: &impl Serialize) -> Response {
-    body(StatusCode::OK, json)
-}
-
-fn body(status: StatusCode, json: &impl Serialize) -> Response {
-    match serde_json::to_vec(json) {
-        Ok(bytes) => (status, bytes).into_response(),
-        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-    }
-}
-
-fn add_headers(request: &HeaderMap, response: &mut Response) {
-    let headers = response.headers_mut();
-    for (name, value) in [
-        ("cache-control", "no-cache"),
-        ("pragma", "no-cache"),
-        ("expires", "-1"),
-        ("content-type", "application/json; charset=utf-8"),
-        (
-            "strict-transport-security",
-            "max-age=31536000;includeSubDomains",
-        ),
-        ("x-content-type-options", "nosniff"),
-        ("x-ms-keyvault-region", "embedded"),
-    ] {
-        headers.insert(
-            HeaderName::from_static(name),
-            HeaderValue::from_static(value),
-        );
-    }
-    let request_id = random_hex()
-        .ok()
-        .and_then(|id| HeaderValue::from_str(&id).ok());
-    if let Some(id) = request_id {
-        headers.insert(HeaderName::from_static("x-ms-request-id"), id);
-    }
-    let wants_id = request
-        .get("x-ms-return-client-request-id")
-        .is_some_and(|value| value == "true");
-    if let Some(id) = request.get("x-ms-client-request-id").filter(|_| wants_id) {
-        headers.insert(
-            HeaderName::from_static("x-ms-client-request-id"),
-            id.clone(),
-        );
-    }
+    Ok(())
 }

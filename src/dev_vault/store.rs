@@ -1,7 +1,7 @@
 //! The secrets and their versions.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque, btree_map::Entry},
     fmt,
     sync::{Mutex, MutexGuard, PoisonError},
 };
@@ -10,13 +10,24 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+/// Backups that can be restored; the oldest goes first.
+const BACKUPS_KEPT: usize = 100;
+
 /// Every secret of a vault, oldest version first.
 #[derive(Debug, Default)]
 pub struct Store {
-    secrets: Mutex<BTreeMap<String, Secret>>,
+    contents: Mutex<Contents>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
+struct Contents {
+    /// By name in lower case.
+    secrets: BTreeMap<String, Secret>,
+    /// With the names that were given out for them, oldest first.
+    backups: VecDeque<(String, Secret)>,
+}
+
+#[derive(Debug, Clone)]
 struct Secret {
     /// As it was first spelt; look-ups ignore the case.
     name: String,
@@ -101,6 +112,50 @@ impl fmt::Debug for NewSecret {
     }
 }
 
+/// The body of an update request. What is absent stays as it is.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Change {
+    pub(super) content_type: Option<String>,
+    pub(super) tags: Option<BTreeMap<String, String>>,
+    #[serde(default)]
+    attributes: AttributesChange,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct AttributesChange {
+    enabled: Option<bool>,
+    nbf: Option<i64>,
+    exp: Option<i64>,
+}
+
+impl Change {
+    fn apply(self, version: &mut Version) {
+        let Self {
+            content_type,
+            tags,
+            attributes,
+        } = self;
+        version.content_type = content_type.or(version.content_type.take());
+        if let Some(tags) = tags {
+            version.tags = tags;
+        }
+        let own = &mut version.attributes;
+        own.enabled = attributes.enabled.unwrap_or(own.enabled);
+        own.nbf = attributes.nbf.or(own.nbf);
+        own.exp = attributes.exp.or(own.exp);
+        version.updated = now();
+    }
+}
+
+/// A secret that is deleted and can be recovered.
+pub(super) struct Deleted {
+    pub(super) name: String,
+    pub(super) latest: Version,
+    /// In Unix seconds.
+    pub(super) at: i64,
+}
+
 impl Store {
     /// Adds a version and returns its id, 32 hexadecimal digits.
     ///
@@ -109,7 +164,7 @@ impl Store {
     /// The operating system has no randomness to give.
     pub fn set(&self, name: &str, new: NewSecret) -> Result<String, getrandom::Error> {
         let id = random_hex()?;
-        let now = OffsetDateTime::now_utc().unix_timestamp();
+        let now = now();
         let version = Version {
             id: id.clone(),
             value: new.value,
@@ -120,7 +175,8 @@ impl Store {
             updated: now,
         };
         self.lock()
-            .entry(name.to_ascii_lowercase())
+            .secrets
+            .entry(key(name))
             .or_insert_with(|| Secret {
                 name: name.to_owned(),
                 versions: Vec::new(),
@@ -131,29 +187,111 @@ impl Store {
         Ok(id)
     }
 
-    /// Deletes a secret with all its versions; it can be recovered.
-    pub fn delete(&self, name: &str) {
-        let now = OffsetDateTime::now_utc().unix_timestamp();
-        if let Some(secret) = self.lock().get_mut(&name.to_ascii_lowercase()) {
-            secret.deleted = Some(now);
-        }
+    /// Changes what is not the value of one version, the latest if `version` is `None`.
+    pub(super) fn update(
+        &self,
+        name: &str,
+        version: Option<&str>,
+        change: Change,
+    ) -> Option<(String, Version)> {
+        let mut contents = self.lock();
+        let secret = contents.secrets.get_mut(&key(name));
+        let secret = secret.filter(|secret| secret.deleted.is_none())?;
+        let found = match version {
+            Some(version) => secret
+                .versions
+                .iter_mut()
+                .find(|v| v.id.eq_ignore_ascii_case(version)),
+            None => secret.versions.last_mut(),
+        };
+        let found = found?;
+        change.apply(found);
+        Some((secret.name.clone(), found.clone()))
     }
 
-    /// The name, latest version and time of deletion of a secret that is deleted.
-    pub(super) fn deleted(&self, name: &str) -> Option<(String, Version, i64)> {
-        let secrets = self.lock();
-        let secret = secrets.get(&name.to_ascii_lowercase())?;
-        Some((
-            secret.name.clone(),
-            secret.versions.last()?.clone(),
-            secret.deleted?,
-        ))
+    /// Deletes a secret with all its versions; it can be recovered. False if there is none.
+    pub fn delete(&self, name: &str) -> bool {
+        let mut contents = self.lock();
+        let secret = contents.secrets.get_mut(&key(name));
+        let Some(secret) = secret.filter(|secret| secret.deleted.is_none()) else {
+            return false;
+        };
+        secret.deleted = Some(now());
+        true
+    }
+
+    /// A secret that is deleted.
+    pub(super) fn deleted(&self, name: &str) -> Option<Deleted> {
+        self.lock().secrets.get(&key(name))?.as_deleted()
+    }
+
+    /// Every secret that is deleted.
+    pub(super) fn all_deleted(&self) -> Vec<Deleted> {
+        let contents = self.lock();
+        let secrets = contents.secrets.values();
+        secrets.filter_map(Secret::as_deleted).collect()
+    }
+
+    /// Takes a deletion back. False if there is none.
+    pub(super) fn recover(&self, name: &str) -> bool {
+        let mut contents = self.lock();
+        let secret = contents.secrets.get_mut(&key(name));
+        secret.is_some_and(|secret| secret.deleted.take().is_some())
+    }
+
+    /// Forgets a deleted secret for good. False if there is none.
+    pub(super) fn purge(&self, name: &str) -> bool {
+        let mut contents = self.lock();
+        let key = key(name);
+        let is_deleted = contents
+            .secrets
+            .get(&key)
+            .is_some_and(|secret| secret.deleted.is_some());
+        is_deleted && contents.secrets.remove(&key).is_some()
+    }
+
+    /// Keeps a copy of a secret with all its versions, and returns what to ask for it with.
+    ///
+    /// The service puts the encrypted secret into what it returns. Nothing is encrypted here,
+    /// so nothing of the secret leaves.
+    ///
+    /// # Errors
+    ///
+    /// The operating system has no randomness to give.
+    pub(super) fn back_up(&self, name: &str) -> Result<Option<String>, getrandom::Error> {
+        let ticket = random_hex()?;
+        let mut contents = self.lock();
+        let Some(secret) = alive(contents.secrets.get(&key(name))).cloned() else {
+            return Ok(None);
+        };
+        if contents.backups.len() == BACKUPS_KEPT {
+            contents.backups.pop_front();
+        }
+        contents.backups.push_back((ticket.clone(), secret));
+        Ok(Some(ticket))
+    }
+
+    /// Puts a copy back under its name, which must be free.
+    pub(super) fn restore(&self, ticket: &str) -> Restored {
+        let mut contents = self.lock();
+        let backups = contents.backups.iter();
+        let Some((_, secret)) = backups.rev().find(|(given, _)| given == ticket).cloned() else {
+            return Restored::NoSuchBackup;
+        };
+        let name = secret.name.clone();
+        match contents.secrets.entry(key(&name)) {
+            Entry::Occupied(_) => Restored::NameIsTaken(name),
+            Entry::Vacant(free) => {
+                free.insert(secret);
+                Restored::Done(name)
+            }
+        }
     }
 
     /// The secret's name and one version, the latest if `version` is `None`.
     pub(super) fn get(&self, name: &str, version: Option<&str>) -> Option<(String, Version)> {
-        let secrets = self.lock();
-        let secret = alive(secrets.get(&name.to_ascii_lowercase()))?;
+        let contents = self.lock();
+        let secret = alive(contents.secrets.get(&key(name)))?;
         let found = match version {
             Some(version) => secret
                 .versions
@@ -166,8 +304,8 @@ impl Store {
 
     /// Every version of one secret with the secret's name; empty if there is none.
     pub(super) fn versions(&self, name: &str) -> Vec<(String, Version)> {
-        let secrets = self.lock();
-        let secret = alive(secrets.get(&name.to_ascii_lowercase()));
+        let contents = self.lock();
+        let secret = alive(contents.secrets.get(&key(name)));
         let with_name = |secret: &Secret| {
             let versions = secret.versions.iter();
             versions.map(|v| (secret.name.clone(), v.clone())).collect()
@@ -177,15 +315,46 @@ impl Store {
 
     /// The latest version of every secret with the secret's name.
     pub(super) fn latest(&self) -> Vec<(String, Version)> {
-        let secrets = self.lock();
+        let contents = self.lock();
         let latest = |secret: &Secret| Some((secret.name.clone(), secret.versions.last()?.clone()));
-        let alive = secrets.values().filter_map(|secret| alive(Some(secret)));
+        let secrets = contents.secrets.values();
+        let alive = secrets.filter_map(|secret| alive(Some(secret)));
         alive.filter_map(latest).collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Secret>> {
-        self.secrets.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Contents> {
+        self.contents.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What came of a restore.
+pub(super) enum Restored {
+    /// The secret of this name is back.
+    Done(String),
+    /// There is a secret of this name, deleted perhaps.
+    NameIsTaken(String),
+    /// Never given out, or too long ago.
+    NoSuchBackup,
+}
+
+impl Secret {
+    fn as_deleted(&self) -> Option<Deleted> {
+        Some(Deleted {
+            name: self.name.clone(),
+            latest: self.versions.last()?.clone(),
+            at: self.deleted?,
+        })
+    }
+}
+
+/// Look-ups ignore the case of a name.
+fn key(name: &str) -> String {
+    name.to_ascii_lowercase()
+}
+
+/// In Unix seconds.
+fn now() -> i64 {
+    OffsetDateTime::now_utc().unix_timestamp()
 }
 
 fn alive(secret: Option<&Secret>) -> Option<&Secret> {

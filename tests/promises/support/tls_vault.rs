@@ -24,21 +24,14 @@ use hyper_util::{
     server::conn::auto,
     service::TowerToHyperService,
 };
-use keyvault_functions::dev_vault::DevVault;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use keyvault_functions::dev_vault::{Certificates, DevVault};
 use serde_json::json;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     task::JoinHandle,
 };
-use tokio_rustls::{
-    TlsAcceptor,
-    rustls::{
-        ServerConfig,
-        pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
-    },
-};
+use tokio_rustls::TlsAcceptor;
 
 use super::{Folder, FunctionsHost, free_port, repository};
 
@@ -104,9 +97,9 @@ impl TlsVault {
         let vault = DevVault::seeded().expect("randomness");
         let token = vault.credential().get_token(&["x"], None).await;
         let token = token.expect("a token").token.secret().to_owned();
-        let (ca, acceptor) = certificates();
+        let certificates = Certificates::make().expect("certificates");
         let files = Folder::new();
-        files.write("ca.pem", &ca);
+        files.write("ca.pem", &certificates.authority_pem);
         let listener = TcpListener::bind(("127.0.0.1", port))
             .await
             .expect("a port");
@@ -119,7 +112,7 @@ impl TlsVault {
         let traces = Traces::default();
         #[cfg(feature = "otlp-test")]
         let router = traced(router, traces.clone());
-        let accepting = accept(listener, acceptor, router, wire.clone());
+        let accepting = accept(listener, certificates.acceptor, router, wire.clone());
         let identity = Arc::new(Mutex::new(Identity::Gives(3_600)));
         let tokens = Arc::<AtomicUsize>::default();
         let identities = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -221,25 +214,6 @@ impl Drop for TlsVault {
     fn drop(&mut self) {
         self.tasks.iter().for_each(JoinHandle::abort);
     }
-}
-
-fn certificates() -> (String, TlsAcceptor) {
-    let ca_key = KeyPair::generate().expect("a key");
-    let mut ca = CertificateParams::new(Vec::new()).expect("parameters");
-    ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let ca_pem = ca.self_signed(&ca_key).expect("signed").pem();
-    let issuer = Issuer::new(ca, ca_key);
-    let leaf_key = KeyPair::generate().expect("a key");
-    let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
-    let leaf = CertificateParams::new(names).expect("parameters");
-    let leaf = leaf.signed_by(&leaf_key, &issuer).expect("signed");
-    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(leaf_key.serialize_der()));
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let config = ServerConfig::builder()
-        .with_no_client_auth()
-        .with_single_cert(vec![leaf.der().clone()], key)
-        .expect("a configuration");
-    (ca_pem, TlsAcceptor::from(Arc::new(config)))
 }
 
 fn counted(router: Router, signed: &Arc<AtomicUsize>, unsigned: &Arc<AtomicUsize>) -> Router {

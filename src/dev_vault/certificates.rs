@@ -1,0 +1,104 @@
+//! A certificate authority for one vault on this machine.
+
+use std::sync::Arc;
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CidrSubnet, DnType, ExtendedKeyUsagePurpose,
+    GeneralSubtree, IsCa, Issuer, KeyPair, KeyUsagePurpose, NameConstraints,
+};
+use time::{Duration, OffsetDateTime};
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{
+        ServerConfig,
+        pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
+    },
+};
+
+use super::VAULT_NAME;
+
+/// How long the certificates are valid. A vault makes new ones whenever it starts.
+const LIFE: Duration = Duration::days(90);
+
+/// The certificates could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum CertificateError {
+    /// The authority's or the vault's.
+    #[error("a certificate could not be made: {0}")]
+    Made(#[from] rcgen::Error),
+    /// What was made does not serve TLS.
+    #[error("TLS could not be set up: {0}")]
+    Tls(#[from] tokio_rustls::rustls::Error),
+}
+
+/// What a client must trust, and what a server proves itself with.
+///
+/// The authority's key is gone once this is made: nobody can ever sign another certificate
+/// with it. Even so it could sign only for the names of this machine and of this vault.
+#[derive(Clone)]
+pub struct Certificates {
+    /// The authority's certificate, for clients.
+    pub authority_pem: String,
+    /// Does the server's side of TLS.
+    pub acceptor: TlsAcceptor,
+}
+
+impl Certificates {
+    /// Makes an authority and one certificate for `localhost`, 127.0.0.1, `::1` and
+    /// `embedded.vault.azure.net`.
+    ///
+    /// # Errors
+    ///
+    /// The operating system has no randomness to give.
+    pub fn make() -> Result<Self, CertificateError> {
+        let vault_host = format!("{VAULT_NAME}.vault.azure.net");
+        let begin = OffsetDateTime::now_utc() - Duration::hours(1);
+        let parameters = |names: &[&str], title: &str| {
+            let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+            let mut parameters = CertificateParams::new(names)?;
+            parameters.not_before = begin;
+            parameters.not_after = begin + LIFE;
+            parameters
+                .distinguished_name
+                .push(DnType::CommonName, title);
+            Ok::<_, rcgen::Error>(parameters)
+        };
+        let mut authority = parameters(&[], "keyvault-functions dev vault CA")?;
+        authority.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        authority.name_constraints = Some(NameConstraints {
+            permitted_subtrees: vec![
+                GeneralSubtree::DnsName("localhost".to_owned()),
+                GeneralSubtree::DnsName(vault_host.clone()),
+                GeneralSubtree::IpAddress(CidrSubnet::V4([127, 0, 0, 1], [255; 4])),
+                GeneralSubtree::IpAddress(CidrSubnet::V6(
+                    std::net::Ipv6Addr::LOCALHOST.octets(),
+                    [255; 16],
+                )),
+            ],
+            excluded_subtrees: Vec::new(),
+        });
+        let authority_key = KeyPair::generate()?;
+        let authority_pem = authority.self_signed(&authority_key)?.pem();
+        let issuer = Issuer::new(authority, authority_key);
+
+        let names = ["localhost", "127.0.0.1", "::1", &vault_host];
+        let mut leaf = parameters(&names, "keyvault-functions dev vault")?;
+        leaf.is_ca = IsCa::ExplicitNoCa;
+        leaf.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        leaf.use_authority_key_identifier_extension = true;
+        let leaf_key = KeyPair::generate()?;
+        let leaf = leaf.signed_by(&leaf_key, &issuer)?;
+        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(leaf_key.serialize_der()));
+        let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_single_cert(vec![leaf.der().clone()], key)?;
+        Ok(Self {
+            authority_pem,
+            acceptor: TlsAcceptor::from(Arc::new(config)),
+        })
+    }
+}

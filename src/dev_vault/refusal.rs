@@ -1,0 +1,199 @@
+//! Answers: errors and headers as the service writes them.
+//!
+//! Source: recordings of the real service in Microsoft's SDK repositories, and third parties'
+//! logs of it.
+
+use axum::{
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use serde_json::json;
+
+use super::{store::random_hex, tokens::Unauthorized};
+
+/// Why a request is not carried out.
+pub(super) enum Refusal {
+    Unauthorized(Unauthorized),
+    SecretNotFound(String),
+    SecretDisabled,
+    NotDeleted(String),
+    /// A name that cannot be set, because a secret of that name can be recovered.
+    DeletedButRecoverable(String),
+    /// A name that a backup cannot be restored to.
+    NameIsTaken(String),
+    NoSuchBackup,
+    Denied(&'static str),
+    Throttled(Option<u64>),
+    Outage(u16),
+    BadParameter(String),
+    NoSuchPath,
+    Internal,
+}
+
+impl From<getrandom::Error> for Refusal {
+    fn from(_: getrandom::Error) -> Self {
+        Self::Internal
+    }
+}
+
+impl Refusal {
+    pub(super) fn bad(message: &str) -> Self {
+        Self::BadParameter(message.to_owned())
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let error = |status, code: &str, message: &str| {
+            body(
+                status,
+                &json!({"error": {"code": code, "message": message}}),
+            )
+        };
+        match self {
+            Self::Unauthorized(why) => challenge(&why.to_string()),
+            Self::SecretNotFound(id) => error(
+                StatusCode::NOT_FOUND,
+                "SecretNotFound",
+                &format!(
+                    "A secret with (name/id) {id} was not found in this key vault. If you recently deleted this secret you may be able to recover it using the correct recovery command. For help resolving this issue, please see https://go.microsoft.com/fwlink/?linkid=2125182"
+                ),
+            ),
+            Self::SecretDisabled => body(
+                StatusCode::FORBIDDEN,
+                &json!({"error": {
+                    "code": "Forbidden",
+                    "message": "Operation get is not allowed on a disabled secret.",
+                    "innererror": {"code": "SecretDisabled"},
+                }}),
+            ),
+            Self::NotDeleted(name) => error(
+                StatusCode::NOT_FOUND,
+                "SecretNotFound",
+                &format!("Deleted Secret not found: {name}"),
+            ),
+            Self::DeletedButRecoverable(name) => body(
+                StatusCode::CONFLICT,
+                &json!({"error": {
+                    "code": "Conflict",
+                    "message": format!("Secret {name} is currently in a deleted but recoverable state, and its name cannot be reused; in this state, the secret can only be recovered or purged."),
+                    "innererror": {"code": "ObjectIsDeletedButRecoverable"},
+                }}),
+            ),
+            Self::NameIsTaken(name) => error(
+                StatusCode::CONFLICT,
+                "Conflict",
+                &format!(
+                    "A secret with the name {name} already exists in this key vault, or is deleted and can be recovered."
+                ),
+            ),
+            Self::NoSuchBackup => error(
+                StatusCode::BAD_REQUEST,
+                "Malformed backup blob",
+                "Backup blob is corrupt.",
+            ),
+            Self::Denied(inner) => body(
+                StatusCode::FORBIDDEN,
+                &json!({"error": {
+                    "code": "Forbidden",
+                    // The line breaks are the service's own.
+                    "message": "Caller is not authorized to perform action on resource.\r\nCaller: appid=00000000-0000-0000-0000-000000000000\r\nVault: embedded;location=embedded\r\n",
+                    "innererror": {"code": inner},
+                }}),
+            ),
+            Self::Throttled(wait) => {
+                let mut response = error(
+                    StatusCode::TOO_MANY_REQUESTS,
+                    "Throttled",
+                    "Request was not processed because too many requests were received. Reason: VaultRequestTypeLimitReached",
+                );
+                if let Some(wait) = wait {
+                    response
+                        .headers_mut()
+                        .insert(header::RETRY_AFTER, HeaderValue::from(wait));
+                }
+                response
+            }
+            Self::Outage(status) => {
+                let status = StatusCode::from_u16(status);
+                let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+                (status, "<html>The service is unavailable.</html>").into_response()
+            }
+            Self::BadParameter(message) => error(StatusCode::BAD_REQUEST, "BadParameter", &message),
+            Self::NoSuchPath => error(
+                StatusCode::NOT_FOUND,
+                "NotFound",
+                "The embedded vault does not offer this operation.",
+            ),
+            Self::Internal => error(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "InternalServerError",
+                "An internal error occurred.",
+            ),
+        }
+    }
+}
+
+/// 401 with what a client needs to know to get a token.
+fn challenge(message: &str) -> Response {
+    let mut response = body(
+        StatusCode::UNAUTHORIZED,
+        &json!({"error": {"code": "Unauthorized", "message": message}}),
+    );
+    response.headers_mut().insert(
+        header::WWW_AUTHENTICATE,
+        HeaderValue::from_static(
+            "Bearer authorization=\"https://login.microsoftonline.com/00000000-0000-0000-0000-000000000000\", resource=\"https://vault.azure.net\"",
+        ),
+    );
+    response
+}
+
+pub(super) fn ok(json: &impl Serialize) -> Response {
+    body(StatusCode::OK, json)
+}
+
+fn body(status: StatusCode, json: &impl Serialize) -> Response {
+    match serde_json::to_vec(json) {
+        Ok(bytes) => (status, bytes).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+/// Adds the headers of every answer.
+pub(super) fn add_headers(request: &HeaderMap, response: &mut Response) {
+    let headers = response.headers_mut();
+    for (name, value) in [
+        ("cache-control", "no-cache"),
+        ("pragma", "no-cache"),
+        ("expires", "-1"),
+        ("content-type", "application/json; charset=utf-8"),
+        (
+            "strict-transport-security",
+            "max-age=31536000;includeSubDomains",
+        ),
+        ("x-content-type-options", "nosniff"),
+        ("x-ms-keyvault-region", "embedded"),
+    ] {
+        headers.insert(
+            HeaderName::from_static(name),
+            HeaderValue::from_static(value),
+        );
+    }
+    let request_id = random_hex()
+        .ok()
+        .and_then(|id| HeaderValue::from_str(&id).ok());
+    if let Some(id) = request_id {
+        headers.insert(HeaderName::from_static("x-ms-request-id"), id);
+    }
+    let wants_id = request
+        .get("x-ms-return-client-request-id")
+        .is_some_and(|value| value == "true");
+    if let Some(id) = request.get("x-ms-client-request-id").filter(|_| wants_id) {
+        headers.insert(
+            HeaderName::from_static("x-ms-client-request-id"),
+            id.clone(),
+        );
+    }
+}

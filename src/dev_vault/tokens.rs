@@ -1,0 +1,182 @@
+//! The tokens that the vault accepts.
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use axum::http::{HeaderMap, header};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+use time::OffsetDateTime;
+
+use super::{in_process::SignedIn, store::random_hex};
+
+/// Whom a token for a vault is for.
+pub(super) const AUDIENCE: &str = "https://vault.azure.net";
+/// The one identity there is. So that nobody takes it for a real one, it has no digits but 0.
+pub(super) const NOBODY: &str = "00000000-0000-0000-0000-000000000000";
+/// Tokens that are remembered; the oldest goes first.
+const KEPT: usize = 256;
+
+/// Why a token opens nothing, in the words of the service.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Unauthorized {
+    /// There is none, or the vault has not given it out.
+    #[error("AKV10000: Request is missing a Bearer, PoP, or MTLS_POP token.")]
+    NoToken,
+    /// It is for another service.
+    #[error("AKV10022: Invalid audience. Expected {AUDIENCE}, found: {0}.")]
+    OtherAudience(String),
+    /// Its time is over.
+    #[error("Error validating token: IDX10223")]
+    Expired,
+}
+
+/// The tokens that were given out, and whether a request carries one.
+#[derive(Debug)]
+pub(super) struct Tokens {
+    signed_in: Arc<SignedIn>,
+    given: Mutex<VecDeque<Given>>,
+}
+
+struct Given {
+    digest: [u8; 32],
+    audience: String,
+    expires: OffsetDateTime,
+}
+
+/// A new token.
+pub(super) struct Token {
+    pub(super) text: SecretString,
+    pub(super) expires: OffsetDateTime,
+}
+
+impl Tokens {
+    pub(super) fn new(signed_in: Arc<SignedIn>) -> Self {
+        Self {
+            signed_in,
+            given: Mutex::default(),
+        }
+    }
+
+    /// Gives out a token.
+    ///
+    /// It has the shape of a JSON web token, because some clients look into theirs. It is
+    /// valid because it is remembered, not because it is signed.
+    pub(super) fn give(&self, audience: &str, life: Duration) -> Result<Token, getrandom::Error> {
+        let now = OffsetDateTime::now_utc();
+        let expires = now + life;
+        let part = |json: serde_json::Value| BASE64_URL_SAFE_NO_PAD.encode(json.to_string());
+        let head = part(json!({"typ": "JWT", "alg": "HS256"}));
+        let claims = part(json!({
+            "aud": audience,
+            "iss": format!("https://sts.windows.net/{NOBODY}/"),
+            "iat": now.unix_timestamp(),
+            "nbf": now.unix_timestamp(),
+            "exp": expires.unix_timestamp(),
+            "appid": NOBODY,
+            "oid": NOBODY,
+            "tid": NOBODY,
+        }));
+        let text = format!("{head}.{claims}.{}{}", random_hex()?, random_hex()?);
+        let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
+        if given.len() == KEPT {
+            given.pop_front();
+        }
+        given.push_back(Given {
+            digest: Sha256::digest(&text).into(),
+            audience: audience.to_owned(),
+            expires,
+        });
+        Ok(Token {
+            text: text.into(),
+            expires,
+        })
+    }
+
+    /// Whether a request carries a token for a vault whose time is not over.
+    pub(super) fn check(&self, headers: &HeaderMap) -> Result<(), Unauthorized> {
+        let token = headers
+            .get(header::AUTHORIZATION)
+            .and_then(|value| value.as_bytes().strip_prefix(b"Bearer "))
+            .ok_or(Unauthorized::NoToken)?;
+        if self.signed_in.is_token(token) {
+            return Ok(());
+        }
+        self.check_at(token, OffsetDateTime::now_utc())
+    }
+
+    fn check_at(&self, token: &[u8], now: OffsetDateTime) -> Result<(), Unauthorized> {
+        let digest = Sha256::digest(token);
+        let given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_it = |given: &&Given| given.digest.ct_eq(&digest).into();
+        let given = given.iter().find(is_it).ok_or(Unauthorized::NoToken)?;
+        if given.expires <= now {
+            return Err(Unauthorized::Expired);
+        }
+        if given.audience != AUDIENCE {
+            return Err(Unauthorized::OtherAudience(given.audience.clone()));
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Given {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Given").finish_non_exhaustive()
+    }
+}
+
+impl Token {
+    /// For the answer of the identity endpoint and nothing else.
+    pub(super) fn reveal(&self) -> &str {
+        self.text.expose_secret()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3_600);
+
+    fn tokens() -> Tokens {
+        Tokens::new(Arc::new(SignedIn::new().expect("randomness")))
+    }
+
+    #[test]
+    fn a_token_is_good_for_its_audience_until_its_time_is_over() {
+        let tokens = tokens();
+        let token = tokens.give(AUDIENCE, HOUR).expect("randomness");
+        let check = |at| tokens.check_at(token.reveal().as_bytes(), at);
+        assert_eq!(check(token.expires - Duration::from_secs(1)), Ok(()));
+        assert_eq!(check(token.expires), Err(Unauthorized::Expired));
+        let changed = format!("{}0", token.reveal());
+        let changed = tokens.check_at(changed.as_bytes(), token.expires - HOUR);
+        assert_eq!(changed, Err(Unauthorized::NoToken));
+
+        let other = "https://management.azure.com";
+        let token = tokens.give(other, HOUR).expect("randomness");
+        let refused = tokens.check_at(token.reveal().as_bytes(), token.expires - HOUR);
+        assert_eq!(refused, Err(Unauthorized::OtherAudience(other.into())));
+    }
+
+    #[test]
+    fn only_so_many_tokens_are_remembered() {
+        let tokens = tokens();
+        let first = tokens.give(AUDIENCE, HOUR).expect("randomness");
+        for _ in 1..KEPT {
+            tokens.give(AUDIENCE, HOUR).expect("randomness");
+        }
+        let check = || tokens.check_at(first.reveal().as_bytes(), first.expires - HOUR);
+        assert_eq!(check(), Ok(()));
+        tokens.give(AUDIENCE, HOUR).expect("randomness");
+        assert_eq!(check(), Err(Unauthorized::NoToken));
+    }
+}
