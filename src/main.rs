@@ -2,6 +2,8 @@
 
 mod arguments;
 mod banner;
+#[cfg(feature = "dev-vault")]
+mod dev_vault_command;
 
 #[cfg(not(target_env = "musl"))]
 use std::alloc::System;
@@ -50,6 +52,8 @@ mod exit {
     pub(crate) const USAGE: u8 = 64;
     pub(crate) const PORT: u8 = 69;
     pub(crate) const INTERNAL: u8 = 70;
+    #[cfg(feature = "dev-vault")]
+    pub(crate) const CANNOT_CREATE: u8 = 73;
     pub(crate) const CONFIGURATION: u8 = 78;
 }
 
@@ -75,6 +79,8 @@ fn main() -> ExitCode {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let ended = match Arguments::parse() {
         Ok(Arguments::Run { port }) => run(port),
+        #[cfg(feature = "dev-vault")]
+        Ok(Arguments::DevVault { port, ca_out }) => dev_vault_command::run(port, &ca_out),
         Ok(Arguments::Print(text)) => {
             banner::print(text);
             Ok(())
@@ -112,15 +118,29 @@ fn run(port: Option<u16>) -> Result<(), Failure> {
     let hints = keys.map(|keys| banner::Hints::new(&manifest, &settings, &keys));
     let (router, app) = router(settings, &manifest, &access)?;
     tracing::debug!(root = %root.display(), "configuration read");
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new(exit::INTERNAL, format!("no runtime: {}", error.kind())))?;
+    let runtime = runtime()?;
     let served = runtime.block_on(serve(port, router, app, hints));
     // A name that is still being resolved must not hold up the end.
     runtime.shutdown_background();
     telemetry.flush();
     served
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(exit::INTERNAL, format!("no runtime: {}", error.kind())))
+}
+
+fn no_port(port: u16, error: &io::Error) -> Failure {
+    let line = match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            format!("port {port} is already in use; stop the other process or give --port")
+        }
+        kind => format!("port {port} cannot be opened: {kind}"),
+    };
+    Failure::new(exit::PORT, line)
 }
 
 fn read_configuration() -> Result<(PathBuf, Settings, Manifest), Failure> {
@@ -230,15 +250,9 @@ async fn serve(
     app: App,
     hints: Option<banner::Hints>,
 ) -> Result<(), Failure> {
-    let listener = server::bind(port).await.map_err(|error| {
-        let line = match error.kind() {
-            io::ErrorKind::AddrInUse => {
-                format!("port {port} is already in use; stop the other process or give --port")
-            }
-            kind => format!("port {port} cannot be opened: {kind}"),
-        };
-        Failure::new(exit::PORT, line)
-    })?;
+    let listener = server::bind(port)
+        .await
+        .map_err(|error| no_port(port, &error))?;
     let address = listener.local_addr().ok();
     match (hints, address) {
         (Some(hints), Some(address)) => hints.print(address),

@@ -1,12 +1,12 @@
 //! Bind, serve, drain.
 
 use std::{
-    io,
+    fmt, io,
     net::{Ipv4Addr, SocketAddr},
     time::Duration,
 };
 
-use axum::Router;
+use axum::{Router, serve::Listener};
 use tokio::{net::TcpListener, sync::watch, time::sleep};
 
 /// How long requests in flight may take once the process was asked to stop. The Functions
@@ -27,8 +27,8 @@ pub async fn bind(port: u16) -> io::Result<TcpListener> {
 /// # Errors
 ///
 /// The listener failed.
-pub async fn serve(
-    listener: TcpListener,
+pub async fn serve<L: Listener<Addr: fmt::Debug>>(
+    listener: L,
     router: Router,
     stop: impl Future<Output = ()> + Send + 'static,
     grace: Duration,

@@ -1,0 +1,165 @@
+//! `handler dev-vault`: the embedded vault as a process of its own, for other programs.
+
+use std::{
+    fmt::Write as _,
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use axum::{Router, extract::Request, middleware::Next, response::Response, routing::get};
+use keyvault_functions::{
+    dev_vault::{Certificates, DevVault, IDENTITY_PATH, TlsListener},
+    host::{authorization::FunctionKey, server},
+    settings::{Environment, names},
+    telemetry,
+};
+use tokio::net::TcpListener;
+
+use super::{Failure, banner, exit, no_port};
+
+/// Serves until the process is asked to stop.
+pub(crate) fn run(port: u16, ca_out: &Path) -> Result<(), Failure> {
+    let filter = match Environment::of_process().get(names::RUST_LOG) {
+        Some(text) => text
+            .parse()
+            .map_err(|_| Failure::new(exit::CONFIGURATION, "RUST_LOG is not a log filter"))?,
+        None => telemetry::default_filter(),
+    };
+    telemetry::start(&filter, false);
+    let no_randomness = |_| Failure::new(exit::INTERNAL, "the system has no randomness to give");
+    let vault = DevVault::seeded().map_err(no_randomness)?;
+    let certificates = Certificates::make().map_err(|error| Failure::new(exit::INTERNAL, error))?;
+    // As long and as random as a function key.
+    let header = FunctionKey::random().map_err(no_randomness)?;
+    let ca_out = write_authority(&certificates.authority_pem, ca_out)?;
+    super::runtime()?.block_on(async {
+        let vault_listener = server::bind(port)
+            .await
+            .map_err(|error| no_port(port, &error))?;
+        let identity_listener = server::bind(0).await.map_err(|error| no_port(0, &error))?;
+        let lines = Lines {
+            vault: address(&vault_listener)?,
+            identity: address(&identity_listener)?,
+            identity_header: header.reveal(),
+            ca_file: &ca_out.to_string_lossy(),
+        };
+        banner::print(&lines.text());
+        let identity = vault.identity_endpoint(header.reveal().to_owned().into());
+        let vault = with_subscriptions(vault.router()).layer(axum::middleware::from_fn(log));
+        let vault_listener = TlsListener::new(vault_listener, certificates.acceptor);
+        let served = tokio::try_join!(
+            server::serve(vault_listener, vault, server::stop_signal(), server::GRACE),
+            server::serve(
+                identity_listener,
+                identity,
+                server::stop_signal(),
+                server::GRACE
+            ),
+        );
+        served.map_err(|error| {
+            Failure::new(exit::INTERNAL, format!("server failed: {}", error.kind()))
+        })?;
+        Ok(())
+    })
+}
+
+/// Returns the file's whole path, since other programs run in other folders.
+fn write_authority(pem: &str, file: &Path) -> Result<PathBuf, Failure> {
+    let written = fs::write(file, pem).and_then(|()| fs::canonicalize(file));
+    written.map_err(|error| {
+        let line = format!("{} cannot be written: {}", file.display(), error.kind());
+        Failure::new(exit::CANNOT_CREATE, line)
+    })
+}
+
+fn address(listener: &TcpListener) -> Result<SocketAddr, Failure> {
+    let address = listener.local_addr();
+    address.map_err(|error| Failure::new(exit::INTERNAL, error.kind()))
+}
+
+/// So much of Azure Resource Manager that `az login --identity` is content.
+fn with_subscriptions(vault: Router) -> Router {
+    let none = || std::future::ready(r#"{"value":[]}"#);
+    let resource_manager = Router::new().route("/subscriptions", get(none));
+    resource_manager.fallback_service(vault)
+}
+
+/// One line for each request: what was asked for, and with which status it was answered.
+async fn log(request: Request, next: Next) -> Response {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let response = next.run(request).await;
+    let status = response.status().as_u16();
+    tracing::info!(%method, %path, status, "answered");
+    response
+}
+
+/// What a person pastes into the terminal of another program.
+struct Lines<'a> {
+    vault: SocketAddr,
+    identity: SocketAddr,
+    identity_header: &'a str,
+    ca_file: &'a str,
+}
+
+impl Lines<'_> {
+    fn text(&self) -> String {
+        let url = format!("https://localhost:{}", self.vault.port());
+        let endpoint = format!("http://{}{IDENTITY_PATH}", self.identity);
+        let groups: [(&str, &[(&str, &str)]); 5] = [
+            (
+                "Every client with a managed identity:",
+                &[
+                    ("IDENTITY_ENDPOINT", &endpoint),
+                    ("IDENTITY_HEADER", self.identity_header),
+                ],
+            ),
+            (
+                "This handler:",
+                &[("KEY_VAULT_URL", &url), ("KEY_VAULT_CA_FILE", self.ca_file)],
+            ),
+            (
+                "Python and az (trusts nothing else):",
+                &[("REQUESTS_CA_BUNDLE", self.ca_file)],
+            ),
+            ("JavaScript:", &[("NODE_EXTRA_CA_CERTS", self.ca_file)]),
+            (
+                "Rust and OpenSSL (trusts nothing else):",
+                &[("SSL_CERT_FILE", self.ca_file)],
+            ),
+        ];
+        let mut text = format!(
+            "A Key Vault for development at {url}. Nothing of it is kept. Paste what you need:\n"
+        );
+        for (title, variables) in groups {
+            let _ = writeln!(text, "\n# {title}");
+            for (name, value) in variables {
+                let _ = writeln!(text, "export {name}={}", quoted(value));
+            }
+        }
+        text.push_str("\nCtrl+C stops.");
+        text
+    }
+}
+
+/// `value` as one word of a shell.
+fn quoted(value: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/:._-".contains(c);
+    if value.chars().all(is_plain) {
+        value.to_owned()
+    } else {
+        format!("'{}'", value.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_one_word_of_a_shell() {
+        assert_eq!(quoted("/tmp/ca.pem"), "/tmp/ca.pem");
+        assert_eq!(quoted("/my files/ca.pem"), "'/my files/ca.pem'");
+        assert_eq!(quoted("it's $HOME"), r"'it'\''s $HOME'");
+    }
+}
