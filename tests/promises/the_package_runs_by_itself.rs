@@ -1,17 +1,31 @@
 //! What `infra/package.sh` makes is all that Azure needs: started by the host from the
 //! unpacked zip, with a managed identity, it reads a vault over TLS.
 //!
-//! `infra/check-package.sh` unpacks the zip and runs this with `PACKAGE_ROOT`.
+//! The vault is another process, `handler dev-vault`. `infra/check-package.sh` unpacks the zip
+//! and runs the ignored test with `PACKAGE_ROOT`; the handler of this build goes the same way.
 
-use std::{env, path::PathBuf};
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
 
-use super::support::{ClientRequest, MODES, TlsVault};
+use super::support::{Asked, ClientRequest, DevVaultProcess, MODES, repository};
 
 #[tokio::test]
 #[ignore = "needs a package: run infra/check-package.sh"]
 async fn from_the_unpacked_zip_in_every_protocol_mode() {
     let root = PathBuf::from(env::var_os("PACKAGE_ROOT").expect("PACKAGE_ROOT"));
-    let vault = TlsVault::start().await;
+    reads_the_vault_in_every_protocol_mode(&root.join("handler"), &root).await;
+}
+
+#[tokio::test]
+async fn from_this_build_in_every_protocol_mode() {
+    let binary = Path::new(env!("CARGO_BIN_EXE_handler"));
+    reads_the_vault_in_every_protocol_mode(binary, repository()).await;
+}
+
+async fn reads_the_vault_in_every_protocol_mode(binary: &Path, root: &Path) {
+    let vault = DevVaultProcess::start().await;
     let settings = [
         ("EXTERNAL_API_KEY", "canary-of-a-key"),
         (
@@ -20,8 +34,8 @@ async fn from_the_unpacked_zip_in_every_protocol_mode() {
         ),
         ("WEBSITE_INSTANCE_ID", "x"),
     ];
-    let host = vault.host_of(&root.join("handler"), &root, &settings).await;
-    for mode in MODES {
+    let host = vault.host(binary, root, &settings).await;
+    for (number, mode) in MODES.into_iter().enumerate() {
         let check = host.call(mode, &ClientRequest::config_check()).await.json();
         assert_eq!(check["external_api_key_set"], true, "{mode:?}");
         assert_eq!(check["database_password_set"], false, "{mode:?}");
@@ -30,6 +44,18 @@ async fn from_the_unpacked_zip_in_every_protocol_mode() {
             .await;
         assert_eq!(metadata.status, 200, "{mode:?}: {metadata:?}");
         assert_eq!(metadata.json()["content_type"], "text/plain", "{mode:?}");
+        let cache = if number == 0 { "MISS" } else { "HIT" };
+        assert_eq!(metadata.header("x-cache"), Some(cache), "{mode:?}");
+        let missing = host.call(mode, &ClientRequest::secret("Missing")).await;
+        assert_eq!(missing.status, 404, "{mode:?}: {missing:?}");
     }
-    assert_eq!((vault.challenges(), vault.tokens()), (1, 1));
+    // One challenge and one token for all; the warm-up, the secret and the missing one are
+    // one request each, however many modes ask.
+    let expected = Asked {
+        challenges: 1,
+        tokens: 1,
+        signed: 3,
+    };
+    drop(host);
+    assert_eq!(vault.stop().await, expected);
 }

@@ -1,5 +1,7 @@
-//! The Functions-host stand-in, the standalone handler, and the functions in process.
+//! The Functions-host stand-in, the standalone handler, the dev vault as a process, and the
+//! functions in process.
 
+mod dev_vault;
 mod functions_host;
 mod in_process;
 pub(crate) mod leaks;
@@ -13,6 +15,7 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
+pub(crate) use dev_vault::{Asked, DevVaultProcess};
 pub(crate) use functions_host::{
     ClientRequest, FunctionsHost, INVOCATION_ID, Key, MODES, Protocol, free_port, read_envelope,
 };

@@ -2,7 +2,6 @@
 //! App-Service-shaped identity endpoint that gives tokens for it. Both can break on the wire.
 
 use std::{
-    path::Path,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -181,17 +180,6 @@ impl TlsVault {
     /// A Functions host whose handler reads this vault as on Azure: with a managed identity,
     /// over TLS. It has tried the vault once.
     pub(crate) async fn host(&self, more: &[(&str, &str)]) -> FunctionsHost {
-        let binary = Path::new(env!("CARGO_BIN_EXE_handler"));
-        self.host_of(binary, repository(), more).await
-    }
-
-    /// Like [`TlsVault::host`], for a handler and an app root that were made otherwise.
-    pub(crate) async fn host_of(
-        &self,
-        binary: &Path,
-        root: &Path,
-        more: &[(&str, &str)],
-    ) -> FunctionsHost {
         let url = format!("https://localhost:{}", self.port);
         let ca = self.files.path().join("ca.pem");
         let endpoint = format!("http://127.0.0.1:{}/msi/token", self.identity_port);
@@ -202,7 +190,7 @@ impl TlsVault {
             ("IDENTITY_HEADER", "canary-identity-header"),
         ];
         settings.extend_from_slice(more);
-        let mut host = FunctionsHost::start_binary(binary, root, free_port(), &settings).await;
+        let mut host = FunctionsHost::start_in(repository(), free_port(), &settings).await;
         host.handler.forbid(self.token.clone());
         host.handler.wrote("Key Vault ").await;
         host.handler.wrote("answer").await;

@@ -1,0 +1,139 @@
+//! `handler dev-vault` gives other programs on this machine a vault and an identity, and the
+//! rest of the world nothing. With Microsoft's own clients: `tests/clients/run`.
+
+use std::{fs, net::TcpListener};
+
+use serde_json::Value;
+
+use super::support::{DevVaultProcess, Folder, Handler, client};
+
+/// A client that trusts what the vault says to trust, and nothing else.
+fn trusting(vault: &DevVaultProcess) -> reqwest::Client {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let pem = fs::read(vault.printed("SSL_CERT_FILE")).expect("a file");
+    let authority = reqwest::Certificate::from_pem(&pem).expect("a certificate");
+    reqwest::Client::builder()
+        .no_proxy()
+        .tls_certs_only([authority])
+        .timeout(std::time::Duration::from_secs(30))
+        .build()
+        .expect("a client")
+}
+
+async fn token(vault: &DevVaultProcess, header: &str, resource: &str) -> (u16, Value) {
+    let query = format!("resource={resource}&api-version=2019-08-01");
+    let url = format!("{}?{query}", vault.printed("IDENTITY_ENDPOINT"));
+    let request = client().get(url).header("x-identity-header", header);
+    let response = request.send().await.expect("an answer");
+    let status = response.status().as_u16();
+    let body = response.text().await.expect("a body");
+    (status, serde_json::from_str(&body).expect("JSON"))
+}
+
+async fn list(vault: &DevVaultProcess, host: &str, token: &str) -> (u16, Value) {
+    let port = vault.printed("KEY_VAULT_URL").rsplit(':').next();
+    let url = format!(
+        "https://{host}:{}/secrets?api-version=7.4",
+        port.expect("a port")
+    );
+    let request = trusting(vault).get(url).bearer_auth(token);
+    let response = request.send().await.expect("an answer");
+    let status = response.status().as_u16();
+    let body = response.text().await.expect("a body");
+    (status, serde_json::from_str(&body).expect("JSON"))
+}
+
+#[tokio::test]
+async fn a_token_of_its_identity_opens_it_and_no_other_does() {
+    let vault = DevVaultProcess::start().await;
+    let header = vault.printed("IDENTITY_HEADER");
+    let (_, given) = token(&vault, header, "https://vault.azure.net").await;
+    let own = given["access_token"].as_str().expect("text");
+    for host in ["localhost", "127.0.0.1"] {
+        let (status, secrets) = list(&vault, host, own).await;
+        assert_eq!(status, 200, "{secrets}");
+        assert_eq!(secrets["value"].as_array().map(Vec::len), Some(2));
+    }
+    assert_eq!(list(&vault, "localhost", "made-up").await.0, 401);
+    let (_, given) = token(&vault, header, "https://management.azure.com").await;
+    let other = given["access_token"].as_str().expect("text");
+    let (status, refused) = list(&vault, "localhost", other).await;
+    assert_eq!(status, 401);
+    let message = refused["error"]["message"].as_str().expect("text");
+    assert!(message.starts_with("AKV10022"), "{message}");
+
+    let (status, refused) = token(&vault, "made-up", "https://vault.azure.net").await;
+    assert_eq!((status, &refused["access_token"]), (401, &Value::Null));
+    let untrusted = client().get(vault.printed("KEY_VAULT_URL")).send().await;
+    assert!(untrusted.is_err(), "trusted without its authority");
+}
+
+#[tokio::test]
+async fn the_key_of_its_authority_is_nowhere() {
+    let vault = DevVaultProcess::start().await;
+    let files = fs::read_dir(vault.files.path()).expect("a folder");
+    let names: Vec<_> = files
+        .map(|file| file.expect("a file").file_name())
+        .collect();
+    assert_eq!(names, ["ca.pem"]);
+    let pem = fs::read_to_string(vault.printed("KEY_VAULT_CA_FILE")).expect("a file");
+    assert_eq!(pem.matches("-----BEGIN ").count(), 1);
+    assert!(pem.starts_with("-----BEGIN CERTIFICATE-----"), "{pem}");
+    assert!(!vault.handler.output().contains("PRIVATE KEY"));
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn it_listens_on_loopback_and_nowhere_else() {
+    let vault = DevVaultProcess::start().await;
+    let process = format!("/proc/{}", vault.handler.id());
+    let open: Vec<_> = fs::read_dir(format!("{process}/fd"))
+        .expect("a folder")
+        .filter_map(|file| fs::read_link(file.ok()?.path()).ok())
+        .filter_map(|link| {
+            let link = link.to_str()?.strip_prefix("socket:[")?;
+            Some(link.strip_suffix(']')?.to_owned())
+        })
+        .collect();
+    let mut listening = Vec::new();
+    for table in ["tcp", "tcp6"] {
+        let Ok(table) = fs::read_to_string(format!("{process}/net/{table}")) else {
+            continue;
+        };
+        for line in table.lines().skip(1) {
+            let cells: Vec<_> = line.split_whitespace().collect();
+            let (address, state, socket) = (cells[1], cells[3], cells[9]);
+            if state == "0A" && open.iter().any(|open| open == socket) {
+                listening.push(address.split(':').next().expect("an address").to_owned());
+            }
+        }
+    }
+    // 127.0.0.1, twice: the vault and the identity endpoint.
+    assert_eq!(listening, ["0100007F", "0100007F"]);
+}
+
+#[tokio::test]
+async fn what_stands_in_its_way_is_named() {
+    let files = Folder::new();
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = taken.local_addr().expect("an address").port().to_string();
+    let path = files.path().join("no-folder/ca.pem");
+    let path = path.to_str().expect("a path");
+    for (arguments, code, text) in [
+        (&["--port", "0"][..], 64, "dev-vault needs --ca-out FILE"),
+        (&["--ca-out", "a", "--address", "::"], 64, "--address"),
+        (
+            &["--ca-out", path],
+            73,
+            "no-folder/ca.pem cannot be written",
+        ),
+        (&["--ca-out", "a", "--port", &port], 69, "already in use"),
+    ] {
+        let arguments = [&["dev-vault"], arguments].concat();
+        let mut handler = Handler::start(files.path(), &arguments, &[]);
+        let status = handler.ended().await;
+        let output = handler.output();
+        assert_eq!(status.code(), Some(code), "{arguments:?}: {output}");
+        assert!(output.contains(text), "{arguments:?}: {output}");
+    }
+}
