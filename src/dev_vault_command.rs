@@ -7,7 +7,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use axum::{Router, extract::Request, middleware::Next, response::Response, routing::get};
+use axum::{
+    Router, extract::Request, http::header, middleware::Next, response::Response, routing::get,
+};
 use keyvault_functions::{
     dev_vault::{Certificates, DevVault, IDENTITY_PATH, TlsListener},
     host::{authorization::FunctionKey, server},
@@ -80,7 +82,8 @@ fn address(listener: &TcpListener) -> Result<SocketAddr, Failure> {
 
 /// So much of Azure Resource Manager that `az login --identity` is content.
 fn with_subscriptions(vault: Router) -> Router {
-    let none = || std::future::ready(r#"{"value":[]}"#);
+    let json = [(header::CONTENT_TYPE, "application/json")];
+    let none = move || std::future::ready((json, r#"{"value":[]}"#));
     let resource_manager = Router::new().route("/subscriptions", get(none));
     resource_manager.fallback_service(vault)
 }
