@@ -14,11 +14,11 @@ use keyvault_functions::{
     dev_vault::{Certificates, DevVault, IDENTITY_PATH, TlsListener},
     host::{authorization::FunctionKey, server},
     settings::{Environment, names},
-    telemetry,
+    telemetry::{self, Export},
 };
 use tokio::net::TcpListener;
 
-use super::{Failure, banner, exit, no_port};
+use super::{Failure, banner, exit, no_port, no_thread};
 
 /// Serves until the process is asked to stop.
 pub(crate) fn run(port: u16, ca_out: &Path) -> Result<(), Failure> {
@@ -28,14 +28,14 @@ pub(crate) fn run(port: u16, ca_out: &Path) -> Result<(), Failure> {
             .map_err(|_| Failure::new(exit::CONFIGURATION, "RUST_LOG is not a log filter"))?,
         None => telemetry::default_filter(),
     };
-    telemetry::start(&filter, false);
+    let telemetry = telemetry::start(&filter, false, &Export::default()).map_err(no_thread)?;
     let no_randomness = |_| Failure::new(exit::INTERNAL, "the system has no randomness to give");
     let vault = DevVault::seeded().map_err(no_randomness)?;
     let certificates = Certificates::make().map_err(|error| Failure::new(exit::INTERNAL, error))?;
     // As long and as random as a function key.
     let header = FunctionKey::random().map_err(no_randomness)?;
     let ca_out = write_authority(&certificates.authority_pem, ca_out)?;
-    super::runtime()?.block_on(async {
+    let served = super::runtime()?.block_on(async {
         let vault_listener = server::bind(port)
             .await
             .map_err(|error| no_port(port, &error))?;
@@ -63,7 +63,9 @@ pub(crate) fn run(port: u16, ca_out: &Path) -> Result<(), Failure> {
             Failure::new(exit::INTERNAL, format!("server failed: {}", error.kind()))
         })?;
         Ok(())
-    })
+    });
+    telemetry.flush();
+    served
 }
 
 /// Returns the file's whole path, since other programs run in other folders.

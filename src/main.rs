@@ -99,8 +99,8 @@ fn main() -> ExitCode {
 fn run(port: Option<u16>) -> Result<(), Failure> {
     let (root, settings, manifest) = read_configuration()?;
     let under_host = matches!(settings.mode, Mode::Host { .. });
-    let telemetry = telemetry::start(&settings.log_filter, under_host, &settings.export)
-        .map_err(|error| Failure::new(exit::INTERNAL, format!("no thread: {}", error.kind())))?;
+    let telemetry =
+        telemetry::start(&settings.log_filter, under_host, &settings.export).map_err(no_thread)?;
     let (port, access, keys) = match &settings.mode {
         Mode::Host { port } => (*port, Access::Host, None),
         Mode::Standalone {
@@ -141,6 +141,11 @@ fn no_port(port: u16, error: &io::Error) -> Failure {
         kind => format!("port {port} cannot be opened: {kind}"),
     };
     Failure::new(exit::PORT, line)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "what map_err hands over")]
+fn no_thread(error: io::Error) -> Failure {
+    Failure::new(exit::INTERNAL, format!("no thread: {}", error.kind()))
 }
 
 fn read_configuration() -> Result<(PathBuf, Settings, Manifest), Failure> {

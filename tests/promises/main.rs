@@ -34,8 +34,8 @@ mod stopping_drains_requests;
 #[cfg(feature = "otlp-test")]
 mod telemetry_reaches_its_receiver;
 mod the_contract_is_kept;
-mod the_host_grades_every_line;
 mod the_dev_vault_serves_other_programs;
+mod the_host_grades_every_line;
 mod the_package_runs_by_itself;
 mod the_page_is_safe_and_complete;
 mod the_template_fits_the_code;
