@@ -416,3 +416,37 @@ impl fmt::Debug for Inspector {
         f.debug_list().entries(&self.0.settings).finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_settled(settings: Vec<AppSetting>) -> bool {
+        let vaults = Vaults::new(|| std::future::ready(Err(Error::VaultNotFound)));
+        Inspector::new(
+            settings,
+            Resolves::Handler,
+            Arc::new(vaults),
+            Site::default(),
+        )
+        .is_settled()
+    }
+
+    #[test]
+    fn what_can_still_be_tried_is_not_settled() {
+        let reference = "@Microsoft.KeyVault(VaultName=your-kv;SecretName=A)";
+        let malformed = "@Microsoft.KeyVault(VaultName=your-kv)";
+        let setting = |value: &str| AppSetting::new("A", value.to_owned().into());
+        let said = |status| Some(PlatformWord::Known(status));
+        assert!(is_settled(vec![setting("x"), setting(malformed)]));
+        let resolved = setting("x").reported(Some(reference), said(Status::Resolved));
+        assert!(is_settled(vec![resolved]));
+        assert!(!is_settled(vec![setting("x"), setting(reference)]));
+        let denied = Status::AccessToKeyVaultDenied;
+        let refused = setting("x").reported(Some(reference), said(denied));
+        assert!(!is_settled(vec![refused]));
+        let late = setting(reference);
+        late.resolve(SecretString::from("x".to_owned()));
+        assert!(is_settled(vec![late]));
+    }
+}

@@ -67,6 +67,23 @@ async fn strict_is_503_while_anything_is_unresolved() {
     );
 }
 
+/// The answer is rendered once if nothing can change it; what is asked still counts.
+#[tokio::test]
+async fn a_settled_answer_is_the_same_every_time_and_still_strict() {
+    let malformed = "@Microsoft.KeyVault(VaultName=embedded)";
+    let app = InProcess::with(Setup {
+        settings: vec![AppSetting::new("OTHER", malformed.to_owned().into())],
+        ..Setup::default()
+    });
+    let first = app.get("/api/config-check").await;
+    assert_eq!(first.json()["references"][0]["status"], "InvalidSyntax");
+    assert_eq!(app.get("/api/config-check").await.body, first.body);
+    let strict = app.get("/api/config-check?strict=true").await;
+    assert_eq!((strict.status, strict.body), (503, first.body));
+    let page = app.get_as("/api/config-check", "text/html").await;
+    assert!(page.body.starts_with("<!DOCTYPE html>"));
+}
+
 /// What the platform puts into the environment, through the real binary.
 #[tokio::test]
 async fn the_platforms_report_is_read_from_the_environment() {
