@@ -1,16 +1,13 @@
 //! `cargo bench --bench references`: time and allocations of parsing a reference.
 
+mod support;
+
 use divan::{AllocProfiler, black_box};
 use keyvault_functions::references::{Reference, is_reference};
+use support::FORMS;
 
 #[global_allocator]
 static ALLOCATOR: AllocProfiler = AllocProfiler::system();
-
-const FORMS: [&str; 3] = [
-    "@Microsoft.KeyVault(SecretUri=https://your-kv.vault.azure.net/secrets/ExternalApiKey/)",
-    "@Microsoft.KeyVault(SecretUri=https://your-kv.vault.azure.net/secrets/ExternalApiKey/ec96f02080254f109c51a1f14cdb1931)",
-    "@Microsoft.KeyVault(VaultName=your-kv;SecretName=DatabasePassword;SecretVersion=ec96f02080254f109c51a1f14cdb1931)",
-];
 
 fn main() {
     divan::main();
