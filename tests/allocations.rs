@@ -1,6 +1,16 @@
 //! What must not allocate, counted.
 
-use keyvault_functions::references::{Reference, is_reference};
+#[path = "../benches/support/mod.rs"]
+mod support;
+
+use std::{io, task::Poll};
+
+use keyvault_functions::{
+    references::{Reference, is_reference},
+    telemetry,
+};
+use support::Requests;
+use tracing_subscriber::util::SubscriberInitExt;
 
 const VERSION: &str = "ec96f02080254f109c51a1f14cdb1931";
 
@@ -27,4 +37,55 @@ fn a_refusal_allocates_nothing() {
     let text = "@Microsoft.KeyVault(VaultName=your-kv;Secret=x)";
     let parsing = allocation_counter::measure(|| assert!(Reference::parse(text).is_err()));
     assert_eq!(parsing.count_total, 0);
+}
+
+#[tokio::test]
+async fn a_cache_hit_allocates_nothing() {
+    let (cache, id) = support::cached().await.expect("cached");
+    // The first clone of a body makes it shared.
+    drop(cache.get(&id).await);
+    let (found, allocations) = counted(cache.get(&id)).await;
+    assert!(found.is_ok());
+    assert_eq!(allocations, 0);
+}
+
+/// Change a number here together with the code that made it so, and say why.
+#[tokio::test]
+async fn a_request_allocates_as_often_as_it_did() {
+    let filter = telemetry::default_filter();
+    let lines = telemetry::subscriber(&filter, true, io::sink).set_default();
+    let requests = Requests::new().expect("the embedded vault");
+    let mut found = Vec::new();
+    for name in support::REQUESTS {
+        // Buffers grow and caches fill.
+        for _ in 0..3 {
+            requests.answer(name).await.expect("an answer");
+        }
+        let request = requests.make(name);
+        let (response, allocations) = counted(requests.send(request)).await;
+        assert!(response.status().is_success());
+        found.push((name, allocations));
+    }
+    drop(lines);
+    let expected = [
+        ("secrets-metadata, direct", 39),
+        ("secrets-metadata, envelope", 115),
+        ("config-check, direct", 32),
+        ("config-check, envelope", 104),
+    ];
+    assert_eq!(found, expected);
+}
+
+/// The result of `work`, which never waits, and how often it allocated.
+async fn counted<T>(work: impl Future<Output = T>) -> (T, u64) {
+    let mut work = std::pin::pin!(work);
+    let mut allocations = 0;
+    let result = std::future::poll_fn(|context| {
+        let mut polled = Poll::Pending;
+        let count = allocation_counter::measure(|| polled = work.as_mut().poll(context));
+        allocations += count.count_total;
+        polled
+    })
+    .await;
+    (result, allocations)
 }
