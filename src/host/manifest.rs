@@ -113,24 +113,45 @@ impl Manifest {
     ///
     /// Everything that is wrong, not only the first thing.
     pub fn read(root: &Path) -> Result<Self, Vec<ManifestError>> {
+        let functions = folders(root).unwrap_or_default().into_iter();
+        let functions = functions.filter_map(|name| {
+            let file = root.join(&name).join("function.json");
+            file.exists().then(|| (name, read_text(&file)))
+        });
+        Self::of(read_text(&root.join("host.json")), functions)
+    }
+
+    /// Like [`Manifest::read`], with the texts of `host.json` and of each `function.json` by
+    /// its folder's name.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong, not only the first thing.
+    pub fn parse(host: &str, functions: &[(&str, &str)]) -> Result<Self, Vec<ManifestError>> {
+        let owned = |(name, text): &(&str, &str)| ((*name).to_owned(), Ok((*text).to_owned()));
+        Self::of(Ok(host.to_owned()), functions.iter().map(owned))
+    }
+
+    fn of(
+        host: Text,
+        texts: impl Iterator<Item = (String, Text)>,
+    ) -> Result<Self, Vec<ManifestError>> {
         let mut errors = Vec::new();
         let mut functions = BTreeMap::new();
-        let route_prefix = read_json(root, Path::new("host.json"))
-            .and_then(|(file, host): (_, HostJson)| host.route_prefix().map_err(at(file)))
-            .unwrap_or_else(|error| {
-                errors.push(error);
+        let route_prefix = host
+            .and_then(|text| parse_json::<HostJson>(&text)?.route_prefix())
+            .unwrap_or_else(|kind| {
+                let file = PathBuf::from("host.json");
+                errors.push(ManifestError { file, kind });
                 String::new()
             });
-        for name in folders(root).unwrap_or_default() {
-            let file = Path::new(&name).join("function.json");
-            if !root.join(&file).exists() {
-                continue;
-            }
-            let function = read_json(root, &file)
-                .and_then(|(file, json): (_, FunctionJson)| json.check(&name).map_err(at(file)));
-            match function {
+        for (name, text) in texts {
+            match text.and_then(|text| parse_json::<FunctionJson>(&text)?.check(&name)) {
                 Ok(function) => drop(functions.insert(name, function)),
-                Err(error) => errors.push(error),
+                Err(kind) => {
+                    let file = Path::new(&name).join("function.json");
+                    errors.push(ManifestError { file, kind });
+                }
             }
         }
         if errors.is_empty() {
@@ -144,9 +165,8 @@ impl Manifest {
     }
 }
 
-fn at(file: PathBuf) -> impl FnOnce(ManifestErrorKind) -> ManifestError {
-    move |kind| ManifestError { file, kind }
-}
+/// What a file holds, if it can be read.
+type Text = Result<String, ManifestErrorKind>;
 
 fn folders(root: &Path) -> io::Result<Vec<String>> {
     let mut names = Vec::new();
@@ -162,11 +182,8 @@ fn folders(root: &Path) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
-fn read_json<T: DeserializeOwned>(root: &Path, file: &Path) -> Result<(PathBuf, T), ManifestError> {
-    let text = fs::read_to_string(root.join(file))
-        .map_err(|error| at(file.to_owned())(ManifestErrorKind::Unreadable(error.kind())))?;
-    let json = parse_json(&text).map_err(at(file.to_owned()))?;
-    Ok((file.to_owned(), json))
+fn read_text(file: &Path) -> Text {
+    fs::read_to_string(file).map_err(|error| ManifestErrorKind::Unreadable(error.kind()))
 }
 
 fn parse_json<T: DeserializeOwned>(text: &str) -> Result<T, ManifestErrorKind> {

@@ -1,0 +1,43 @@
+//! No `WEBSITE_KEYVAULT_REFERENCES` keeps the handler from starting, takes it long, or puts more
+//! than a word into an answer.
+
+use keyvault_functions::{
+    references::{
+        AppSetting, is_reference,
+        status::{PlatformWord, read_platform_report},
+    },
+    settings::{Environment, Settings},
+};
+
+pub(crate) fn holds(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let report = read_platform_report(&text);
+    assert!(report.len() <= 1_000);
+    for entry in &report {
+        if let Some(PlatformWord::Unknown(word)) = &entry.word {
+            assert!((1..=64).contains(&word.len()), "{word}");
+            assert!(word.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+        }
+    }
+    let environment = Environment::of(&[
+        ("WEBSITE_KEYVAULT_REFERENCES", &text),
+        ("EXTERNAL_API_KEY", "a value"),
+    ]);
+    let settings = Settings::read(&environment);
+    let settings = match settings {
+        Ok(settings) => settings,
+        // A reference in place of the report is refused by name, and nothing else is.
+        Err(errors) => {
+            assert!(errors.len() == 1, "{errors:?}");
+            assert!(is_reference(&text));
+            return;
+        }
+    };
+    assert!(settings.app_settings.len() <= 500);
+    let mut names: Vec<_> = settings.app_settings.iter().map(AppSetting::name).collect();
+    assert!(names.contains(&"EXTERNAL_API_KEY"), "{names:?}");
+    let all = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), all, "each setting once");
+}
