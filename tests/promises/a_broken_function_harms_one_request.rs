@@ -3,32 +3,20 @@
 use axum::{body::Body, extract::Request};
 use keyvault_functions::host::{
     invocation::{Access, Limits},
-    manifest::Manifest,
     router::Functions,
 };
 
-use super::support::{ClientRequest, answer, read_envelope, repository};
-
-/// Of the two functions, whatever others the repository has.
-fn manifest() -> Manifest {
-    let mut manifest = Manifest::read(repository()).expect("valid");
-    let two = ["config-check", "secrets-metadata"];
-    manifest
-        .functions
-        .retain(|name, _| two.contains(&name.as_str()));
-    manifest
-}
+use super::support::{ClientRequest, answer, read_envelope, two_functions};
 
 #[tokio::test]
 async fn a_panic_is_a_500_without_its_text_in_every_mode() {
     async fn panics() {
         panic!("canary")
     }
-    let manifest = manifest();
     let router = Functions::new()
         .register("config-check", panics)
         .register("secrets-metadata", panics)
-        .router(&manifest, &(), &Access::Host, Limits::default())
+        .router(&two_functions(), &(), &Access::Host, Limits::default())
         .expect("fitting");
 
     let direct = Request::get("/api/config-check").body(Body::empty());
@@ -46,12 +34,11 @@ async fn a_panic_is_a_500_without_its_text_in_every_mode() {
 
 #[tokio::test(start_paused = true)]
 async fn a_function_that_does_not_end_is_a_504() {
-    let manifest = manifest();
     let limits = Limits::default();
     let router = Functions::new()
         .register("config-check", std::future::pending::<()>)
         .register("secrets-metadata", async || ())
-        .router(&manifest, &(), &Access::Host, limits)
+        .router(&two_functions(), &(), &Access::Host, limits)
         .expect("fitting");
     let started = tokio::time::Instant::now();
     let request = Request::get("/api/config-check").body(Body::empty());

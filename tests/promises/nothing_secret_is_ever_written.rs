@@ -11,7 +11,6 @@ use keyvault_functions::{
     dev_vault::{Attributes, NewSecret},
     host::{
         invocation::{Access, Limits},
-        manifest::Manifest,
         router::Functions,
     },
     settings::names,
@@ -21,6 +20,7 @@ use keyvault_functions::{
 use super::support::{
     Answer, ClientRequest, FunctionsHost, Handler, Identity, Key, MODES, Protocol, Standalone,
     Stream, TlsVault, Wire, answer, client, free_port, leaks, read_envelope, repository,
+    two_functions,
 };
 
 /// A value that every encoding writes in its own way. At most its first four characters are
@@ -347,11 +347,10 @@ async fn child_with_functions_that_panic() {
     }
     let all = "trace".parse().expect("a filter");
     let telemetry = telemetry::start(&all, true, &Export::default()).expect("a thread");
-    let manifest = Manifest::read(repository()).expect("valid");
     let router = Functions::new()
         .register("config-check", panics)
         .register("secrets-metadata", panics_elsewhere)
-        .router(&manifest, &(), &Access::Host, Limits::default())
+        .router(&two_functions(), &(), &Access::Host, Limits::default())
         .expect("fitting");
     for path in ["/api/config-check", "/api/secrets/x"] {
         let request = Request::get(format!("{path}?code=canary-key")).body(Body::empty());

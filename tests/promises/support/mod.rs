@@ -15,6 +15,8 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
+use keyvault_functions::host::manifest::Manifest;
+
 pub(crate) use dev_vault::{Asked, DevVaultProcess};
 pub(crate) use functions_host::{
     ClientRequest, FunctionsHost, INVOCATION_ID, Key, MODES, Protocol, free_port, read_envelope,
@@ -93,6 +95,18 @@ pub(crate) fn client() -> reqwest::Client {
 /// This repository, which is an app root.
 pub(crate) fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The manifests of the first two functions, for tests that bring code of their own for them.
+pub(crate) fn two_functions() -> Manifest {
+    let read = |file: &str| fs::read_to_string(repository().join(file)).expect("a manifest");
+    let config_check = read("config-check/function.json");
+    let metadata = read("secrets-metadata/function.json");
+    let functions = [
+        ("config-check", config_check.as_str()),
+        ("secrets-metadata", metadata.as_str()),
+    ];
+    Manifest::parse(&read("host.json"), &functions).expect("valid")
 }
 
 /// A folder of its own that goes away with this.
