@@ -173,7 +173,7 @@ fn prefers_html(headers: &HeaderMap) -> bool {
     html.is_some_and(|html| html > json)
 }
 
-/// The beginning of a value: at most [`SHOWN`] characters and never more than a third of
+/// The beginning of a value: at most four characters and never more than a third of
 /// them, then `...`. Values of up to four characters show nothing but `***`.
 #[derive(Debug, Serialize)]
 #[serde(transparent)]
