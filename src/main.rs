@@ -101,6 +101,17 @@ fn run(port: Option<u16>) -> Result<(), Failure> {
     let under_host = matches!(settings.mode, Mode::Host { .. });
     let telemetry =
         telemetry::start(&settings.log_filter, under_host, &settings.export).map_err(no_thread)?;
+    let ended = run_with(port, &root, settings, &manifest);
+    telemetry.flush();
+    ended
+}
+
+fn run_with(
+    port: Option<u16>,
+    root: &Path,
+    settings: Settings,
+    manifest: &Manifest,
+) -> Result<(), Failure> {
     let (port, access, keys) = match &settings.mode {
         Mode::Host { port } => (*port, Access::Host, None),
         Mode::Standalone {
@@ -115,14 +126,13 @@ fn run(port: Option<u16>) -> Result<(), Failure> {
             (port, Access::Standalone(keys.clone()), Some(keys))
         }
     };
-    let hints = keys.map(|keys| banner::Hints::new(&manifest, &settings, &keys));
-    let (router, app) = router(settings, &manifest, &access)?;
+    let hints = keys.map(|keys| banner::Hints::new(manifest, &settings, &keys));
+    let (router, app) = router(settings, manifest, &access)?;
     tracing::debug!(root = %root.display(), "configuration read");
     let runtime = runtime()?;
     let served = runtime.block_on(serve(port, router, app, hints));
     // A name that is still being resolved must not hold up the end.
     runtime.shutdown_background();
-    telemetry.flush();
     served
 }
 

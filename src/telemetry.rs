@@ -314,7 +314,7 @@ mod tests {
         use std::io::Write;
         for (event, line) in [
             ("INFO a\n", "INFO a\n"),
-            ("INFO a\nb\r\n\n", "INFO a b\r \n"),
+            ("INFO a\nb\r\n\n", "INFO a b  \n"),
             ("a", "a"),
         ] {
             let mut written = OneLine(Vec::new());

@@ -80,7 +80,7 @@ async fn answer(State(endpoint): State<Endpoint>, headers: HeaderMap, uri: Uri) 
             "An internal error occurred.",
         );
     };
-    tracing::info!(audience = %resource, "gave a token");
+    tracing::info!(audience = ?resource, "gave a token");
     let body = json!({
         "access_token": token.reveal(),
         "expires_on": token.expires.unix_timestamp().to_string(),

@@ -19,6 +19,7 @@ use std::{
     time::Duration,
 };
 
+use foldhash::fast::RandomState;
 use futures_util::{
     FutureExt,
     future::{BoxFuture, Shared},
@@ -78,7 +79,7 @@ pub struct SecretCache<T>(Arc<Inner<T>>);
 
 struct Inner<T> {
     policy: Policy,
-    slots: Cache<SecretId, Arc<Slot<T>>>,
+    slots: Cache<SecretId, Arc<Slot<T>>, RandomState>,
     flights: Mutex<HashMap<SecretId, Flight<T>>>,
     /// When a read was last forced.
     forced: Mutex<HashMap<SecretId, Instant>>,
@@ -142,7 +143,9 @@ impl<T: Clone + Send + Sync + 'static> SecretCache<T> {
     {
         Self(Arc::new(Inner {
             policy,
-            slots: Cache::builder().max_capacity(policy.capacity).build(),
+            slots: Cache::builder()
+                .max_capacity(policy.capacity)
+                .build_with_hasher(RandomState::default()),
             flights: Mutex::default(),
             forced: Mutex::default(),
             load: Box::new(move |id| Box::pin(load(id))),

@@ -6,7 +6,7 @@
 use axum::http::Uri;
 
 use super::{Reader, names};
-use crate::telemetry::Export;
+use crate::{references::is_reference, telemetry::Export};
 
 impl Reader<'_> {
     pub(super) fn export(&self) -> Export {
@@ -36,9 +36,20 @@ impl Reader<'_> {
             .into_iter()
             .flatten()
             .find(|name| !is_address(name));
-        let protocol = names::OTEL_EXPORTER_OTLP_PROTOCOL;
-        let is_spoken = given(protocol).is_none() || is(protocol, "http/protobuf");
-        let unusable = wrong.or((!is_spoken).then_some(protocol));
+        let protocols = [
+            names::OTEL_EXPORTER_OTLP_PROTOCOL,
+            names::OTEL_EXPORTER_OTLP_TRACES_PROTOCOL,
+            names::OTEL_EXPORTER_OTLP_METRICS_PROTOCOL,
+        ];
+        let foreign = protocols
+            .into_iter()
+            .find(|name| given(name).is_some() && !is(name, "http/protobuf"));
+        // Its text would be sent in the place of a header or a name.
+        let unresolved = names::ALL
+            .iter()
+            .copied()
+            .find(|name| name.starts_with("OTEL_") && given(name).is_some_and(is_reference));
+        let unusable = unresolved.or(wrong).or(foreign);
         Export {
             traces: traces.is_some() && unusable.is_none(),
             metrics: metrics.is_some() && unusable.is_none(),
@@ -59,6 +70,8 @@ fn is_http(text: &str) -> bool {
 mod tests {
     use super::super::{Environment, Settings, names};
     use crate::telemetry::Export;
+
+    const REFERENCE: &str = "@Microsoft.KeyVault(VaultName=your-kv;SecretName=OtlpHeaders)";
 
     fn export(pairs: &[(&str, &str)]) -> Export {
         Settings::read(&Environment::of(pairs))
@@ -100,11 +113,20 @@ mod tests {
         let good = (names::OTEL_EXPORTER_OTLP_ENDPOINT, "http://127.0.0.1:4318");
         for pair in [
             (names::OTEL_EXPORTER_OTLP_PROTOCOL, "grpc"),
+            (names::OTEL_EXPORTER_OTLP_TRACES_PROTOCOL, "grpc"),
+            (names::OTEL_EXPORTER_OTLP_HEADERS, REFERENCE),
+            (names::OTEL_EXPORTER_OTLP_METRICS_HEADERS, REFERENCE),
+            (names::OTEL_EXPORTER_OTLP_ENDPOINT, REFERENCE),
             (names::OTEL_EXPORTER_OTLP_TRACES_ENDPOINT, "127.0.0.1:4318"),
             (names::OTEL_EXPORTER_OTLP_METRICS_ENDPOINT, "ftp://x/"),
             (names::OTEL_EXPORTER_OTLP_METRICS_ENDPOINT, "not an address"),
         ] {
-            let export = export(&[good, pair]);
+            let pairs = if pair.0 == good.0 {
+                vec![pair]
+            } else {
+                vec![good, pair]
+            };
+            let export = export(&pairs);
             assert!(!export.traces && !export.metrics, "{pair:?}");
             assert_eq!(export.unusable, Some(pair.0));
         }

@@ -1,8 +1,9 @@
 //! Lines on their way out.
 //!
 //! A line for each request would cost a system call for each request, a good part of
-//! what a cached answer takes. So lines are gathered for a moment and written together, by
-//! a thread of their own: a reader that stops reading holds up no request.
+//! what a cached answer takes. So lines for stdout are gathered for a moment and written
+//! together, by a thread of their own: a reader that stops reading holds up no request. What
+//! goes to stderr is rare, and written at once.
 
 use std::{
     borrow::Cow,
@@ -135,11 +136,13 @@ impl Gathered {
 /// An event, whatever its message holds, as one line.
 pub(super) fn one_line(event: &[u8]) -> Cow<'_, [u8]> {
     let text = event.strip_suffix(b"\n").unwrap_or(event);
-    if !text.contains(&b'\n') {
+    // The host's reader ends a line at either.
+    let ends_a_line = |byte: &u8| matches!(byte, b'\n' | b'\r');
+    if !text.iter().any(ends_a_line) {
         return event.into();
     }
     let mut line = text.to_vec();
-    for byte in line.iter_mut().filter(|byte| **byte == b'\n') {
+    for byte in line.iter_mut().filter(|byte| ends_a_line(byte)) {
         *byte = b' ';
     }
     line.push(b'\n');
@@ -245,6 +248,7 @@ mod tests {
     #[test]
     fn an_event_is_one_line() {
         assert_eq!(*one_line(b"a\nb\n"), *b"a b\n");
+        assert_eq!(*one_line(b"a\rb\r\n"), *b"a b \n");
         assert_eq!(*one_line(b"a\n"), *b"a\n");
         assert_eq!(*one_line(b"a"), *b"a");
     }

@@ -117,7 +117,14 @@ pub(crate) fn in_request<F: Future>(
 /// Makes a task that a request starts a part of its trace and its lines.
 pub(crate) fn inherit<F: Future>(work: F) -> impl Future<Output = F::Output> {
     let trace = REQUEST.try_with(|request| request.trace).ok().flatten();
-    in_request(trace, work).in_current_span()
+    // A span of its own, where spans are exported: the request's would last as long as the task.
+    let own = tracing::info_span!(target: TARGET, "background");
+    let span = if own.is_disabled() {
+        Span::current()
+    } else {
+        own
+    };
+    in_request(trace, work).instrument(span)
 }
 
 /// Keeps how the request found its answer.
