@@ -4,6 +4,8 @@
 # the same commit gives the same bytes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+# shellcheck source=.ci/lib.bash
+source .ci/lib.bash
 
 fail() {
   printf 'check-package.sh: %s\n' "$*" >&2
@@ -60,7 +62,7 @@ if [ "${1:-}" = --twice ]; then
   # From nothing and in another folder: what a C file writes of its time and place shows only so.
   other=$work/another-folder
   mkdir "$other"
-  git ls-files -z --cached --others --exclude-standard | tar --null --files-from - --create | tar --extract --directory "$other"
+  copy_tree "$other"
   CARGO_TARGET_DIR=$work/target "$other/infra/package.sh" --out "$work/again"
   cmp dist.zip "$work/again/dist.zip" || fail "the same commit gave other bytes in another folder"
   echo "built again in another folder, the same bytes"

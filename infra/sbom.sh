@@ -3,12 +3,10 @@
 # same bytes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+# shellcheck source=.ci/lib.bash
+source .ci/lib.bash
 
-if ! command -v cargo-cyclonedx >/dev/null; then
-  # Its debug build is made in a third of the time.
-  cargo install cargo-cyclonedx --version 0.5.9 --locked --debug --quiet --root target/tools
-  PATH=$PWD/target/tools/bin:$PATH
-fi
+tool cargo-cyclonedx 0.5.9
 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
 export SOURCE_DATE_EPOCH
 cargo cyclonedx --quiet --format json --spec-version 1.5 --describe binaries \
