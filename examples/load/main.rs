@@ -30,7 +30,7 @@ use client::{Seen, Until, count, drive};
 use report::{Case, Load, Memory, Report, Start, median};
 use serde_json::json;
 use server::{Program, Server};
-use vault::{SECRETS, Vault};
+use vault::{IDENTITY_HEADER, SECRETS, Vault};
 
 const USAGE: &str = "\
 load [--handler FILE] [--bare FILE] [--rounds N] [--seconds S] [--write] [--check]
@@ -160,7 +160,7 @@ fn handler(arguments: &Arguments, vault: &Vault, url: Option<&str>) -> Program {
         ("DATABASE_PASSWORD", support::VALUE.to_owned()),
         ("WEBSITE_KEYVAULT_REFERENCES", support::platform_report()),
         ("IDENTITY_ENDPOINT", vault.identity_endpoint.clone()),
-        ("IDENTITY_HEADER", "x".to_owned()),
+        ("IDENTITY_HEADER", IDENTITY_HEADER.to_owned()),
         ("KEY_VAULT_CA_FILE", vault.ca_file.display().to_string()),
         ("SECRET_CACHE_TTL_SECONDS", "86400".to_owned()),
     ];

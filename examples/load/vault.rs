@@ -4,28 +4,19 @@
 use std::{
     error::Error,
     fs,
-    path::PathBuf,
-    sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
+    path::{Path, PathBuf},
 };
 
-use axum::{Router, routing::get};
-use azure_core::credentials::TokenCredential;
-use hyper_util::{rt::TokioIo, server::conn::auto, service::TowerToHyperService};
-use keyvault_functions::dev_vault::{DevVault, NewSecret};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use serde_json::json;
-use tokio::{net::TcpListener, runtime::Runtime};
-use tokio_rustls::{
-    TlsAcceptor,
-    rustls::{
-        ServerConfig,
-        pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
-    },
+use keyvault_functions::dev_vault::{
+    Certificates, DevVault, IDENTITY_PATH, NewSecret, TlsListener,
 };
+use tokio::{net::TcpListener, runtime::Runtime};
 
 /// Secrets in the vault, called `Load0`, `Load1` and so on.
 pub(crate) const SECRETS: usize = 1_000;
+
+/// What the identity endpoint wants to be shown.
+pub(crate) const IDENTITY_HEADER: &str = "x";
 
 pub(crate) struct Vault {
     pub(crate) url: String,
@@ -37,7 +28,7 @@ pub(crate) struct Vault {
 }
 
 impl Vault {
-    pub(crate) fn start(folder: &std::path::Path) -> Result<Self, Box<dyn Error>> {
+    pub(crate) fn start(folder: &Path) -> Result<Self, Box<dyn Error>> {
         let serving = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -48,11 +39,9 @@ impl Vault {
             let set = vault.store().set(&name, NewSecret::of("x"));
             set.map_err(|error| error.to_string())?;
         }
-        let token = serving.block_on(vault.credential().get_token(&["x"], None))?;
-        let token = token.token.secret().to_owned();
-        let (ca, acceptor) = certificates()?;
+        let certificates = Certificates::make()?;
         let ca_file = folder.join("ca.pem");
-        fs::write(&ca_file, ca)?;
+        fs::write(&ca_file, certificates.authority_pem)?;
         let (secure, identities, silent) = serving.block_on(async {
             Ok::<_, std::io::Error>((
                 TcpListener::bind("127.0.0.1:0").await?,
@@ -64,18 +53,14 @@ impl Vault {
             url: format!("https://localhost:{}", secure.local_addr()?.port()),
             silent_url: format!("https://localhost:{}", silent.local_addr()?.port()),
             ca_file,
-            identity_endpoint: format!("http://{}/msi/token", identities.local_addr()?),
+            identity_endpoint: format!("http://{}{IDENTITY_PATH}", identities.local_addr()?),
             serving,
         };
         let serving = &started.serving;
-        serving.spawn(serve_tls(secure, acceptor, vault.router()));
-        serving.spawn(async move {
-            let endpoint = Router::new().route(
-                "/msi/token",
-                get(move || std::future::ready(answer(&token))),
-            );
-            axum::serve(identities, endpoint).await
-        });
+        let secure = TlsListener::new(secure, certificates.acceptor);
+        serving.spawn(axum::serve(secure, vault.router()).into_future());
+        let identity = vault.identity_endpoint(IDENTITY_HEADER.to_owned().into());
+        serving.spawn(axum::serve(identities, identity).into_future());
         serving.spawn(async move {
             let mut held = Vec::new();
             while let Ok((stream, _)) = silent.accept().await {
@@ -84,46 +69,4 @@ impl Vault {
         });
         Ok(started)
     }
-}
-
-fn answer(token: &str) -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    let expires = now.map_or(0, |now| now.as_secs()) + 24 * 60 * 60;
-    json!({
-        "access_token": token,
-        "expires_on": expires.to_string(),
-        "resource": "https://vault.azure.net",
-        "token_type": "Bearer",
-    })
-    .to_string()
-}
-
-async fn serve_tls(listener: TcpListener, acceptor: TlsAcceptor, router: Router) {
-    while let Ok((stream, _)) = listener.accept().await {
-        let (acceptor, router) = (acceptor.clone(), router.clone());
-        tokio::spawn(async move {
-            let Ok(stream) = acceptor.accept(stream).await else {
-                return;
-            };
-            let server = auto::Builder::new(hyper_util::rt::TokioExecutor::new());
-            let service = TowerToHyperService::new(router);
-            let _ = server.serve_connection(TokioIo::new(stream), service).await;
-        });
-    }
-}
-
-fn certificates() -> Result<(String, TlsAcceptor), Box<dyn Error>> {
-    let ca_key = KeyPair::generate()?;
-    let mut ca = CertificateParams::new(Vec::new())?;
-    ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let ca_pem = ca.self_signed(&ca_key)?.pem();
-    let issuer = Issuer::new(ca, ca_key);
-    let leaf_key = KeyPair::generate()?;
-    let leaf = CertificateParams::new(vec!["localhost".to_owned()])?;
-    let leaf = leaf.signed_by(&leaf_key, &issuer)?;
-    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(leaf_key.serialize_der()));
-    let config = ServerConfig::builder()
-        .with_no_client_auth()
-        .with_single_cert(vec![leaf.der().clone()], key)?;
-    Ok((ca_pem, TlsAcceptor::from(Arc::new(config))))
 }
