@@ -23,12 +23,12 @@ use futures_util::{
 };
 use time::OffsetDateTime;
 use tokio::time::{Instant, timeout};
-use tracing::Instrument;
 
 use super::{
     error::{CredentialError, Error},
     transport::final_failure,
 };
+use crate::telemetry::trace;
 
 /// A token is renewed when it has less than this left: the SDK does not ask before.
 const RENEW_BEFORE: Duration = Duration::from_secs(5 * 60);
@@ -111,14 +111,13 @@ impl Inner {
         }
         let inner = self.clone();
         let scope = scope.to_owned();
-        let task = async move {
+        let task = tokio::spawn(trace::inherit(async move {
             let fetched = AssertUnwindSafe(inner.fetch(&scope)).catch_unwind().await;
             // The panic hook has reported it.
             let fetched = fetched.unwrap_or(Err(CredentialError::Failed));
             inner.keep(&scope, &fetched);
             fetched
-        };
-        let task = tokio::spawn(task.in_current_span());
+        }));
         let flight = async move { task.await.unwrap_or(Err(CredentialError::Failed)) }
             .boxed()
             .shared();
