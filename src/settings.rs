@@ -262,6 +262,11 @@ struct Reader<'a> {
     errors: Vec<SettingError>,
 }
 
+/// Whether the handler runs although `name` is a reference that was not resolved, and explains it.
+fn may_be_unresolved(name: &str) -> bool {
+    LOOKED_AT.contains(&name) || export::is_about_it(name)
+}
+
 impl<'a> Reader<'a> {
     /// The value, if it is there and not empty. References have been refused already, where
     /// they cannot be.
@@ -277,9 +282,7 @@ impl<'a> Reader<'a> {
     fn refuse_references(&mut self) {
         for name in names::ALL {
             let value = self.environment.get(name);
-            // A reference that stops the export need not stop the handler, which explains it.
-            let is_free = LOOKED_AT.contains(name) || name.starts_with("OTEL_");
-            if !is_free && value.is_some_and(is_reference) {
+            if !may_be_unresolved(name) && value.is_some_and(is_reference) {
                 let remedy = "give the value itself; on Azure, find out why it was not resolved \
                               from the portal's Environment variables page";
                 self.refuse(name, "a Key Vault reference that was not resolved", remedy);
@@ -632,7 +635,7 @@ mod tests {
         let reference = "@Microsoft.KeyVault(VaultName=abc;SecretName=n)";
         for name in names::ALL.iter().filter(|name| !HOST_PORTS.contains(name)) {
             let errors = read(&[(name, reference)]).err().unwrap_or_default();
-            if LOOKED_AT.contains(name) || name.starts_with("OTEL_") {
+            if may_be_unresolved(name) {
                 assert!(errors.is_empty(), "{errors:?}");
             } else {
                 assert_eq!(errors.len(), 1, "{errors:?}");

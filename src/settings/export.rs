@@ -8,6 +8,11 @@ use axum::http::Uri;
 use super::{Reader, names};
 use crate::{references::is_reference, telemetry::Export};
 
+/// Whether a setting is about the export: it can fail without the handler.
+pub(super) fn is_about_it(name: &str) -> bool {
+    name.starts_with("OTEL_")
+}
+
 impl Reader<'_> {
     pub(super) fn export(&self) -> Export {
         let given = |name| self.environment.get_from_process(name).map(str::trim);
@@ -48,7 +53,7 @@ impl Reader<'_> {
         let unresolved = names::ALL
             .iter()
             .copied()
-            .find(|name| name.starts_with("OTEL_") && given(name).is_some_and(is_reference));
+            .find(|name| is_about_it(name) && given(name).is_some_and(is_reference));
         let unusable = unresolved.or(wrong).or(foreign);
         Export {
             traces: traces.is_some() && unusable.is_none(),
