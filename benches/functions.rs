@@ -9,7 +9,6 @@ use divan::{AllocProfiler, Bencher, black_box};
 use keyvault_functions::functions::Masked;
 use secrecy::SecretString;
 use support::{REQUESTS, Requests, VALUE};
-use tokio::runtime::Runtime;
 
 #[global_allocator]
 static ALLOCATOR: AllocProfiler = AllocProfiler::system();
@@ -20,7 +19,7 @@ fn main() {
 
 #[divan::bench(args = REQUESTS)]
 fn answer(bencher: Bencher, request: &str) {
-    let runtime = runtime();
+    let runtime = support::runtime().expect("a runtime");
     let requests = Requests::new().expect("the embedded vault");
     runtime
         .block_on(requests.answer(request))
@@ -33,7 +32,7 @@ fn answer(bencher: Bencher, request: &str) {
 /// Every answer of `config-check` as long as a reference is not resolved, and its first one.
 #[divan::bench]
 fn render_config_check(bencher: Bencher) {
-    let runtime = runtime();
+    let runtime = support::runtime().expect("a runtime");
     bencher
         .with_inputs(|| Requests::new().expect("the embedded vault"))
         .bench_refs(|requests| {
@@ -46,9 +45,4 @@ fn render_config_check(bencher: Bencher) {
 fn mask(bencher: Bencher) {
     let value = SecretString::from(VALUE);
     bencher.bench(|| Masked::of(black_box(&value)));
-}
-
-fn runtime() -> Runtime {
-    let mut runtime = tokio::runtime::Builder::new_current_thread();
-    runtime.enable_all().build().expect("a runtime")
 }

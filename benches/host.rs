@@ -26,8 +26,7 @@ fn main() {
 
 #[divan::bench(args = ["config-check, direct", "config-check, envelope"])]
 fn carry(bencher: Bencher, request: &str) {
-    let mut runtime = tokio::runtime::Builder::new_current_thread();
-    let runtime = runtime.enable_all().build().expect("a runtime");
+    let runtime = support::runtime().expect("a runtime");
     let mut manifest = Manifest::read(Path::new(env!("CARGO_MANIFEST_DIR"))).expect("valid");
     let this = manifest.functions.remove("config-check").expect("known");
     manifest.functions = BTreeMap::from([("config-check".to_owned(), this)]);

@@ -15,8 +15,7 @@ fn main() {
 
 #[divan::bench]
 fn cache_hit(bencher: Bencher) {
-    let mut runtime = tokio::runtime::Builder::new_current_thread();
-    let runtime = runtime.enable_all().build().expect("a runtime");
+    let runtime = support::runtime().expect("a runtime");
     let (cache, id) = runtime.block_on(support::cached()).expect("cached");
     bencher.bench(|| runtime.block_on(cache.get(black_box(&id))));
 }

@@ -35,9 +35,7 @@ fn main() -> ExitCode {
 fn run(work: &str, times: usize) -> Result<(), Box<dyn Error>> {
     // Every request writes its line, as under the Functions host.
     telemetry::subscriber(&telemetry::default_filter(), true, io::sink).try_init()?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = support::runtime()?;
     runtime.block_on(async {
         let requests = Requests::new()?;
         let (keys, headers) = support::keys()?;

@@ -3,7 +3,7 @@
 
 #![allow(dead_code, reason = "each of them uses a part")]
 
-use std::{error::Error, path::Path, sync::Arc, time::Duration};
+use std::{error::Error, io, path::Path, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -24,6 +24,7 @@ use keyvault_functions::{
     settings::names,
 };
 use serde_json::{Value, json};
+use tokio::runtime::Runtime;
 use tower::ServiceExt;
 
 /// References as they are written.
@@ -43,6 +44,12 @@ pub(crate) const POLICY: Policy = Policy {
     missing_for: Duration::from_secs(30),
     capacity: 1_000,
 };
+
+/// One thread, which is the one that is measured.
+pub(crate) fn runtime() -> io::Result<Runtime> {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_all().build()
+}
 
 /// A cache with one answer.
 pub(crate) async fn cached() -> Result<(SecretCache<Bytes>, SecretId), Box<dyn Error>> {

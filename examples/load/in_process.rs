@@ -27,9 +27,7 @@ pub(crate) struct InProcess {
 pub(crate) fn measure() -> Result<InProcess, Box<dyn Error>> {
     // Every request writes its line, as under the Functions host.
     telemetry::subscriber(&telemetry::default_filter(), true, io::sink).try_init()?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = support::runtime()?;
     let (parse, parse_allocations) = repeat(|| {
         let _ = black_box(Reference::parse(black_box(FORMS[0])));
     });

@@ -548,6 +548,12 @@ mod tests {
         assert_eq!(request.headers().len(), 3);
     }
 
+    async fn collected(body: Body) -> axum::body::Bytes {
+        axum::body::to_bytes(body, usize::MAX)
+            .await
+            .expect("a body")
+    }
+
     #[tokio::test]
     async fn binary_bodies_are_base64_and_others_are_text() {
         for (content_type, sent, received) in [
@@ -557,12 +563,7 @@ mod tests {
         ] {
             let headers = json!({"Content-Type": [content_type]});
             let request = with(json!({"Headers": headers, "Body": sent})).await;
-            let body = request
-                .into_body()
-                .collect()
-                .await
-                .expect("a body")
-                .to_bytes();
+            let body = collected(request.into_body()).await;
             assert_eq!(body, received, "{content_type}");
         }
     }
@@ -602,12 +603,7 @@ mod tests {
             let response = (StatusCode::CREATED, [("x-a", "1"), ("x-b", "2")], "text");
             let wrapped = wrap(output, response.into_response(), &InvocationLog::default()).await;
             assert_eq!(wrapped.status(), StatusCode::OK);
-            let bytes = wrapped
-                .into_body()
-                .collect()
-                .await
-                .expect("a body")
-                .to_bytes();
+            let bytes = collected(wrapped.into_body()).await;
             serde_json::from_slice::<Value>(&bytes).expect("json")
         };
         let res = json!({"statusCode": 201, "body": "text",
@@ -626,12 +622,7 @@ mod tests {
     async fn bytes_that_are_not_text_become_an_error_and_not_a_hang() {
         let response = axum::body::Bytes::from_static(b"\xff").into_response();
         let wrapped = wrap("res", response, &InvocationLog::default()).await;
-        let bytes = wrapped
-            .into_body()
-            .collect()
-            .await
-            .expect("a body")
-            .to_bytes();
+        let bytes = collected(wrapped.into_body()).await;
         let answer: Value = serde_json::from_slice(&bytes).expect("json");
         assert_eq!(answer["Outputs"]["res"]["statusCode"], 500);
     }

@@ -417,8 +417,8 @@ class Checker:
                     del reads[name]
             self.expect(not reads, f"{file.path.name}: a cycle of {', '.join(sorted(reads))}")
 
-    def of_kind(self, kind, file=None):
-        for f in [file] if file else self.files:
+    def of_kind(self, kind):
+        for f in self.files:
             for name, (full, body, existing, _) in f.resources.items():
                 if full.split("@")[0] == kind and not existing:
                     yield f, name, body

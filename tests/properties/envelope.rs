@@ -3,8 +3,11 @@
 
 use std::sync::LazyLock;
 
-use axum::{Router, body::Body, extract::Request};
-use http_body_util::BodyExt;
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    extract::Request,
+};
 use keyvault_functions::host::{
     invocation::{Access, Limits},
     manifest::Manifest,
@@ -35,12 +38,8 @@ static ROUTER: LazyLock<Router> = LazyLock::new(|| {
 
 /// The function's name, and what it was sent if that is text.
 async fn echo(name: &str, request: Request) -> String {
-    let body = request
-        .into_body()
-        .collect()
-        .await
-        .expect("a body")
-        .to_bytes();
+    let body = to_bytes(request.into_body(), usize::MAX);
+    let body = body.await.expect("a body");
     format!("{name} {}", String::from_utf8_lossy(&body))
 }
 
@@ -55,8 +54,8 @@ pub(crate) fn holds(data: &[u8]) {
         let (status, body) = runtime.block_on(async {
             let answer = ROUTER.clone().oneshot(request).await.expect("an answer");
             let status = answer.status().as_u16();
-            let body = answer.into_body().collect().await.expect("a body");
-            (status, body.to_bytes())
+            let body = to_bytes(answer.into_body(), usize::MAX);
+            (status, body.await.expect("a body"))
         });
         assert_eq!(status, 200, "the host drops anything else");
         let answer: Value = serde_json::from_slice(&body).expect("JSON");
