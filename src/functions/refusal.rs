@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use crate::{
     key_vault::{
         Error, SecretId, VaultUrl,
-        error::{CredentialError, Denial, Reach},
+        error::{CredentialError, Denial, Reach, SignInFailure},
     },
     problem::Problem,
     references::{Site, remedy},
@@ -86,8 +86,8 @@ pub(super) fn because(error: &Error, id: &SecretId, vault: &VaultUrl, site: &Sit
             format!("The app's identity may not read the vault {name}."),
             access_fix(*denial, vault.name_for_az(), site),
         ),
-        Error::ForbiddenByFirewall => bad_gateway(
-            "ForbiddenByFirewall",
+        Error::ForbiddenByFirewall | Error::ForbiddenByConnection => bad_gateway(
+            error.code(),
             format!("The network rules of the vault {name} refuse this app."),
             format!("Route the app's traffic through the virtual network of the private endpoint, or let its addresses through with {}", site.allow_network(vault.name_for_az())),
         ),
@@ -111,6 +111,11 @@ pub(super) fn because(error: &Error, id: &SecretId, vault: &VaultUrl, site: &Sit
             format!("The answer of {} is not Key Vault's.", vault.authority()),
             "Check that KEY_VAULT_URL names a vault and that no proxy stands in between.".into(),
         ),
+        Error::TooManyVaults | Error::RequestRefused | Error::WrongSetting(_) => bad_gateway(
+            error.code(),
+            format!("The vault {name} cannot be read."),
+            "Check KEY_VAULT_URL.".into(),
+        ),
         Error::TooManyVersions => bad_gateway(
             "TooManyVersions",
             format!("The secret {secret} has more versions than can be listed in time."),
@@ -131,7 +136,7 @@ pub(super) fn because(error: &Error, id: &SecretId, vault: &VaultUrl, site: &Sit
             "VaultUnreachable",
             format!("The vault at {} cannot be reached.", vault.authority()),
             match reach {
-                Reach::Connection => "Check the vault's firewall and private endpoint, then try again.",
+                Reach::NameResolution | Reach::Refused | Reach::Connection => "Check the vault's firewall and private endpoint, then try again.",
                 Reach::Interrupted => "Try again; if it stays, check what stands between the app and the vault.",
             },
             None,
@@ -214,10 +219,10 @@ fn credential_fix(cause: CredentialError, assign: &str) -> String {
             "AZURE_TOKEN_CREDENTIALS asks for a credential whose own settings are not all there: set them, or remove AZURE_TOKEN_CREDENTIALS."
                 .to_owned()
         }
-        CredentialError::IdentityNotAssigned => format!(
+        CredentialError::Failed { cause: SignInFailure::IdentityNotAssigned, .. } => format!(
             "Correct AZURE_CLIENT_ID for a user-assigned identity, or enable the system-assigned one with {assign}"
         ),
-        CredentialError::Failed => {
+        CredentialError::Failed { .. } => {
             "Look for the log line \"signing in to Key Vault\", which names the credential, and check that one; outside Azure, az login renews it."
                 .to_owned()
         }
@@ -267,7 +272,7 @@ mod tests {
             (Error::VaultNotFound, 502, "VaultNotFound", None),
             (Error::TokenRefused, 502, "UnauthorizedClient", None),
             (
-                Error::Credential(CredentialError::Failed),
+                Error::Credential(CredentialError::NotOffered),
                 502,
                 "CredentialUnavailable",
                 None,

@@ -337,16 +337,20 @@ fn may_pass(error: &Error) -> bool {
         | Error::SecretDisabled
         | Error::AccessDenied(_)
         | Error::TokenRefused
-        | Error::ForbiddenByFirewall => false,
+        | Error::ForbiddenByFirewall
+        | Error::ForbiddenByConnection => false,
         Error::VaultNotFound
         | Error::TlsFailed
         | Error::Unreachable(_)
         | Error::TooManyVersions
+        | Error::TooManyVaults
         | Error::NoCertificateAuthorities
         | Error::Throttled { .. }
         | Error::Unavailable { .. }
         | Error::TimedOut
         | Error::Credential(_)
+        | Error::WrongSetting(_)
+        | Error::RequestRefused
         | Error::UnexpectedAnswer => true,
     }
 }

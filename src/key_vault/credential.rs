@@ -40,7 +40,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::{
     client::Connection,
-    error::{CredentialError, Error},
+    error::{CredentialError, CredentialKind, Error, SignInFailure},
     token::{MakeCredential, SharedToken},
     transport::{Https, OwnCa, Proxy},
 };
@@ -249,7 +249,11 @@ pub fn connect(choice: &Choice, own_ca: Option<&OwnCa>) -> Result<Connection, Er
     let chosen = choice.clone();
     let make: MakeCredential = Box::new(move || chosen.credential(&identity_transport));
     // What the settings rule out shows now.
-    make().map_err(|_| Error::Credential(CredentialError::Failed))?;
+    let credential = choice.kind();
+    make().map_err(|_| {
+        let cause = SignInFailure::WrongSetting;
+        Error::Credential(CredentialError::Failed { credential, cause })
+    })?;
     let is_tool = matches!(choice, Choice::AzureCli | Choice::AzureDeveloperCli);
     let (limit, token_time) = if is_tool {
         (TOOL_LIMIT, TOOL_LIMIT)
@@ -258,16 +262,26 @@ pub fn connect(choice: &Choice, own_ca: Option<&OwnCa>) -> Result<Connection, Er
     };
     let explain = match choice {
         Choice::ManagedIdentity { .. } => explain_managed,
-        _ => |_: &azure_core::Error| CredentialError::Failed,
+        _ => |_: &azure_core::Error| SignInFailure::Other,
     };
     Ok(Connection {
         transport: vault_transport,
-        token: Arc::new(SharedToken::new(make, limit, explain)),
+        token: Arc::new(SharedToken::new(credential, make, limit, explain)),
         token_time,
     })
 }
 
 impl Choice {
+    fn kind(&self) -> CredentialKind {
+        match self {
+            Self::ClientSecret { .. } => CredentialKind::ClientSecret,
+            Self::WorkloadIdentity { .. } => CredentialKind::WorkloadIdentity,
+            Self::ManagedIdentity { .. } => CredentialKind::ManagedIdentity,
+            Self::AzureCli => CredentialKind::AzureCli,
+            Self::AzureDeveloperCli => CredentialKind::AzureDeveloperCli,
+        }
+    }
+
     /// A credential of the identity library that has no token yet.
     fn credential(
         &self,
@@ -374,11 +388,11 @@ impl Drop for Group {
 }
 
 /// What went wrong, if the identity endpoint was asked.
-fn explain_managed(error: &azure_core::Error) -> CredentialError {
+fn explain_managed(error: &azure_core::Error) -> SignInFailure {
     if is_not_assigned(error) {
-        CredentialError::IdentityNotAssigned
+        SignInFailure::IdentityNotAssigned
     } else {
-        CredentialError::Failed
+        SignInFailure::Other
     }
 }
 

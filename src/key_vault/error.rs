@@ -33,6 +33,9 @@ pub enum Error {
     /// The vault's network rules refused the handler's address.
     #[error("refused by the vault's network rules")]
     ForbiddenByFirewall,
+    /// The vault takes no requests over the public network, and this one came that way.
+    #[error("the vault is closed to the public network")]
+    ForbiddenByConnection,
     /// There is no host of the vault's name.
     #[error("there is no such vault")]
     VaultNotFound,
@@ -45,6 +48,9 @@ pub enum Error {
     /// The secret has more versions than can be listed in the time of one call.
     #[error("the secret has too many versions to list")]
     TooManyVersions,
+    /// The handler reads as many vaults as it can already.
+    #[error("too many vaults")]
+    TooManyVaults,
     /// This machine has no certificate authorities to check a vault's certificate with.
     #[error("no certificate authorities on this machine")]
     NoCertificateAuthorities,
@@ -66,6 +72,12 @@ pub enum Error {
     /// No token could be had.
     #[error("no credential: {0:?}")]
     Credential(CredentialError),
+    /// A setting that the read depends on cannot be used; its name.
+    #[error("the setting {0} cannot be used")]
+    WrongSetting(&'static str),
+    /// The vault refused the request as such (`BadParameter`): it may be older than the API.
+    #[error("the vault refuses the request as such")]
+    RequestRefused,
     /// The vault's answer is not what the contract promises.
     #[error("the vault's answer cannot be understood")]
     UnexpectedAnswer,
@@ -87,6 +99,10 @@ pub enum Denial {
 /// At which step the vault could not be reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reach {
+    /// No name server answered. This passes by itself, unlike a name that does not exist.
+    NameResolution,
+    /// The machine answered that nothing listens at that port.
+    Refused,
     /// No connection.
     Connection,
     /// The answer broke off.
@@ -100,11 +116,63 @@ pub enum CredentialError {
     NothingConfigured,
     /// `AZURE_TOKEN_CREDENTIALS` asks for a credential that the environment does not offer.
     NotOffered,
+    /// The chosen credential failed.
+    Failed {
+        /// Which one was chosen.
+        credential: CredentialKind,
+        /// Why it failed.
+        cause: SignInFailure,
+    },
+}
+
+/// The credentials that can be chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CredentialKind {
+    /// An application with `AZURE_CLIENT_SECRET`.
+    ClientSecret,
+    /// An application with `AZURE_FEDERATED_TOKEN_FILE`.
+    WorkloadIdentity,
+    /// The identity that `IDENTITY_ENDPOINT` signs in.
+    ManagedIdentity,
+    /// `az`.
+    AzureCli,
+    /// `azd`.
+    AzureDeveloperCli,
+}
+
+/// Why a sign-in failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignInFailure {
     /// The identity endpoint does not know the identity: none is assigned, or
     /// `AZURE_CLIENT_ID` names one that is not.
     IdentityNotAssigned,
-    /// The credential was there and failed, or did not answer in time.
-    Failed,
+    /// Entra ID or the identity endpoint refused.
+    Answered {
+        /// The HTTP status.
+        status: u16,
+        /// The number behind `AADSTS` in Entra ID's answer.
+        aadsts: Option<u32>,
+    },
+    /// The certificate of the endpoint is not trusted.
+    TlsNotTrusted,
+    /// Nothing listens at the endpoint.
+    Refused,
+    /// The endpoint's host name does not exist.
+    NoSuchHost,
+    /// The endpoint cannot be reached otherwise.
+    Unreachable,
+    /// No answer in time.
+    TimedOut,
+    /// The file that `AZURE_FEDERATED_TOKEN_FILE` names is not there.
+    NoTokenFile,
+    /// The developer tool is not installed, or not on the path.
+    ToolMissing,
+    /// Nobody is signed in with the developer tool.
+    NotSignedIn,
+    /// A setting of the credential has a form that it cannot have.
+    WrongSetting,
+    /// Anything else.
+    Other,
 }
 
 impl Error {
@@ -118,60 +186,82 @@ impl Error {
             Self::AccessDenied(_) => "AccessToKeyVaultDenied",
             Self::TokenRefused => "UnauthorizedClient",
             Self::ForbiddenByFirewall => "ForbiddenByFirewall",
+            Self::ForbiddenByConnection => "ForbiddenByConnection",
             Self::VaultNotFound => "VaultNotFound",
             Self::TlsFailed => "VaultTlsFailed",
             Self::Unreachable(_) => "VaultUnreachable",
             Self::TooManyVersions => "TooManyVersions",
+            Self::TooManyVaults => "TooManyVaults",
             Self::NoCertificateAuthorities => "NoCertificateAuthorities",
             Self::Throttled { .. } => "Throttled",
             Self::Unavailable { .. } => "VaultUnavailable",
             Self::TimedOut => "FetchTimedOut",
             Self::Credential(_) => "CredentialUnavailable",
+            Self::WrongSetting(_) => "WrongSetting",
+            Self::RequestRefused => "RequestRefused",
             Self::UnexpectedAnswer => "UnexpectedAnswer",
         }
     }
 
     /// Every cause, for what has to know all of them.
-    #[cfg(feature = "openapi")]
+    #[cfg(any(test, feature = "openapi"))]
     #[must_use]
     pub fn every() -> Vec<Self> {
-        std::iter::successors(Some(Self::SecretNotFound), Self::next).collect()
-    }
-
-    /// The cause after this one. A cause that is added does not compile without its place.
-    #[cfg(feature = "openapi")]
-    fn next(&self) -> Option<Self> {
-        Some(match self {
-            Self::SecretNotFound => Self::SecretVersionNotFound,
-            Self::SecretVersionNotFound => Self::SecretDisabled,
-            Self::SecretDisabled => Self::AccessDenied(Denial::Role),
-            Self::AccessDenied(Denial::Role) => Self::AccessDenied(Denial::AccessPolicy),
-            Self::AccessDenied(Denial::AccessPolicy) => Self::AccessDenied(Denial::Policy),
-            Self::AccessDenied(Denial::Policy) => Self::AccessDenied(Denial::Other),
-            Self::AccessDenied(Denial::Other) => Self::TokenRefused,
-            Self::TokenRefused => Self::ForbiddenByFirewall,
-            Self::ForbiddenByFirewall => Self::VaultNotFound,
-            Self::VaultNotFound => Self::TlsFailed,
-            Self::TlsFailed => Self::Unreachable(Reach::Connection),
-            Self::Unreachable(Reach::Connection) => Self::Unreachable(Reach::Interrupted),
-            Self::Unreachable(Reach::Interrupted) => Self::TooManyVersions,
-            Self::TooManyVersions => Self::NoCertificateAuthorities,
-            Self::NoCertificateAuthorities => Self::Throttled { retry_after: None },
-            Self::Throttled { .. } => Self::Unavailable { retry_after: None },
-            Self::Unavailable { .. } => Self::TimedOut,
-            Self::TimedOut => Self::Credential(CredentialError::NothingConfigured),
-            Self::Credential(CredentialError::NothingConfigured) => {
-                Self::Credential(CredentialError::NotOffered)
-            }
-            Self::Credential(CredentialError::NotOffered) => {
-                Self::Credential(CredentialError::IdentityNotAssigned)
-            }
-            Self::Credential(CredentialError::IdentityNotAssigned) => {
-                Self::Credential(CredentialError::Failed)
-            }
-            Self::Credential(CredentialError::Failed) => Self::UnexpectedAnswer,
-            Self::UnexpectedAnswer => return None,
-        })
+        use CredentialKind::{
+            AzureCli, AzureDeveloperCli, ClientSecret, ManagedIdentity, WorkloadIdentity,
+        };
+        let failed =
+            |credential, cause| Self::Credential(CredentialError::Failed { credential, cause });
+        let answered = |status, aadsts| SignInFailure::Answered { status, aadsts };
+        vec![
+            Self::SecretNotFound,
+            Self::SecretVersionNotFound,
+            Self::SecretDisabled,
+            Self::AccessDenied(Denial::Role),
+            Self::AccessDenied(Denial::AccessPolicy),
+            Self::AccessDenied(Denial::Policy),
+            Self::AccessDenied(Denial::Other),
+            Self::TokenRefused,
+            Self::ForbiddenByFirewall,
+            Self::ForbiddenByConnection,
+            Self::VaultNotFound,
+            Self::TlsFailed,
+            Self::Unreachable(Reach::NameResolution),
+            Self::Unreachable(Reach::Refused),
+            Self::Unreachable(Reach::Connection),
+            Self::Unreachable(Reach::Interrupted),
+            Self::TooManyVersions,
+            Self::TooManyVaults,
+            Self::NoCertificateAuthorities,
+            Self::Throttled { retry_after: None },
+            Self::Unavailable { retry_after: None },
+            Self::TimedOut,
+            Self::Credential(CredentialError::NothingConfigured),
+            Self::Credential(CredentialError::NotOffered),
+            failed(ManagedIdentity, SignInFailure::IdentityNotAssigned),
+            failed(ManagedIdentity, answered(500, None)),
+            failed(ManagedIdentity, SignInFailure::Refused),
+            failed(ManagedIdentity, SignInFailure::TimedOut),
+            failed(ClientSecret, answered(401, Some(7_000_215))),
+            failed(ClientSecret, answered(401, Some(7_000_222))),
+            failed(ClientSecret, answered(400, Some(700_016))),
+            failed(ClientSecret, answered(400, Some(90_002))),
+            failed(ClientSecret, answered(400, Some(50_000))),
+            failed(ClientSecret, SignInFailure::TlsNotTrusted),
+            failed(ClientSecret, SignInFailure::NoSuchHost),
+            failed(ClientSecret, SignInFailure::Unreachable),
+            failed(ClientSecret, SignInFailure::WrongSetting),
+            failed(WorkloadIdentity, SignInFailure::NoTokenFile),
+            failed(WorkloadIdentity, answered(400, Some(70_021))),
+            failed(AzureCli, SignInFailure::ToolMissing),
+            failed(AzureCli, SignInFailure::NotSignedIn),
+            failed(AzureCli, SignInFailure::TimedOut),
+            failed(AzureDeveloperCli, SignInFailure::NotSignedIn),
+            failed(AzureDeveloperCli, SignInFailure::Other),
+            Self::WrongSetting("KEY_VAULT_URL"),
+            Self::RequestRefused,
+            Self::UnexpectedAnswer,
+        ]
     }
 
     /// Finds the cause in an error of the SDK, which is consumed: nothing else of it is kept.
@@ -189,7 +279,6 @@ impl Error {
             }
             ErrorKind::Connection => Self::Unreachable(Reach::Connection),
             ErrorKind::Io => Self::Unreachable(Reach::Interrupted),
-            ErrorKind::Credential => Self::Credential(CredentialError::Failed),
             _ => Self::UnexpectedAnswer,
         }
     }

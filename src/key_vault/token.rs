@@ -25,7 +25,7 @@ use time::OffsetDateTime;
 use tokio::time::{Instant, timeout};
 
 use super::{
-    error::{CredentialError, Error},
+    error::{CredentialError, CredentialKind, Error, SignInFailure},
     transport::final_failure,
 };
 use crate::telemetry::trace;
@@ -43,7 +43,7 @@ const FAILURE_PAUSE: Duration = Duration::from_secs(2);
 const NEW: Duration = Duration::from_secs(30);
 
 /// Finds the cause in an identity library's error.
-pub(super) type Explain = fn(&azure_core::Error) -> CredentialError;
+pub(super) type Explain = fn(&azure_core::Error) -> SignInFailure;
 
 /// A credential whose tokens are shared.
 pub struct SharedToken(Arc<Inner>);
@@ -53,6 +53,7 @@ pub(super) type MakeCredential =
     Box<dyn Fn() -> azure_core::Result<Arc<dyn TokenCredential>> + Send + Sync>;
 
 struct Inner {
+    credential: CredentialKind,
     make: MakeCredential,
     limit: Duration,
     explain: Explain,
@@ -63,7 +64,7 @@ struct Inner {
 struct State {
     held: Option<Held>,
     flight: Option<Flight>,
-    failed: Option<(Instant, CredentialError)>,
+    failed: Option<(Instant, SignInFailure)>,
 }
 
 /// A token with its times on the clock that nobody moves.
@@ -74,13 +75,19 @@ struct Held {
     until: Instant,
 }
 
-type Flight = Shared<BoxFuture<'static, Result<AccessToken, CredentialError>>>;
+type Flight = Shared<BoxFuture<'static, Result<AccessToken, SignInFailure>>>;
 
 impl SharedToken {
-    /// Shares the tokens of the credentials that `make` makes, waiting at most `limit` for
+    /// Shares the tokens of the `credential`s that `make` makes, waiting at most `limit` for
     /// each. `explain` finds the cause of a failure.
-    pub(super) fn new(make: MakeCredential, limit: Duration, explain: Explain) -> Self {
+    pub(super) fn new(
+        credential: CredentialKind,
+        make: MakeCredential,
+        limit: Duration,
+        explain: Explain,
+    ) -> Self {
         Self(Arc::new(Inner {
+            credential,
             make,
             limit,
             explain,
@@ -104,6 +111,14 @@ impl Inner {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn failure(&self, cause: SignInFailure) -> azure_core::Error {
+        let credential = self.credential;
+        final_failure(Error::Credential(CredentialError::Failed {
+            credential,
+            cause,
+        }))
+    }
+
     /// The request for `scope` that is under way, started if there is none.
     fn flight(self: &Arc<Self>, scope: &str, state: &mut State) -> Flight {
         if let Some(flight) = &state.flight {
@@ -114,28 +129,28 @@ impl Inner {
         let task = tokio::spawn(trace::inherit(async move {
             let fetched = AssertUnwindSafe(inner.fetch(&scope)).catch_unwind().await;
             // The panic hook has reported it.
-            let fetched = fetched.unwrap_or(Err(CredentialError::Failed));
+            let fetched = fetched.unwrap_or(Err(SignInFailure::Other));
             inner.keep(&scope, &fetched);
             fetched
         }));
-        let flight = async move { task.await.unwrap_or(Err(CredentialError::Failed)) }
+        let flight = async move { task.await.unwrap_or(Err(SignInFailure::Other)) }
             .boxed()
             .shared();
         state.flight = Some(flight.clone());
         flight
     }
 
-    async fn fetch(&self, scope: &str) -> Result<AccessToken, CredentialError> {
-        let credential = (self.make)().map_err(|_| CredentialError::Failed)?;
+    async fn fetch(&self, scope: &str) -> Result<AccessToken, SignInFailure> {
+        let credential = (self.make)().map_err(|_| SignInFailure::WrongSetting)?;
         let scopes = [scope];
         match timeout(self.limit, credential.get_token(&scopes, None)).await {
             Ok(Ok(token)) => Ok(token),
             Ok(Err(error)) => Err((self.explain)(&error)),
-            Err(_) => Err(CredentialError::Failed),
+            Err(_) => Err(SignInFailure::TimedOut),
         }
     }
 
-    fn keep(&self, scope: &str, fetched: &Result<AccessToken, CredentialError>) {
+    fn keep(&self, scope: &str, fetched: &Result<AccessToken, SignInFailure>) {
         let now = Instant::now();
         let mut states = self.state();
         let state = states.entry(scope.to_owned()).or_default();
@@ -183,13 +198,11 @@ impl TokenCredential for SharedToken {
                 return Ok(held.token);
             }
             if let Some((_, cause)) = failed {
-                return Err(final_failure(Error::Credential(cause)));
+                return Err(self.0.failure(cause));
             }
             self.0.flight(&scope, state)
         };
-        waiting
-            .await
-            .map_err(|cause| final_failure(Error::Credential(cause)))
+        waiting.await.map_err(|cause| self.0.failure(cause))
     }
 }
 
@@ -209,6 +222,7 @@ mod tests {
     use super::*;
 
     const LIMIT: Duration = Duration::from_secs(3);
+    const KIND: CredentialKind = CredentialKind::ManagedIdentity;
     const SLOW: Duration = Duration::from_millis(500);
 
     /// An identity endpoint that takes [`SLOW`] and gives tokens of one hour.
@@ -254,8 +268,15 @@ mod tests {
         let endpoint = Arc::new(endpoint);
         let credential = endpoint.clone();
         let make: MakeCredential = Box::new(move || Ok(credential.clone()));
-        let shared = SharedToken::new(make, LIMIT, |_| CredentialError::Failed);
+        let shared = SharedToken::new(KIND, make, LIMIT, |_| SignInFailure::Other);
         (endpoint, shared)
+    }
+
+    fn failed() -> Error {
+        Error::Credential(CredentialError::Failed {
+            credential: KIND,
+            cause: SignInFailure::Other,
+        })
     }
 
     async fn token(shared: &SharedToken) -> Result<String, Error> {
@@ -309,7 +330,7 @@ mod tests {
         let (endpoint, shared) = over(Endpoint::default());
         endpoint.is_failing.store(true, Ordering::SeqCst);
         let started = Instant::now();
-        let failed = Err(Error::Credential(CredentialError::Failed));
+        let failed = Err(failed());
         for _ in 0..2 {
             let tokens = join_all((0..100).map(|_| token(&shared))).await;
             assert!(tokens.iter().all(|token| *token == failed));
@@ -366,8 +387,8 @@ mod tests {
             assert!(!is_first.swap(false, Ordering::SeqCst), "a defect");
             Ok(endpoint.clone())
         });
-        let shared = SharedToken::new(make, LIMIT, |_| CredentialError::Failed);
-        let failed = Err(Error::Credential(CredentialError::Failed));
+        let shared = SharedToken::new(KIND, make, LIMIT, |_| SignInFailure::Other);
+        let failed = Err(failed());
         assert_eq!(token(&shared).await, failed);
         sleep(FAILURE_PAUSE).await;
         assert_eq!(token(&shared).await.as_deref(), Ok("1"));

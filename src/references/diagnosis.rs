@@ -15,7 +15,7 @@ use super::{
 };
 use crate::key_vault::{
     Error, VaultUrl,
-    error::{CredentialError, Denial, Reach},
+    error::{CredentialError, Denial, SignInFailure},
 };
 
 /// What the handler met when it tried a reference.
@@ -317,7 +317,7 @@ impl Case<'_> {
             ),
             Error::SecretDisabled => self.disabled(),
             Error::AccessDenied(denial) => self.denied(*denial),
-            Error::ForbiddenByFirewall => Diagnosis::new(
+            Error::ForbiddenByFirewall | Error::ForbiddenByConnection => Diagnosis::new(
                 Status::AccessToKeyVaultDenied,
                 format!("The firewall or private endpoint of the vault {vault} refuses this app."),
                 Fix::with(
@@ -335,9 +335,7 @@ impl Case<'_> {
             ),
             Error::Credential(cause) => self.without_token(*cause),
             Error::TimedOut => self.timed_out(Status::FetchTimedOut),
-            Error::Unreachable(Reach::Connection | Reach::Interrupted) => {
-                self.timed_out(Status::OtherReasons)
-            }
+            Error::Unreachable(_) => self.timed_out(Status::OtherReasons),
             Error::NoCertificateAuthorities => self.other(
                 "this machine has no certificate authorities",
                 Fix::without_command(
@@ -355,6 +353,9 @@ impl Case<'_> {
             }
             Error::Throttled { .. } => self.other("it asks to slow down", site.refresh()),
             Error::Unavailable { .. } => self.other("it has a problem of its own", site.refresh()),
+            Error::TooManyVaults | Error::RequestRefused | Error::WrongSetting(_) => {
+                self.other("the handler cannot read it", site.refresh())
+            }
             Error::UnexpectedAnswer => self.other(
                 "what answers there is not a Key Vault",
                 site.set_reference(self.setting),
@@ -408,7 +409,10 @@ impl Case<'_> {
                     assign,
                 ),
             ),
-            CredentialError::IdentityNotAssigned => Diagnosis::new(
+            CredentialError::Failed {
+                cause: SignInFailure::IdentityNotAssigned,
+                ..
+            } => Diagnosis::new(
                 Status::MSINotEnabled,
                 "The identity that the app asks for is not assigned to it.",
                 Fix::with(
@@ -421,7 +425,7 @@ impl Case<'_> {
                 "AZURE_TOKEN_CREDENTIALS asks for a credential that is not set up here.",
                 Fix::with("Remove that setting, or enable the identity with", assign),
             ),
-            CredentialError::Failed => Diagnosis::new(
+            CredentialError::Failed { .. } => Diagnosis::new(
                 Status::UnauthorizedClient,
                 "The app's identity got no token from Microsoft Entra ID.",
                 Fix::with(

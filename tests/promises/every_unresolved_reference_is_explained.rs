@@ -10,7 +10,10 @@ use axum::{
 };
 use keyvault_functions::{
     dev_vault::{Attributes, Fault, NewSecret},
-    key_vault::{Error, MetadataSource, error::CredentialError},
+    key_vault::{
+        Error, MetadataSource,
+        error::{CredentialError, CredentialKind, SignInFailure},
+    },
     references::{AppSetting, Resolves, Site, status::read_platform_report},
 };
 use serde_json::{Value, json};
@@ -169,7 +172,10 @@ mod the_eleven_statuses {
     async fn msi_not_enabled() {
         for cause in [
             CredentialError::NothingConfigured,
-            CredentialError::IdentityNotAssigned,
+            CredentialError::Failed {
+                credential: CredentialKind::ManagedIdentity,
+                cause: SignInFailure::IdentityNotAssigned,
+            },
         ] {
             let app = InProcess::with(Setup {
                 settings: vec![setting(GOOD, None)],
