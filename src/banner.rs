@@ -58,7 +58,9 @@ impl Hints {
             Some(Line { key, path })
         };
         let vault = match &settings.vault {
-            VaultSetting::NotSet => "without a vault (KEY_VAULT_URL is not set)".to_owned(),
+            VaultSetting::NotSet | VaultSetting::Unresolved => {
+                "without a vault (KEY_VAULT_URL is not set)".to_owned()
+            }
             #[cfg(feature = "dev-vault")]
             VaultSetting::Embedded => "with the embedded vault".to_owned(),
             VaultSetting::Url(url) => format!("with the vault {url}"),

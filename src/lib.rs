@@ -13,10 +13,12 @@
 //! | [`host`] | the custom-handler protocol; nothing of Key Vault |
 //! | [`key_vault`] | reading a vault; nothing of HTTP serving |
 //! | [`references`] | `@Microsoft.KeyVault(...)` |
+//! | [`diagnosis`] | a cause, in words that are true where they are read |
 //! | `dev_vault` | the embedded Key Vault for development (feature `dev-vault`) |
 //!
-//! Dependencies point one way: `main` → [`functions`] → {[`references`], [`key_vault`]},
-//! `main` → [`host`], [`references`] → [`key_vault`]. [`host`] and [`key_vault`] never
+//! Dependencies point one way: `main` → [`functions`] → {[`references`], [`diagnosis`],
+//! [`key_vault`]}, `main` → [`host`], [`references`] → {[`diagnosis`], [`key_vault`]},
+//! [`diagnosis`] → [`key_vault`]. [`host`] and [`key_vault`] never
 //! import each other.
 //!
 //! # The path of a request
@@ -27,6 +29,7 @@
 
 #[cfg(feature = "dev-vault")]
 pub mod dev_vault;
+pub mod diagnosis;
 pub mod functions;
 pub mod host;
 pub mod key_vault;

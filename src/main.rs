@@ -17,6 +17,7 @@ use std::{
 use arguments::Arguments;
 use axum::Router;
 use keyvault_functions::{
+    diagnosis::Cause,
     functions::{self, App, MetadataOptions},
     host::{
         authorization::{FunctionKey, Keys},
@@ -112,6 +113,9 @@ fn run_with(
     settings: Settings,
     manifest: &Manifest,
 ) -> Result<(), Failure> {
+    for unresolved in &settings.unresolved {
+        tracing::error!("{unresolved}");
+    }
     let (port, access, keys) = match &settings.mode {
         Mode::Host { port } => (*port, Access::Host, None),
         Mode::Standalone {
@@ -201,7 +205,7 @@ fn router(
         settings.app_settings,
         settings.resolves,
         vaults.clone(),
-        settings.site,
+        settings.surroundings,
     );
     let options = MetadataOptions {
         source: settings.metadata_source,
@@ -218,7 +222,8 @@ fn router(
     not(feature = "dev-vault"),
     expect(clippy::unnecessary_wraps, reason = "only the embedded vault can fail")
 )]
-fn vaults(settings: &Settings) -> Result<(Vaults, Option<VaultUrl>), Failure> {
+fn vaults(settings: &Settings) -> Result<(Vaults, Result<VaultUrl, Cause>), Failure> {
+    let wrong = |name| Cause::Failed(Error::WrongSetting(name));
     match &settings.vault {
         #[cfg(feature = "dev-vault")]
         VaultSetting::Embedded => {
@@ -228,15 +233,19 @@ fn vaults(settings: &Settings) -> Result<(Vaults, Option<VaultUrl>), Failure> {
             })?;
             let connection = vault.connection();
             let vaults = Vaults::new(move || std::future::ready(Ok(connection.clone())));
-            Ok((vaults, DevVault::url()))
+            Ok((vaults, DevVault::url().ok_or(Cause::NoVault)))
         }
-        VaultSetting::Url(url) => Ok((azure(settings), Some(url.clone()))),
-        VaultSetting::NotSet => Ok((azure(settings), None)),
+        VaultSetting::Url(url) => Ok((azure(settings), Ok(url.clone()))),
+        VaultSetting::NotSet => Ok((azure(settings), Err(Cause::NoVault))),
+        VaultSetting::Unresolved => Ok((azure(settings), Err(wrong(names::KEY_VAULT_URL)))),
     }
 }
 
 /// Real vaults. The credential is chosen now and set up when a vault is first needed.
 fn azure(settings: &Settings) -> Vaults {
+    if let Some(name) = settings.unusable() {
+        return Vaults::new(move || std::future::ready(Err(Error::WrongSetting(name))));
+    }
     let Some(choice) = settings.credential.choose(is_on_path) else {
         tracing::warn!(
             looked_for =

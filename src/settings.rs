@@ -7,18 +7,20 @@ use secrecy::SecretString;
 use tracing_subscriber::filter::Targets;
 
 use crate::{
+    diagnosis::Surroundings,
     host::authorization::FunctionKey,
     key_vault::{
         MetadataSource, Policy, VaultUrl,
-        credential::{Choice, Offered, Only},
+        credential::{Offered, Only},
         transport::OwnCa,
     },
-    references::{AppSetting, Resolves, Site, is_reference, status::read_platform_report},
+    references::{AppSetting, Resolves, is_reference, status::read_platform_report},
     telemetry::{self, Export},
 };
 
 mod environment;
 mod export;
+mod function_app;
 
 pub use environment::{Environment, LocalSettingsError};
 
@@ -89,8 +91,23 @@ names! {
     WEBSITE_SITE_NAME,
     /// Set by the platform: the app's resource group.
     WEBSITE_RESOURCE_GROUP,
-    /// Set by the platform; tells that this runs on Azure.
+    /// Set by the platform: the slot's name, or `Production`.
+    WEBSITE_SLOT_NAME,
+    /// Set by the platform: subscription, resource group and region.
+    WEBSITE_OWNER_NAME,
+    /// Set by the platform: the plan. Tells that this runs on Azure.
+    WEBSITE_SKU,
+    /// Set by the platform but on Flex Consumption and Linux Consumption. Tells that this runs
+    /// on Azure.
     WEBSITE_INSTANCE_ID,
+    /// Set by the platform on Flex Consumption. Tells that this runs on Azure.
+    WEBSITE_POD_NAME,
+    /// Set by the platform on Flex Consumption. Tells that this runs on Azure.
+    LEGION_SERVICE_HOST,
+    /// Set by the platform on Linux Consumption, and by others.
+    CONTAINER_NAME,
+    /// Set by Core Tools.
+    FUNCTIONS_CORETOOLS_ENVIRONMENT,
     /// `true` exports nothing, whatever the others say.
     OTEL_SDK_DISABLED,
     /// Where spans and numbers are sent; without it, nowhere.
@@ -133,6 +150,26 @@ const REFERENCES_LIMIT: usize = 500;
 /// The settings that are meant to come from a vault: `config-check` looks at them.
 const LOOKED_AT: [&str; 2] = [names::EXTERNAL_API_KEY, names::DATABASE_PASSWORD];
 
+/// Without these nothing can be served, and so nothing explained.
+const NEEDED_TO_SERVE: [&str; 3] = [
+    names::FUNCTIONS_CUSTOMHANDLER_PORT,
+    names::FUNCTIONS_HTTPWORKER_PORT,
+    names::FUNCTIONS_APP_ROOT_PATH,
+];
+
+/// Without these no vault is read: the handler would sign in as somebody else, or trust others.
+const NEEDED_TO_READ: [&str; 9] = [
+    names::KEY_VAULT_CA_FILE,
+    names::AZURE_TOKEN_CREDENTIALS,
+    names::AZURE_CLIENT_ID,
+    names::AZURE_TENANT_ID,
+    names::AZURE_CLIENT_SECRET,
+    names::AZURE_AUTHORITY_HOST,
+    names::AZURE_FEDERATED_TOKEN_FILE,
+    names::IDENTITY_ENDPOINT,
+    names::IDENTITY_HEADER,
+];
+
 /// Port that standalone mode takes unless told otherwise: Core Tools' own.
 pub const STANDALONE_PORT: u16 = 7071;
 
@@ -159,8 +196,11 @@ pub struct Settings {
     pub app_settings: Vec<AppSetting>,
     /// Who puts references into effect.
     pub resolves: Resolves,
-    /// What is known about the Function App.
-    pub site: Site,
+    /// Where the handler runs, and for which app.
+    pub surroundings: Surroundings,
+    /// Settings that hold a reference which was not resolved. Under a host the handler runs all
+    /// the same, and explains them.
+    pub unresolved: Vec<SettingError>,
 }
 
 /// Who is in front of the handler.
@@ -199,6 +239,8 @@ pub enum VaultSetting {
     Embedded,
     /// A vault.
     Url(VaultUrl),
+    /// A reference that was not resolved.
+    Unresolved,
 }
 
 /// One bad setting: which, what kind of value it has, what to do. Never the value.
@@ -207,6 +249,14 @@ pub struct SettingError {
     name: &'static str,
     found: &'static str,
     remedy: String,
+}
+
+impl SettingError {
+    /// The setting's name.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
 }
 
 impl fmt::Display for SettingError {
@@ -223,6 +273,13 @@ impl fmt::Display for SettingError {
 impl std::error::Error for SettingError {}
 
 impl Settings {
+    /// The setting that keeps the handler from reading any vault, if one does.
+    #[must_use]
+    pub fn unusable(&self) -> Option<&'static str> {
+        let names = self.unresolved.iter().map(SettingError::name);
+        names.into_iter().find(|name| NEEDED_TO_READ.contains(name))
+    }
+
     /// Reads everything.
     ///
     /// # Errors
@@ -232,10 +289,11 @@ impl Settings {
         let mut reader = Reader {
             environment,
             errors: Vec::new(),
+            unresolved: Vec::new(),
         };
         reader.refuse_references();
         let credential = reader.credential();
-        let site = reader.site(&credential);
+        let surroundings = reader.surroundings(&credential);
         let settings = Self {
             mode: reader.mode(),
             vault: reader.vault(),
@@ -247,7 +305,8 @@ impl Settings {
             export: reader.export(),
             app_settings: reader.app_settings(),
             resolves: reader.resolves(),
-            site,
+            surroundings,
+            unresolved: std::mem::take(&mut reader.unresolved),
         };
         if reader.errors.is_empty() {
             Ok(settings)
@@ -260,6 +319,7 @@ impl Settings {
 struct Reader<'a> {
     environment: &'a Environment,
     errors: Vec<SettingError>,
+    unresolved: Vec<SettingError>,
 }
 
 /// Whether the handler runs although `name` is a reference that was not resolved, and explains it.
@@ -278,14 +338,31 @@ impl<'a> Reader<'a> {
     }
 
     /// The text of a reference is no key, no address and no secret: whoever took it for one
-    /// would sign in with a text that everybody can read.
+    /// would sign in with a text that everybody can read. Under a host such a setting counts as
+    /// not usable, and is explained; what a dying process says there, nobody reads. Standalone a
+    /// person reads it.
     fn refuse_references(&mut self) {
-        for name in names::ALL {
+        let is_under_host = self.environment.host_port().is_some();
+        for name in names::ALL.iter().copied() {
             let value = self.environment.get(name);
-            if !may_be_unresolved(name) && value.is_some_and(is_reference) {
-                let remedy = "give the value itself; on Azure, find out why it was not resolved \
-                              from the portal's Environment variables page";
-                self.refuse(name, "a Key Vault reference that was not resolved", remedy);
+            if may_be_unresolved(name) || !value.is_some_and(is_reference) {
+                continue;
+            }
+            let is_explained = is_under_host && !NEEDED_TO_SERVE.contains(&name);
+            let remedy = if is_explained {
+                "config-check says why"
+            } else {
+                "give the value itself"
+            };
+            let error = SettingError {
+                name,
+                found: "a Key Vault reference that was not resolved",
+                remedy: remedy.to_owned(),
+            };
+            if is_explained {
+                self.unresolved.push(error);
+            } else {
+                self.errors.push(error);
             }
         }
     }
@@ -327,47 +404,6 @@ impl<'a> Reader<'a> {
                 }
             })
             .collect()
-    }
-
-    fn resolves(&self) -> Resolves {
-        let is_standalone = self.environment.host_port().is_none();
-        let environment = self.text(names::AZURE_FUNCTIONS_ENVIRONMENT);
-        let is_development = environment.is_some_and(|e| e.eq_ignore_ascii_case("Development"));
-        let is_on_azure = self.text(names::WEBSITE_INSTANCE_ID).is_some();
-        if !is_on_azure && (is_standalone || is_development) {
-            Resolves::Handler
-        } else {
-            Resolves::Platform
-        }
-    }
-
-    fn site(&self, credential: &Offered) -> Site {
-        // `AZURE_CLIENT_ID` can also mean an application.
-        let user_assigned = match credential.choose(|_| false) {
-            Some(Choice::ManagedIdentity { client_id }) => client_id,
-            _ => None,
-        };
-        if self.resolves() == Resolves::Handler {
-            return Site::local(self.embedded_vault());
-        }
-        Site::new(
-            self.text(names::WEBSITE_SITE_NAME),
-            self.text(names::WEBSITE_RESOURCE_GROUP),
-            user_assigned.as_deref(),
-        )
-    }
-
-    #[cfg(feature = "dev-vault")]
-    fn embedded_vault(&self) -> Option<VaultUrl> {
-        let url = self.text(names::KEY_VAULT_URL)?;
-        let is_embedded = url.trim().eq_ignore_ascii_case("embedded");
-        is_embedded.then(crate::dev_vault::DevVault::url).flatten()
-    }
-
-    #[cfg(not(feature = "dev-vault"))]
-    #[expect(clippy::unused_self, reason = "this build has no embedded vault")]
-    fn embedded_vault(&self) -> Option<VaultUrl> {
-        None
     }
 
     fn number(&mut self, name: &'static str, range: RangeInclusive<u64>, default: u64) -> u64 {
@@ -445,6 +481,10 @@ impl<'a> Reader<'a> {
     }
 
     fn vault(&mut self) -> VaultSetting {
+        let is_unresolved = |error: &SettingError| error.name == names::KEY_VAULT_URL;
+        if self.unresolved.iter().any(is_unresolved) {
+            return VaultSetting::Unresolved;
+        }
         let Some(text) = self.text(names::KEY_VAULT_URL) else {
             return VaultSetting::NotSet;
         };
@@ -530,7 +570,7 @@ impl<'a> Reader<'a> {
             // the virtual machine's endpoint and wait for minutes.
             has_identity_endpoint: in_process(names::IDENTITY_ENDPOINT)
                 && in_process(names::IDENTITY_HEADER),
-            is_on_azure: self.text(names::WEBSITE_INSTANCE_ID).is_some(),
+            is_on_azure: self.is_on_azure(),
         }
     }
 

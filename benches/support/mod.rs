@@ -13,6 +13,7 @@ use axum::{
 use http_body_util::BodyExt;
 use keyvault_functions::{
     dev_vault::DevVault,
+    diagnosis::{Cause, Surroundings},
     functions::{self, App, MetadataOptions},
     host::{
         authorization::{FunctionKey, Keys},
@@ -20,7 +21,7 @@ use keyvault_functions::{
         manifest::Manifest,
     },
     key_vault::{MetadataSource, Policy, SecretCache, SecretId, SecretName, Vaults},
-    references::{AppSetting, Inspector, Resolves, Site, status::read_platform_report},
+    references::{AppSetting, Inspector, Resolves, status::read_platform_report},
     settings::names,
 };
 use serde_json::{Value, json};
@@ -183,13 +184,18 @@ fn router() -> Result<Router, Box<dyn Error>> {
         settings.collect(),
         Resolves::Platform,
         vaults.clone(),
-        Site::default(),
+        Surroundings::default(),
     );
     let options = MetadataOptions {
         source: MetadataSource::Versions,
         cache: POLICY,
     };
-    let app = App::new(references, vaults, DevVault::url(), options);
+    let app = App::new(
+        references,
+        vaults,
+        DevVault::url().ok_or(Cause::NoVault),
+        options,
+    );
     let manifest = Manifest::read(Path::new(env!("CARGO_MANIFEST_DIR")))
         .map_err(|errors| format!("{errors:?}"))?;
     functions::all()

@@ -19,6 +19,7 @@ use axum::body::Bytes;
 pub use config_check::Masked;
 
 use crate::{
+    diagnosis::Cause,
     host::router::Functions,
     key_vault::{MetadataSource, Policy, SecretCache, VaultUrl, Vaults},
     problem::Problem,
@@ -51,7 +52,8 @@ struct Shared {
     references: Inspector,
     /// What `config-check` answers once nothing can change it.
     settled: OnceLock<config_check::Settled>,
-    described: Option<DescribedVault>,
+    /// Or why there is none.
+    described: Result<DescribedVault, Cause>,
     vaults: Arc<Vaults>,
 }
 
@@ -71,12 +73,12 @@ pub struct MetadataOptions {
 }
 
 impl App {
-    /// Functions over the app's `references` and, if there is one, the vault at `url`.
+    /// Functions over the app's `references` and the vault at `url`, or why there is none.
     #[must_use]
     pub fn new(
         references: Inspector,
         vaults: Arc<Vaults>,
-        url: Option<VaultUrl>,
+        url: Result<VaultUrl, Cause>,
         options: MetadataOptions,
     ) -> Self {
         let described = url.map(|url| {
@@ -102,7 +104,7 @@ impl App {
     /// Loads certificates, signs in and meets the vault's challenge before anybody waits for
     /// it. One read of a secret that need not exist; ends by itself.
     pub async fn warm_up(&self) {
-        let Some(described) = &self.0.described else {
+        let Ok(described) = &self.0.described else {
             return;
         };
         let warm = async {

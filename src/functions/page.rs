@@ -133,7 +133,7 @@ fn row(reference: &ReferenceReport) -> Markup {
             @if let Some(detail) = &reference.detail { p.detail { (detail) } }
             @if let Some(fix) = &reference.fix {
                 p.fix { (fix.sentence) }
-                @if let Some(command) = &fix.command {
+                @for command in &fix.commands {
                     pre tabindex="0" { code { (command) } }
                 }
             }

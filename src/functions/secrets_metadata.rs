@@ -15,7 +15,8 @@ use time::{OffsetDateTime, format_description::FormatItem, macros::format_descri
 use super::contract::{self, Described};
 use super::{App, refusal, switch};
 use crate::{
-    key_vault::{Outcome, SecretId, SecretMetadata, SecretName, SecretVersion},
+    diagnosis::{Cause, Named, Subject, explain},
+    key_vault::{Outcome, SecretId, SecretMetadata, SecretName, SecretVersion, VaultUrl},
     problem::{Code, Problem, json_bytes},
 };
 
@@ -71,14 +72,29 @@ pub(super) async fn get(
         version: version(query)?,
     };
     let anew = switch(query, "refresh")?;
-    let vault = app.0.described.as_ref().ok_or_else(refusal::no_vault)?;
+    let because = |cause: &Cause, vault: Option<&VaultUrl>| {
+        let subject = Subject {
+            vault,
+            secret: id.name.as_str(),
+            version: id.version.as_ref().map(SecretVersion::as_str),
+            named: Named::KeyVaultUrl,
+        };
+        let surroundings = app.0.references.surroundings();
+        refusal::because(explain(
+            cause,
+            &subject,
+            surroundings,
+            OffsetDateTime::now_utc(),
+        ))
+    };
+    let vault = app.0.described.as_ref();
+    let vault = vault.map_err(|cause| because(cause, None))?;
     let found = if anew {
         vault.answers.get_anew(&id).await
     } else {
         vault.answers.get(&id).await
     };
-    let site = app.0.references.site();
-    let found = found.map_err(|error| refusal::because(&error, &id, &vault.url, site))?;
+    let found = found.map_err(|error| because(&Cause::Failed(error), Some(&vault.url)))?;
     let mut response = json_bytes(StatusCode::OK, found.value);
     let headers = response.headers_mut();
     headers.insert(header::AGE, HeaderValue::from(found.age.as_secs()));
@@ -115,7 +131,6 @@ pub(super) fn described() -> Described {
         refusal::invalid_name(),
         refusal::invalid_version(),
         refusal::not_a_switch("refresh"),
-        refusal::no_vault(),
     ];
     refusals.extend(refusal::every());
     let version = "32 hexadecimal digits; the latest version if left out or empty.";

@@ -125,6 +125,17 @@ pub enum CredentialError {
     },
 }
 
+impl CredentialError {
+    /// Whether there is no identity to ask for, as opposed to one that fails.
+    #[must_use]
+    pub fn is_without_identity(&self) -> bool {
+        match self {
+            Self::NothingConfigured | Self::NotOffered => true,
+            Self::Failed { cause, .. } => *cause == SignInFailure::IdentityNotAssigned,
+        }
+    }
+}
+
 /// The credentials that can be chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CredentialKind {

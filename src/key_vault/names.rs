@@ -173,11 +173,10 @@ impl VaultUrl {
         name_of_vault(host).unwrap_or(host)
     }
 
-    /// What `az keyvault --vault-name` takes: the vault's name or, where there is none, a
-    /// placeholder that no shell takes for a name.
+    /// What `az keyvault --vault-name` takes, if the vault is one of Azure's.
     #[must_use]
-    pub fn name_for_az(&self) -> &str {
-        name_of_vault(self.0.host_str().unwrap_or_default()).unwrap_or("<vault>")
+    pub fn azure_name(&self) -> Option<&str> {
+        name_of_vault(self.0.host_str().unwrap_or_default())
     }
 
     /// Whether `url` points at this vault.
@@ -313,14 +312,11 @@ mod tests {
         let url = VaultUrl::of_public_vault("your-kv").expect("valid");
         assert_eq!(url.as_str(), "https://your-kv.vault.azure.net/");
         assert_eq!(
-            (url.vault_name(), url.name_for_az()),
-            ("your-kv", "your-kv")
+            (url.vault_name(), url.azure_name()),
+            ("your-kv", Some("your-kv"))
         );
         let own = VaultUrl::parse("https://127.0.0.1:8443").expect("valid");
-        assert_eq!(
-            (own.vault_name(), own.name_for_az()),
-            ("127.0.0.1", "<vault>")
-        );
+        assert_eq!((own.vault_name(), own.azure_name()), ("127.0.0.1", None));
         assert!(VaultUrl::of_public_vault("a.evil.example/").is_err());
         assert!(!url.is_loopback());
         for text in [

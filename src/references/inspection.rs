@@ -4,9 +4,13 @@
 //! value, elsewhere by putting the reference into effect, since nobody else does. Several are
 //! tried at once, each at most once in a while, and an answer waits for them with a limit.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt::{self, Write as _},
+    sync::Arc,
+    time::Duration,
+};
 
-use futures_util::future::join_all;
+use futures_util::{FutureExt, future::join_all};
 use moka::future::Cache;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
@@ -17,12 +21,11 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{
     app_settings::{AppSetting, SettingState},
-    diagnosis::{self, Facts, Finding},
-    remedy::{Fix, Site},
     status::{PlatformWord, Status},
     syntax::Reference,
 };
 use crate::{
+    diagnosis::{Cause, Explanation, Facts, Fix, Identity, Named, Subject, Surroundings, explain},
     key_vault::{Error, MetadataSource, SecretId, Vault, Vaults},
     telemetry::trace,
 };
@@ -41,6 +44,15 @@ pub enum Resolves {
     Handler,
 }
 
+/// What the handler met when it tried a reference.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Finding {
+    /// The secret is there and its value may be got.
+    Readable(Facts),
+    /// It is not, or may not.
+    Failed(Cause),
+}
+
 /// What one answer asks for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Options {
@@ -55,7 +67,7 @@ struct Inner {
     settings: Vec<AppSetting>,
     resolves: Resolves,
     vaults: Arc<Vaults>,
-    site: Site,
+    surroundings: Surroundings,
     /// By the setting's place in `settings`.
     findings: Cache<usize, Finding>,
 }
@@ -127,13 +139,13 @@ impl Inspector {
         settings: Vec<AppSetting>,
         resolves: Resolves,
         vaults: Arc<Vaults>,
-        site: Site,
+        surroundings: Surroundings,
     ) -> Self {
         Self(Arc::new(Inner {
             settings,
             resolves,
             vaults,
-            site,
+            surroundings,
             findings: Cache::builder()
                 .max_capacity(1_000)
                 .time_to_live(FINDING_LIFE)
@@ -152,9 +164,9 @@ impl Inspector {
             .filter_map(|(place, setting)| {
                 let reference = setting.reference();
                 if reference.is_none() && setting.word().is_none() {
-                    return None;
+                    return self.empty(setting).map(|report| async { report }.boxed());
                 }
-                Some(async move {
+                let report = async move {
                     match reference {
                         // All that is known is the platform's word.
                         None => {
@@ -167,16 +179,14 @@ impl Inspector {
                                 .await
                         }
                         Some(Err(error)) => {
-                            let found = diagnosis::of_syntax(setting.name(), error, &self.0.site);
+                            let found =
+                                self.explain(setting, None, &Cause::Syntax(error.to_string()));
                             let is_said = word_status(setting) == Some(Status::InvalidSyntax);
-                            ReferenceReport {
-                                detail: Some(found.detail),
-                                fix: Some(found.fix),
-                                ..plain(setting, found.status, said_by(is_said))
-                            }
+                            explained(setting, Status::InvalidSyntax, said_by(is_said), found)
                         }
                     }
-                })
+                };
+                Some(report.boxed())
             });
         join_all(reports).await
     }
@@ -191,10 +201,10 @@ impl Inspector {
         !self.0.settings.iter().any(may_change)
     }
 
-    /// What is known about the app, for other refusals.
+    /// Where the handler runs, for other refusals.
     #[must_use]
-    pub fn site(&self) -> &Site {
-        &self.0.site
+    pub fn surroundings(&self) -> &Surroundings {
+        &self.0.surroundings
     }
 
     /// The state of the setting called `name`. Right after [`Inspector::report`] it tells
@@ -237,19 +247,37 @@ impl Inspector {
         let follows_latest = reference.secret_version().is_none();
         if options.freshness && report.status == Status::Resolved && follows_latest {
             let freshness = timeout_at(deadline, self.freshness(setting, reference)).await;
-            let freshness = freshness.unwrap_or(Freshness::Unknown);
+            let failed = Cause::Failed(Error::TimedOut);
+            let (freshness, cause) = freshness.unwrap_or((Freshness::Unknown, Some(failed)));
             report.freshness = Some(freshness);
-            if freshness == Freshness::Stale {
-                report.detail = Some("The vault has a newer value than the one in use.".into());
-                report.fix = Some(match self.0.resolves {
-                    Resolves::Platform => self.0.site.refresh(),
-                    Resolves::Handler => {
-                        Fix::without_command("Restart the handler: it reads references once.")
+            if let Some(cause) = cause {
+                let found = self.explain(setting, Some(reference), &cause);
+                report.detail = Some(match freshness {
+                    Freshness::Unknown => {
+                        format!("The value in use cannot be compared. {}", found.detail)
                     }
+                    Freshness::Current | Freshness::Stale => found.detail,
                 });
+                report.fix = Some(found.fix);
             }
         }
         report
+    }
+
+    /// On Azure, one of the settings that are meant to come from a vault has no value, and the
+    /// platform reports nothing about it.
+    fn empty(&self, setting: &AppSetting) -> Option<ReferenceReport> {
+        let is_empty = matches!(setting.state(), SettingState::NotSet);
+        if !is_empty || !self.0.surroundings.is_on_azure() {
+            return None;
+        }
+        let found = self.explain(setting, None, &Cause::EmptyValue);
+        Some(explained(
+            setting,
+            Status::OtherReasons,
+            Source::Handler,
+            found,
+        ))
     }
 
     fn unresolved(
@@ -258,16 +286,84 @@ impl Inspector {
         reference: &Reference,
         finding: &Finding,
     ) -> ReferenceReport {
-        let now = OffsetDateTime::now_utc();
-        let site = &self.0.site;
         let word = setting.word();
-        let found = diagnosis::of_reference(setting.name(), reference, finding, word, site, now);
-        let is_said = word_status(setting) == Some(found.status);
-        ReferenceReport {
-            detail: Some(found.detail),
-            fix: Some(found.fix),
-            ..plain(setting, found.status, said_by(is_said))
+        let (cause, facts) = match finding {
+            Finding::Failed(cause) => (cause.clone(), Facts::default()),
+            Finding::Readable(facts) => self.why_unresolved(reference, facts, word),
+        };
+        let found = self.explain(setting, Some(reference), &cause);
+        let mut found = found.and(&facts, OffsetDateTime::now_utc());
+        let mut status = Status::of(&cause, self.0.surroundings.is_on_azure());
+        match word {
+            Some(PlatformWord::Unknown(word)) => {
+                let _ = write!(found.detail, " The platform's own status is {word}.");
+            }
+            // The platform tried with the references' own identity: its status counts, and what
+            // the handler found is the explanation.
+            Some(PlatformWord::Known(known)) if *known != Status::Resolved => {
+                if *known != status {
+                    let _ = write!(found.detail, " The platform's status is {known}.");
+                }
+                status = *known;
+            }
+            Some(PlatformWord::Known(_)) | None => {}
         }
+        let is_said = word_status(setting) == Some(status);
+        explained(setting, status, said_by(is_said), found)
+    }
+
+    /// Why a reference is not resolved although the handler can read its secret, and what else
+    /// is odd about that secret.
+    fn why_unresolved(
+        &self,
+        reference: &Reference,
+        facts: &Facts,
+        word: Option<&PlatformWord>,
+    ) -> (Cause, Facts) {
+        let status = word.map(PlatformWord::status);
+        if status == Some(Status::Resolved) {
+            return (Cause::ResolvedSinceStart, *facts);
+        }
+        let was_refused = matches!(
+            status,
+            Some(
+                Status::MSINotEnabled | Status::AccessToKeyVaultDenied | Status::UnauthorizedClient
+            )
+        );
+        // The platform met another obstacle, and this one may come next.
+        if facts.is_disabled && !was_refused {
+            let others = Facts {
+                is_disabled: false,
+                ..*facts
+            };
+            return (Cause::Failed(Error::SecretDisabled), others);
+        }
+        if reference.has_unusual_spelling() {
+            return (Cause::UnusualSpelling(reference.to_string()), *facts);
+        }
+        match &self.0.surroundings.identity {
+            Identity::UserAssigned(id) if was_refused || word.is_none() => {
+                (Cause::OtherIdentity(id.clone()), *facts)
+            }
+            _ => (Cause::Readable, *facts),
+        }
+    }
+
+    fn explain(
+        &self,
+        setting: &AppSetting,
+        reference: Option<&Reference>,
+        cause: &Cause,
+    ) -> Explanation {
+        let vault = reference.and_then(|reference| reference.vault().ok());
+        let subject = Subject {
+            vault: vault.as_ref(),
+            secret: reference.map_or("", Reference::secret_name),
+            version: reference.and_then(Reference::secret_version),
+            named: Named::Setting(setting.name()),
+        };
+        let now = OffsetDateTime::now_utc();
+        explain(cause, &subject, &self.0.surroundings, now)
     }
 
     /// What the handler finds about the setting at `place`, tried now or lately. The attempt
@@ -282,22 +378,31 @@ impl Inspector {
         };
         match timeout_at(deadline, tokio::spawn(trace::inherit(attempt))).await {
             Ok(Ok(finding)) => finding,
-            Ok(Err(_)) => Finding::Failed(Error::UnexpectedAnswer),
-            Err(_) => Finding::TimedOut,
+            Ok(Err(_)) => Finding::Failed(Cause::Failed(Error::UnexpectedAnswer)),
+            Err(_) => Finding::Failed(Cause::Failed(Error::TimedOut)),
         }
     }
 
-    async fn freshness(&self, setting: &AppSetting, reference: &Reference) -> Freshness {
+    /// Compares the value in use with the vault's, and says why if they differ or cannot be
+    /// compared.
+    async fn freshness(
+        &self,
+        setting: &AppSetting,
+        reference: &Reference,
+    ) -> (Freshness, Option<Cause>) {
         let SettingState::Set(held) = setting.state() else {
-            return Freshness::Unknown;
+            return (Freshness::Unknown, None);
         };
         let held = digest(held);
         let current = self.0.value(reference).await;
         // The value ends, wiped, with this line; only its digest is compared.
         match current.map(|value| digest(&value)) {
-            Ok(current) if bool::from(current.ct_eq(&held)) => Freshness::Current,
-            Ok(_) => Freshness::Stale,
-            Err(_) => Freshness::Unknown,
+            Ok(current) if bool::from(current.ct_eq(&held)) => (Freshness::Current, None),
+            Ok(_) => (Freshness::Stale, Some(Cause::Stale(reference.other_form()))),
+            Err(error) => (
+                Freshness::Unknown,
+                Some(self.0.cause(reference, error).await),
+            ),
         }
     }
 }
@@ -305,10 +410,10 @@ impl Inspector {
 impl Inner {
     async fn attempt(&self, place: usize) -> Finding {
         let Some(setting) = self.settings.get(place) else {
-            return Finding::Failed(Error::UnexpectedAnswer);
+            return Finding::Failed(Cause::Failed(Error::UnexpectedAnswer));
         };
         let Some(Ok(reference)) = setting.reference() else {
-            return Finding::Failed(Error::UnexpectedAnswer);
+            return Finding::Failed(Cause::Failed(Error::UnexpectedAnswer));
         };
         let name = setting.name();
         let finding = match self.resolves {
@@ -318,11 +423,11 @@ impl Inner {
                     tracing::info!(setting = name, "Key Vault reference resolved");
                     return Finding::Readable(Facts::default());
                 }
-                Err(error) => self.explain(reference, error).await,
+                Err(error) => Finding::Failed(self.cause(reference, error).await),
             },
             Resolves::Platform => match self.without_value(reference).await {
                 Ok(finding) => finding,
-                Err(error) => self.explain(reference, error).await,
+                Err(error) => Finding::Failed(self.cause(reference, error).await),
             },
         };
         tracing::warn!(setting = name, ?finding, "Key Vault reference not resolved");
@@ -346,10 +451,14 @@ impl Inner {
         let (vault, secret) = self.open(reference).await?;
         vault.may_get(&secret.name).await?;
         let listed = vault.metadata(&secret, MetadataSource::Versions).await;
-        if matches!(listed, Err(Error::AccessDenied(_) | Error::TooManyVersions)) {
-            return Ok(Finding::MayGet);
-        }
-        let metadata = listed?;
+        let metadata = match listed {
+            Err(Error::AccessDenied(_)) => return Ok(Finding::Failed(Cause::MayNotList)),
+            // What has so many versions is there, and the latest one can be got.
+            Err(Error::TooManyVersions) if secret.version.is_none() => {
+                return Ok(Finding::Readable(Facts::default()));
+            }
+            listed => listed?,
+        };
         Ok(Finding::Readable(Facts {
             is_disabled: metadata.enabled == Some(false),
             expires: metadata.expires,
@@ -358,14 +467,14 @@ impl Inner {
     }
 
     /// A missing secret may only be deleted.
-    async fn explain(&self, reference: &Reference, error: Error) -> Finding {
+    async fn cause(&self, reference: &Reference, error: Error) -> Cause {
         if error == Error::SecretNotFound
             && let Ok((vault, secret)) = self.open(reference).await
             && vault.is_deleted(&secret.name).await
         {
-            return Finding::Deleted;
+            return Cause::Deleted;
         }
-        Finding::Failed(error)
+        Cause::Failed(error)
     }
 }
 
@@ -394,6 +503,19 @@ fn said_by(platform: bool) -> Source {
         Source::Platform
     } else {
         Source::Handler
+    }
+}
+
+fn explained(
+    setting: &AppSetting,
+    status: Status,
+    source: Source,
+    found: Explanation,
+) -> ReferenceReport {
+    ReferenceReport {
+        detail: Some(found.detail),
+        fix: Some(found.fix),
+        ..plain(setting, status, source)
     }
 }
 
@@ -427,7 +549,7 @@ mod tests {
             settings,
             Resolves::Handler,
             Arc::new(vaults),
-            Site::default(),
+            Surroundings::default(),
         )
         .is_settled()
     }

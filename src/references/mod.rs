@@ -6,18 +6,13 @@
 //! | what does the platform say about it? | [`status`] |
 //! | what does a function get to see of a setting? | [`app_settings`] |
 //! | which references are there, and how are they? | [`inspection`] |
-//! | why did one not resolve, and what mends it? | [`diagnosis`] |
-//! | with which command, exactly? | [`remedy`] |
 
 pub mod app_settings;
-pub mod diagnosis;
 pub mod inspection;
-pub mod remedy;
 pub mod status;
 pub mod syntax;
 
 pub use app_settings::{AppSetting, SettingState};
 pub use inspection::{Freshness, Inspector, Options, ReferenceReport, Resolves, Source};
-pub use remedy::Site;
 pub use status::Status;
 pub use syntax::{Reference, SyntaxError, is_reference};

@@ -11,6 +11,8 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::{diagnosis::Cause, key_vault::Error};
+
 /// Longest word of the platform that is passed on, in characters.
 const WORD_LIMIT: usize = 64;
 /// Most entries that are read.
@@ -59,6 +61,51 @@ impl Status {
         ("UnauthorizedClient", Self::UnauthorizedClient),
         ("OtherReasons", Self::OtherReasons),
     ];
+
+    /// The status that the platform would have for `cause`.
+    #[must_use]
+    pub fn of(cause: &Cause, is_on_azure: bool) -> Self {
+        match cause {
+            Cause::Failed(error) => Self::of_error(error, is_on_azure),
+            Cause::Deleted => Self::SecretNotFound,
+            Cause::MayNotList
+            | Cause::ResolvedSinceStart
+            | Cause::OtherIdentity(_)
+            | Cause::Readable => Self::Initialized,
+            Cause::UnusualSpelling(_) | Cause::Syntax(_) => Self::InvalidSyntax,
+            Cause::Stale(_) => Self::Resolved,
+            Cause::NoVault | Cause::AppConfiguration | Cause::EmptyValue => Self::OtherReasons,
+        }
+    }
+
+    fn of_error(error: &Error, is_on_azure: bool) -> Self {
+        match error {
+            Error::SecretNotFound => Self::SecretNotFound,
+            Error::SecretVersionNotFound => Self::SecretVersionNotFound,
+            Error::AccessDenied(_) | Error::ForbiddenByFirewall | Error::ForbiddenByConnection => {
+                Self::AccessToKeyVaultDenied
+            }
+            Error::VaultNotFound => Self::VaultNotFound,
+            Error::TimedOut => Self::FetchTimedOut,
+            // A developer's machine has no managed identity to enable.
+            Error::Credential(cause) if is_on_azure && cause.is_without_identity() => {
+                Self::MSINotEnabled
+            }
+            Error::Credential(_) | Error::TokenRefused | Error::WrongSetting(_) => {
+                Self::UnauthorizedClient
+            }
+            Error::SecretDisabled
+            | Error::TlsFailed
+            | Error::Unreachable(_)
+            | Error::TooManyVersions
+            | Error::TooManyVaults
+            | Error::NoCertificateAuthorities
+            | Error::Throttled { .. }
+            | Error::Unavailable { .. }
+            | Error::RequestRefused
+            | Error::UnexpectedAnswer => Self::OtherReasons,
+        }
+    }
 
     /// The status that the platform spells `word`, whatever its letter case.
     #[must_use]

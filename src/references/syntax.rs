@@ -127,6 +127,23 @@ impl Reference {
         !is_usual || self.text.contains(char::is_whitespace)
     }
 
+    /// A `SecretUri` of a vault in the public cloud in its other form, `VaultName=...`.
+    #[must_use]
+    pub fn other_form(&self) -> Option<String> {
+        let Place::Authority(_) = &self.vault else {
+            return None;
+        };
+        let authority = self.authority();
+        let vault = authority.strip_suffix(PUBLIC_SUFFIX)?;
+        let name = self.secret_name();
+        let version = self.secret_version();
+        let version = version.map(|version| format!(";SecretVersion={version}"));
+        let version = version.unwrap_or_default();
+        let other = format!("{OPENING}VaultName={vault};SecretName={name}{version})");
+        // A host can have labels that no vault's name has.
+        Self::parse(&other).is_ok().then_some(other)
+    }
+
     /// The vault's host, with its port if one is given.
     #[must_use]
     pub fn authority(&self) -> String {

@@ -1,9 +1,9 @@
 //! The JSON of `config-check` is a contract, and `?strict=true` is a deployment gate.
 
-use keyvault_functions::references::{AppSetting, Site, status::read_platform_report};
+use keyvault_functions::references::{AppSetting, status::read_platform_report};
 use serde_json::json;
 
-use super::support::{ClientRequest, FunctionsHost, InProcess, MODES, Setup};
+use super::support::{ClientRequest, FunctionsHost, InProcess, MODES, Setup, func_a};
 
 fn app() -> InProcess {
     let report = json!({
@@ -26,7 +26,7 @@ fn app() -> InProcess {
     });
     InProcess::with(Setup {
         settings: settings.collect(),
-        site: Site::new(Some("func-a"), Some("rg-a"), None),
+        surroundings: func_a(),
         ..Setup::default()
     })
 }

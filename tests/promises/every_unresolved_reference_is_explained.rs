@@ -10,21 +10,18 @@ use axum::{
 };
 use keyvault_functions::{
     dev_vault::{Attributes, Fault, NewSecret},
+    diagnosis::{Identity, Surroundings},
     key_vault::{
         Error, MetadataSource,
         error::{CredentialError, CredentialKind, SignInFailure},
     },
-    references::{AppSetting, Resolves, Site, status::read_platform_report},
+    references::{AppSetting, Resolves, status::read_platform_report},
 };
 use serde_json::{Value, json};
 
-use super::support::{Answer, InProcess, Setup};
+use super::support::{Answer, InProcess, Setup, func_a};
 
 const GOOD: &str = "@Microsoft.KeyVault(VaultName=embedded;SecretName=ExternalApiKey)";
-
-fn site() -> Site {
-    Site::new(Some("func-a"), Some("rg-a"), None)
-}
 
 /// The setting `KEY` as it stands in the process, with what the platform says.
 fn setting(value: &str, word: Option<&str>) -> AppSetting {
@@ -41,7 +38,7 @@ fn setting(value: &str, word: Option<&str>) -> AppSetting {
 fn on_azure(value: &str, word: Option<&str>) -> InProcess {
     InProcess::with(Setup {
         settings: vec![setting(value, word)],
-        site: site(),
+        surroundings: func_a(),
         ..Setup::default()
     })
 }
@@ -68,12 +65,12 @@ mod the_recipes_troubleshooting_table {
     async fn the_setting_shows_the_raw_reference_because_the_identity_lacks_access() {
         let app = on_azure(GOOD, None);
         app.vault.fail_with(Fault::Deny("ForbiddenByRbac"));
-        let grant = "az role assignment create --assignee \"$(az functionapp identity show --name func-a --resource-group rg-a";
+        let grant = "az role assignment create --role \"Key Vault Secrets User\" --assignee-object-id \"$(az functionapp identity show --name func-a --resource-group rg-a --query principalId -o tsv)\" --assignee-principal-type ServicePrincipal";
         expect(&app, "AccessToKeyVaultDenied", "vault embedded", grant).await;
         let app = on_azure(GOOD, None);
         app.vault.fail_with(Fault::Deny("AccessDenied"));
         let grant = "az keyvault set-policy --name embedded";
-        expect(&app, "AccessToKeyVaultDenied", "No access policy", grant).await;
+        expect(&app, "AccessToKeyVaultDenied", "no access policy", grant).await;
     }
 
     #[tokio::test]
@@ -91,15 +88,29 @@ mod the_recipes_troubleshooting_table {
 
     #[tokio::test]
     async fn forbidden_by_policy_because_the_firewall_blocks_access() {
-        for inner in [
-            "ForbiddenByPolicy",
-            "ForbiddenByFirewall",
-            "ForbiddenByConnection",
+        for (inner, detail, fix) in [
+            (
+                "ForbiddenByPolicy",
+                "(ForbiddenByPolicy). Some pages use this word for the vault's firewall",
+                "az keyvault show --name embedded --query properties.networkAcls",
+            ),
+            (
+                "ForbiddenByFirewall",
+                "firewall",
+                "az keyvault network-rule add --name embedded --subnet <subnet-id>",
+            ),
+            (
+                "ForbiddenByConnection",
+                "accepts only private endpoints",
+                "az network private-endpoint create --name embedded-endpoint",
+            ),
         ] {
             let app = on_azure(GOOD, None);
             app.vault.fail_with(Fault::Deny(inner));
-            let allow = "az keyvault network-rule add --name embedded";
-            expect(&app, "AccessToKeyVaultDenied", "firewall", allow).await;
+            let report = expect(&app, "AccessToKeyVaultDenied", detail, fix).await;
+            let fix = report["fix"].as_str().expect("text");
+            // References may be fetched from other addresses than the app's own.
+            assert!(!fix.contains("--ip-address"), "{fix}");
         }
     }
 
@@ -107,7 +118,7 @@ mod the_recipes_troubleshooting_table {
     async fn works_in_the_portal_but_not_in_code_because_the_app_was_not_restarted() {
         let restart = "az functionapp restart --name func-a --resource-group rg-a";
         let app = on_azure(GOOD, Some("Resolved"));
-        expect(&app, "Initialized", "since this process started", restart).await;
+        expect(&app, "Initialized", "after this process started", restart).await;
     }
 }
 
@@ -151,7 +162,7 @@ mod the_eleven_statuses {
     #[tokio::test]
     async fn invalid_syntax() {
         let value = "@Microsoft.KeyVault(VaultName=embedded;Secret=x)";
-        let set = "az functionapp config appsettings set --name func-a --resource-group rg-a --settings KEY=<reference>";
+        let set = "az functionapp config appsettings set --name func-a --resource-group rg-a --settings KEY=<reference-in-quotes>";
         let report = expect(
             &on_azure(value, None),
             "InvalidSyntax",
@@ -179,7 +190,7 @@ mod the_eleven_statuses {
         ] {
             let app = InProcess::with(Setup {
                 settings: vec![setting(GOOD, None)],
-                site: site(),
+                surroundings: func_a(),
                 unconnected: Some(Error::Credential(cause)),
                 ..Setup::default()
             });
@@ -191,7 +202,7 @@ mod the_eleven_statuses {
     #[tokio::test]
     async fn vault_not_found() {
         let value = "@Microsoft.KeyVault(VaultName=elsewhere;SecretName=Ab)";
-        let set = "--settings KEY=<reference>";
+        let set = "az keyvault show --name elsewhere --query properties.vaultUri";
         let detail = "elsewhere.vault.azure.net";
         expect(&on_azure(value, None), "VaultNotFound", detail, set).await;
     }
@@ -239,7 +250,7 @@ mod the_eleven_statuses {
             &app,
             "FetchTimedOut",
             "did not answer in time",
-            "network-rule",
+            "network security group",
         )
         .await;
     }
@@ -251,78 +262,103 @@ mod the_eleven_statuses {
         expect(
             &app,
             "UnauthorizedClient",
-            "another tenant",
-            "identity assign",
+            "It does not say why",
+            "az functionapp identity show --name func-a --resource-group rg-a --query tenantId",
         )
         .await;
     }
 
     #[tokio::test(start_paused = true)]
     async fn other_reasons() {
-        for fault in [Fault::Throttle(None), Fault::Outage(503)] {
+        for (fault, detail) in [
+            (Fault::Throttle(None), "limits the number of requests"),
+            (Fault::Outage(503), "reports a problem of its own"),
+        ] {
             let app = on_azure(GOOD, None);
             app.vault.fail_with(fault);
-            expect(&app, "OtherReasons", "could not be read", "refresh").await;
+            expect(&app, "OtherReasons", detail, "Wait.").await;
         }
         let report = report(&on_azure(GOOD, Some("ValueNotFound"))).await;
         let detail = report["detail"].as_str().expect("text");
         assert!(
-            detail.ends_with("The platform's word for it is ValueNotFound."),
+            detail.ends_with("The platform's own status is ValueNotFound."),
             "{report}"
         );
     }
 }
 
+/// A vault whose secret has these attributes.
+fn on_azure_with(attributes: Attributes, word: Option<&str>) -> InProcess {
+    let app = on_azure(GOOD, word);
+    let secret = NewSecret {
+        attributes,
+        ..NewSecret::of("canary")
+    };
+    let set = app.vault.store().set("ExternalApiKey", secret);
+    set.expect("set");
+    app
+}
+
+fn disabled() -> Attributes {
+    Attributes {
+        enabled: false,
+        ..Attributes::default()
+    }
+}
+
 #[tokio::test]
-async fn a_secret_that_is_disabled_expired_or_not_yet_valid_is_named() {
-    let change = "az keyvault secret set-attributes --vault-name embedded --name ExternalApiKey";
-    for (attributes, detail) in [
-        (
-            Attributes {
-                enabled: false,
-                ..Attributes::default()
-            },
-            "is disabled",
-        ),
-        (
-            Attributes {
-                exp: Some(1_000_000_000),
-                ..Attributes::default()
-            },
-            "expired on 2001-09-09",
-        ),
-        (
-            Attributes {
-                nbf: Some(9_000_000_000),
-                ..Attributes::default()
-            },
-            "not valid before 2255-",
-        ),
+async fn a_disabled_secret_is_named() {
+    let enable = "az keyvault secret set-attributes --vault-name embedded --name ExternalApiKey --enabled true";
+    for word in [None, Some("OtherReasons")] {
+        let app = on_azure_with(disabled(), word);
+        expect(&app, "OtherReasons", "is disabled", enable).await;
+    }
+    // The platform was stopped before it could know.
+    let app = on_azure_with(disabled(), Some("MSINotEnabled"));
+    expect(&app, "MSINotEnabled", "is also disabled", "").await;
+}
+
+/// Key Vault serves such a secret all the same: its dates keep no reference from resolving.
+#[tokio::test]
+async fn expiry_is_told_in_addition_to_the_cause() {
+    let expired = Attributes {
+        exp: Some(1_000_000_000),
+        ..Attributes::default()
+    };
+    let later = Attributes {
+        nbf: Some(9_000_000_000),
+        ..Attributes::default()
+    };
+    for (attributes, told) in [
+        (expired, "The secret expired on 2001-09-09"),
+        (later, "The secret is not valid before 2255-"),
     ] {
-        let app = on_azure(GOOD, None);
-        let secret = NewSecret {
-            attributes,
-            ..NewSecret::of("canary")
-        };
-        app.vault
-            .store()
-            .set("ExternalApiKey", secret)
-            .expect("set");
-        expect(&app, "OtherReasons", detail, change).await;
+        for (word, status) in [
+            (None, "Initialized"),
+            (Some("AccessToKeyVaultDenied"), "AccessToKeyVaultDenied"),
+        ] {
+            let app = on_azure_with(attributes, word);
+            let report = expect(&app, status, told, "configreferences").await;
+            let detail = report["detail"].as_str().expect("text");
+            assert!(detail.starts_with("The handler can read"), "{detail}");
+        }
     }
 }
 
 #[tokio::test]
 async fn a_user_assigned_identity_without_key_vault_reference_identity_is_named() {
-    let site = Site::new(Some("func-a"), Some("rg-a"), Some("0a1b-2c3d"));
+    let surroundings = Surroundings {
+        identity: Identity::UserAssigned("0a1b-2c3d".into()),
+        ..func_a()
+    };
     for word in [None, Some("MSINotEnabled"), Some("AccessToKeyVaultDenied")] {
         let app = InProcess::with(Setup {
             settings: vec![setting(GOOD, word)],
-            site: site.clone(),
+            surroundings: surroundings.clone(),
             ..Setup::default()
         });
         let status = word.unwrap_or("Initialized");
-        let fix = "id=$(az identity list --query \"[?clientId=='0a1b-2c3d'].id\" -o tsv) && [ -n \"$id\" ] && az functionapp update";
+        let fix = "az functionapp update --name func-a --resource-group rg-a --set keyVaultReferenceIdentity=\"$(az identity list --query \"[?clientId=='0a1b-2c3d'].id\" -o tsv)\"";
         expect(&app, status, "keyVaultReferenceIdentity", fix).await;
     }
 }
@@ -335,7 +371,7 @@ async fn who_may_list_but_not_get_is_denied() {
     expect(
         &app,
         "AccessToKeyVaultDenied",
-        "No role lets",
+        "has no role",
         "az role assignment",
     )
     .await;
@@ -348,7 +384,7 @@ async fn who_may_get_but_not_list_is_told_what_cannot_be_known() {
     expect(
         &app,
         "Initialized",
-        "cannot be told without its value",
+        "cannot tell whether ExternalApiKey exists without reading its value",
         "refresh",
     )
     .await;
@@ -391,7 +427,7 @@ async fn a_spelling_that_the_platform_may_not_know_is_named() {
     expect(
         &on_azure(value, None),
         "InvalidSyntax",
-        "not as documented",
+        "not spelt as documented",
         set,
     )
     .await;

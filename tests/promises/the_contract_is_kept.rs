@@ -19,12 +19,12 @@ use keyvault_functions::{
         router::Functions,
     },
     key_vault::Error,
-    references::Site,
 };
 use serde_json::{Map, Value, json};
 
 use super::support::{
-    Answer, ClientRequest, InProcess, Setup, answer, read_envelope, repository, two_functions,
+    Answer, ClientRequest, InProcess, Setup, answer, func_a, read_envelope, repository,
+    two_functions,
 };
 
 const DOCUMENT: &str = "docs/openapi.json";
@@ -122,20 +122,14 @@ fn envelope(body: impl Into<Body>) -> Request {
 
 /// The functions' own, by the paths that lead there.
 async fn of_functions(met: &mut Met) {
-    let named = || Site::new(Some("your-func"), Some("your-rg"), None);
     for error in Error::every() {
-        for (site, which) in [
-            (named(), "a known app"),
-            (Site::default(), "an unknown app"),
-        ] {
-            let app = InProcess::with(Setup {
-                unconnected: Some(error.clone()),
-                site,
-                ..Setup::default()
-            });
-            let answer = app.get("/api/secrets/ExternalApiKey").await;
-            met.add(format!("{error:?} in {which}"), &answer);
-        }
+        let app = InProcess::with(Setup {
+            unconnected: Some(error.clone()),
+            surroundings: func_a(),
+            ..Setup::default()
+        });
+        let answer = app.get("/api/secrets/ExternalApiKey").await;
+        met.add(format!("{error:?}"), &answer);
     }
     let wait = Duration::from_secs(7);
     for error in [

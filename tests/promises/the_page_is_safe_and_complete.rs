@@ -1,9 +1,9 @@
 //! A browser gets a page, and whatever is on it is text. How it looks is tested in a real
 //! browser by `tests/page`.
 
-use keyvault_functions::references::{AppSetting, Site};
+use keyvault_functions::references::AppSetting;
 
-use super::support::{InProcess, Setup};
+use super::support::{InProcess, Setup, func_a};
 
 const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
 
@@ -14,7 +14,7 @@ fn app(name: &str) -> InProcess {
             AppSetting::new(name, broken.to_owned().into()),
             AppSetting::new("EXTERNAL_API_KEY", "canary<b>of a key".to_owned().into()),
         ],
-        site: Site::new(Some("func-a"), Some("rg-a"), None),
+        surroundings: func_a(),
         ..Setup::default()
     })
 }

@@ -12,13 +12,14 @@ use axum::{Router, body::Body, extract::Request, middleware};
 use http_body_util::BodyExt;
 use keyvault_functions::{
     dev_vault::DevVault,
+    diagnosis::{Cause, FunctionApp, Surroundings},
     functions::{self, App, MetadataOptions},
     host::{
         invocation::{Access, Limits},
         manifest::Manifest,
     },
     key_vault::{Error, MetadataSource, Policy, Vaults},
-    references::{AppSetting, Inspector, Resolves, Site},
+    references::{AppSetting, Inspector, Resolves},
 };
 use tower::ServiceExt;
 
@@ -32,12 +33,20 @@ pub(crate) struct InProcess {
     challenges: Arc<AtomicUsize>,
 }
 
+/// The app `func-a` in the resource group `rg-a`, on Azure, with its system-assigned identity.
+pub(crate) fn func_a() -> Surroundings {
+    Surroundings {
+        app: FunctionApp::new(Some("func-a"), Some("rg-a"), None, None),
+        ..Surroundings::default()
+    }
+}
+
 /// What is not as usual.
 pub(crate) struct Setup {
     pub(crate) source: MetadataSource,
     pub(crate) settings: Vec<AppSetting>,
     pub(crate) resolves: Resolves,
-    pub(crate) site: Site,
+    pub(crate) surroundings: Surroundings,
     pub(crate) wrap: fn(Router) -> Router,
     pub(crate) in_flight: usize,
     /// No connection can be made, for this reason.
@@ -50,7 +59,7 @@ impl Default for Setup {
             source: MetadataSource::Versions,
             settings: Vec::new(),
             resolves: Resolves::Platform,
-            site: Site::default(),
+            surroundings: Surroundings::default(),
             wrap: |vault| vault,
             in_flight: 20_000,
             unconnected: None,
@@ -96,8 +105,18 @@ impl InProcess {
                 capacity: 100,
             },
         };
-        let references = Inspector::new(setup.settings, setup.resolves, vaults.clone(), setup.site);
-        let app = App::new(references, vaults, DevVault::url(), options);
+        let references = Inspector::new(
+            setup.settings,
+            setup.resolves,
+            vaults.clone(),
+            setup.surroundings,
+        );
+        let app = App::new(
+            references,
+            vaults,
+            DevVault::url().ok_or(Cause::NoVault),
+            options,
+        );
         let manifest = Manifest::read(repository()).expect("valid");
         let limits = Limits {
             in_flight: setup.in_flight,

@@ -21,7 +21,7 @@ pub(crate) use dev_vault::{Asked, DevVaultProcess};
 pub(crate) use functions_host::{
     ClientRequest, FunctionsHost, INVOCATION_ID, Key, MODES, Protocol, free_port, read_envelope,
 };
-pub(crate) use in_process::{InProcess, Setup, answer};
+pub(crate) use in_process::{InProcess, Setup, answer, func_a};
 pub(crate) use process::{Handler, Stream};
 pub(crate) use standalone::Standalone;
 pub(crate) use tls_vault::{Identity, TlsVault, Wire};

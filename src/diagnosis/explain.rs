@@ -1,0 +1,573 @@
+//! From a cause to words.
+
+use std::{fmt::Write as _, time::Duration};
+
+use time::{OffsetDateTime, format_description::FormatItem, macros::format_description};
+
+use super::{
+    Cause, Explanation, Facts, Fix, Named, Subject,
+    fix::{self, Commands},
+    function_app::{Identity, RunsIn, Surroundings},
+};
+use crate::key_vault::{
+    Error, VaultUrl,
+    error::{Denial, Reach},
+};
+
+/// What a caller is asked to wait when the vault does not say.
+const WAIT: Duration = Duration::from_secs(10);
+/// The longest wait that is passed on.
+const LONGEST_WAIT: Duration = Duration::from_secs(300);
+/// What the embedded vault holds at start.
+const EMBEDDED_SECRETS: &str = "ExternalApiKey and DatabasePassword";
+
+/// Says what `cause` means for `subject`, where the handler runs.
+#[must_use]
+pub fn explain(
+    cause: &Cause,
+    subject: &Subject<'_>,
+    surroundings: &Surroundings,
+    now: OffsetDateTime,
+) -> Explanation {
+    let case = Case {
+        subject,
+        surroundings,
+        commands: Commands {
+            surroundings,
+            subject,
+            now,
+        },
+    };
+    case.explain(cause)
+}
+
+impl Explanation {
+    pub(super) fn new(code: &'static str, detail: impl Into<String>, fix: Fix) -> Self {
+        Self {
+            code,
+            detail: detail.into(),
+            fix,
+            retry_after: None,
+        }
+    }
+
+    /// It passes by itself, after `wait` if the vault said so.
+    fn passing(mut self, wait: Option<Duration>) -> Self {
+        self.retry_after = Some(wait.unwrap_or(WAIT).min(LONGEST_WAIT));
+        self
+    }
+
+    /// Adds what is odd about the secret. The cause stays the cause.
+    #[must_use]
+    pub fn and(mut self, facts: &Facts, now: OffsetDateTime) -> Self {
+        if facts.is_disabled {
+            self.detail.push_str(
+                " The secret is also disabled, and Key Vault serves no value of a disabled secret.",
+            );
+        }
+        if let Some(expires) = facts.expires.filter(|expires| *expires <= now) {
+            let expired = utc(expires);
+            let _ = write!(
+                self.detail,
+                " The secret expired on {expired}. Key Vault still serves it."
+            );
+        }
+        if let Some(start) = facts.not_before.filter(|start| *start > now) {
+            let start = utc(start);
+            let _ = write!(
+                self.detail,
+                " The secret is not valid before {start}. Key Vault serves it already."
+            );
+        }
+        self
+    }
+}
+
+pub(super) struct Case<'a> {
+    pub(super) subject: &'a Subject<'a>,
+    pub(super) surroundings: &'a Surroundings,
+    pub(super) commands: Commands<'a>,
+}
+
+impl Case<'_> {
+    /// What a person calls the vault.
+    pub(super) fn vault(&self) -> String {
+        match self.azure_name() {
+            Some(name) => format!("the vault {name}"),
+            None if self.is_embedded() => "the embedded vault".to_owned(),
+            None => format!("the vault at {}", self.host()),
+        }
+    }
+
+    /// The same at the start of a sentence.
+    pub(super) fn vault_first(&self) -> String {
+        self.vault().replacen('t', "T", 1)
+    }
+
+    pub(super) fn host(&self) -> &str {
+        self.subject.vault.map_or("", VaultUrl::authority)
+    }
+
+    /// What `az keyvault` calls the vault. An emulator or the embedded vault has no such name.
+    pub(super) fn azure_name(&self) -> Option<&str> {
+        let vault = self.subject.vault?;
+        if self.is_embedded() {
+            return None;
+        }
+        vault.azure_name()
+    }
+
+    fn is_embedded(&self) -> bool {
+        let vault = self.subject.vault;
+        vault.is_some_and(|vault| self.surroundings.is_embedded(vault))
+    }
+
+    pub(super) fn is_on_azure(&self) -> bool {
+        self.surroundings.is_on_azure()
+    }
+
+    fn is_local_vault(&self) -> bool {
+        self.subject.vault.is_some_and(VaultUrl::is_loopback)
+    }
+
+    /// A command for vaults on Azure; for others, `otherwise`.
+    fn for_azure(&self, sentence: &str, command: impl Fn(&str) -> String, otherwise: Fix) -> Fix {
+        match self.azure_name() {
+            Some(vault) => Fix::with(sentence, command(vault)),
+            None => otherwise,
+        }
+    }
+
+    fn explain(&self, cause: &Cause) -> Explanation {
+        let secret = self.subject.secret;
+        match cause {
+            Cause::Failed(error) => self.failed(error),
+            Cause::NoVault => Explanation::new(
+                "KeyVaultUrlNotSet",
+                "The app setting KEY_VAULT_URL is not set.",
+                self.commands
+                    .set_app_setting("KEY_VAULT_URL", "https://<vault>.vault.azure.net"),
+            ),
+            Cause::Deleted => Explanation::new(
+                "SecretNotFound",
+                format!(
+                    "The secret {secret} is deleted from {} and can be recovered.",
+                    self.vault()
+                ),
+                self.for_azure(
+                    "Recover it with",
+                    |vault| fix::recover(vault, secret),
+                    Fix::without_command("Recover it, or set the secret again."),
+                ),
+            ),
+            Cause::MayNotList => Explanation::new(
+                "Initialized",
+                format!(
+                    "The handler may get secrets of {} but not list them. So it cannot tell whether {secret} exists without reading its value.",
+                    self.vault()
+                ),
+                self.commands.try_again(),
+            ),
+            Cause::ResolvedSinceStart => Explanation::new(
+                "Initialized",
+                "The platform resolved the reference after this process started.",
+                Fix::with("Restart the app with", self.commands.restart()),
+            ),
+            Cause::UnusualSpelling(reference) => Explanation::new(
+                "InvalidSyntax",
+                "The handler can read the secret, but the reference is not spelt as documented (letter case or white space). The platform may not accept it.",
+                self.commands
+                    .set_reference("Use the documented spelling with", reference),
+            ),
+            Cause::OtherIdentity(client_id) => Explanation::new(
+                "Initialized",
+                format!(
+                    "The handler's user-assigned identity can read {secret} in {}. The platform resolves references with the system-assigned identity unless keyVaultReferenceIdentity names another.",
+                    self.vault()
+                ),
+                Fix::with(
+                    "Let the platform use the same identity with",
+                    self.commands.use_identity_for_references(client_id),
+                ),
+            ),
+            Cause::Readable => Explanation::new(
+                "Initialized",
+                format!(
+                    "The handler can read {secret} in {}. The setting or the access may have changed after the platform last tried.",
+                    self.vault()
+                ),
+                self.commands.try_again(),
+            ),
+            Cause::Syntax(what) => Explanation::new(
+                "InvalidSyntax",
+                format!("The reference is not valid: {what}."),
+                self.commands.correct_reference(),
+            ),
+            Cause::Stale(other_form) => self.stale(other_form.as_deref()),
+            Cause::AppConfiguration => self.app_configuration(),
+            Cause::EmptyValue => Explanation::new(
+                "OtherReasons",
+                "The setting exists and is empty. On Flex Consumption the platform leaves a reference empty when it has no identity to resolve it with.",
+                match &self.surroundings.identity {
+                    Identity::UserAssigned(id) => Fix::with(
+                        "If the setting is a reference, let the platform use the app's identity with",
+                        self.commands.use_identity_for_references(id),
+                    ),
+                    _ => Fix::with(
+                        "If the setting is a reference, give the app an identity with",
+                        self.commands.assign_identity(),
+                    ),
+                },
+            ),
+        }
+    }
+
+    fn stale(&self, other_form: Option<&str>) -> Explanation {
+        let detail = "The vault has a newer value than the app.";
+        if !self.is_on_azure() {
+            let fix = Fix::without_command("Restart the handler. It resolves references once.");
+            return Explanation::new("Resolved", detail, fix);
+        }
+        let refresh = self.commands.refresh();
+        let other = other_form.map(|form| self.commands.set_reference("", form));
+        let fix = match other.and_then(|other| other.commands.into_iter().next()) {
+            Some(other) => Fix::with_all(
+                "Make the platform read the vault again with the first command. If the value stays old, write the reference without SecretUri with the second:",
+                [refresh, other],
+            ),
+            None => Fix::with("Make the platform read the vault again with", refresh),
+        };
+        Explanation::new("Resolved", detail, fix)
+    }
+
+    fn app_configuration(&self) -> Explanation {
+        let detail =
+            "The setting still holds its reference to App Configuration, so nothing resolved it.";
+        let fix = if self.is_on_azure() {
+            let app = self.surroundings.app.options();
+            Fix::with(
+                "The app's identity needs the role App Configuration Data Reader on the store. See which identities it has with",
+                format!("az functionapp identity show {app}"),
+            )
+        } else {
+            Fix::without_command(
+                "Only Azure resolves these references. In local.settings.json, set the value itself.",
+            )
+        };
+        Explanation::new("OtherReasons", detail, fix)
+    }
+
+    fn failed(&self, error: &Error) -> Explanation {
+        let code = error.code();
+        match error {
+            Error::SecretNotFound | Error::SecretVersionNotFound => self.not_found(error),
+            Error::SecretDisabled => self.disabled(),
+            Error::AccessDenied(denial) => self.denied(*denial),
+            Error::TokenRefused => self.token_refused(),
+            Error::ForbiddenByFirewall => self.firewall(),
+            Error::ForbiddenByConnection => self.connection(),
+            Error::VaultNotFound => self.vault_not_found(),
+            Error::Unreachable(reach) => self.unreachable(*reach).passing(None),
+            Error::TimedOut => self.timed_out(),
+            Error::TlsFailed => Explanation::new(
+                code,
+                format!("The certificate of {} is not trusted here.", self.host()),
+                Fix::without_command(
+                    "If a proxy intercepts TLS, or the vault is an emulator, put its certificate authority into a PEM file and name it in KEY_VAULT_CA_FILE. Otherwise check that the address is the vault's.",
+                ),
+            ),
+            Error::NoCertificateAuthorities => Explanation::new(
+                code,
+                "This machine has no certificate authorities to check the vault's certificate with.",
+                Fix::without_command(
+                    "Install the package ca-certificates, or correct SSL_CERT_FILE and SSL_CERT_DIR.",
+                ),
+            ),
+            Error::TooManyVersions => Explanation::new(
+                code,
+                format!(
+                    "The secret {} has more versions than the handler can list in time.",
+                    self.subject.secret
+                ),
+                self.without_a_list(),
+            ),
+            Error::TooManyVaults => Explanation::new(
+                code,
+                "The app's settings name more vaults than the handler reads (64). This vault is one too many.",
+                Fix::without_command("The platform has no such limit: see this reference in the portal, on the app's page Environment variables."),
+            ),
+            Error::Throttled { retry_after } => Explanation::new(
+                code,
+                format!("{} limits the number of requests.", self.vault_first()),
+                Fix::without_command(
+                    "Wait. If this happens often, raise SECRET_CACHE_TTL_SECONDS or give the vault fewer clients.",
+                ),
+            )
+            .passing(*retry_after),
+            Error::Unavailable { retry_after } => Explanation::new(
+                code,
+                format!("{} reports a problem of its own.", self.vault_first()),
+                Fix::without_command(if self.azure_name().is_some() {
+                    "Wait. If it stays, see https://status.azure.com"
+                } else {
+                    "Wait. If it stays, look at the log of what serves this address."
+                }),
+            )
+            .passing(*retry_after),
+            Error::Credential(cause) => self.without_token(cause),
+            Error::WrongSetting(name) => Explanation::new(
+                code,
+                format!(
+                    "The setting {name} is a Key Vault reference that was not resolved. The handler needs its value to read a vault."
+                ),
+                match self.surroundings.runs_in {
+                    RunsIn::Azure => Fix::with(
+                        format!("config-check says why {name} was not resolved. Without a reference, set it with"),
+                        format!(
+                            "az functionapp config appsettings set {} --settings {name}=<value>",
+                            self.surroundings.app.options()
+                        ),
+                    ),
+                    RunsIn::Local | RunsIn::Embedded(_) => Fix::without_command(format!(
+                        "In local.settings.json, set {name} to the value itself."
+                    )),
+                },
+            ),
+            Error::RequestRefused => Explanation::new(
+                code,
+                format!(
+                    "{} refused the request as malformed. It may not support this API version.",
+                    self.host()
+                ),
+                Fix::without_command(if self.azure_name().is_some() {
+                    "This is a defect in the handler. Report it with the secret's name."
+                } else {
+                    "Use a newer version of the emulator."
+                }),
+            ),
+            Error::UnexpectedAnswer => Explanation::new(
+                code,
+                format!("The answer of {} is not Key Vault's.", self.host()),
+                Fix::without_command(format!(
+                    "Check that {} names a vault, and that no proxy answers in its place.",
+                    self.subject.named.setting()
+                )),
+            ),
+        }
+    }
+
+    /// What helps where a list of versions is too long.
+    fn without_a_list(&self) -> Fix {
+        let secret = self.subject.secret;
+        match (self.subject.named, self.subject.version) {
+            (Named::KeyVaultUrl, _) => self
+                .commands
+                .set_app_setting("SECRET_METADATA_SOURCE", "get"),
+            (_, Some(version)) => self.for_azure(
+                "See whether this version exists with",
+                |vault| fix::show_version(vault, secret, version),
+                Fix::without_command("Leave the version out to follow the latest one."),
+            ),
+            _ => self.commands.try_again(),
+        }
+    }
+
+    fn not_found(&self, error: &Error) -> Explanation {
+        let (vault, secret) = (self.vault(), self.subject.secret);
+        let code = error.code();
+        if *error == Error::SecretVersionNotFound {
+            let version = self.subject.version.unwrap_or("of this id");
+            return Explanation::new(
+                code,
+                format!("The secret {secret} in {vault} has no version {version}."),
+                self.for_azure(
+                    "Compare the version with",
+                    |vault| fix::list_versions(vault, secret),
+                    Fix::without_command("Leave the version out to follow the latest one."),
+                ),
+            );
+        }
+        let detail = match self.subject.named {
+            // The recipe's own words.
+            Named::KeyVaultUrl => format!("Secret not found: {secret}"),
+            _ => format!("{} has no secret {secret}.", self.vault_first()),
+        };
+        let fix = match self.subject.named {
+            Named::KeyVaultUrl if self.is_embedded() => {
+                Fix::without_command(format!("The embedded vault has {EMBEDDED_SECRETS}."))
+            }
+            named if self.is_embedded() => Fix::without_command(format!(
+                "In local.settings.json, point {} at a secret of the embedded vault. It has {EMBEDDED_SECRETS}.",
+                named.setting()
+            )),
+            _ => self.for_azure(
+                "Compare the name with",
+                fix::list_secrets,
+                Fix::without_command("Compare the name with those that the vault lists."),
+            ),
+        };
+        Explanation::new(code, detail, fix)
+    }
+
+    fn disabled(&self) -> Explanation {
+        let (vault, secret) = (self.vault(), self.subject.secret);
+        let version = self.subject.version;
+        let enable = |vault: &str| fix::set_attributes(vault, secret, version, "--enabled true");
+        let sentence = match self.subject.named {
+            Named::KeyVaultUrl => {
+                "SECRET_METADATA_SOURCE=versions describes disabled secrets, too. To enable it, run"
+            }
+            _ => "Enable it with",
+        };
+        Explanation::new(
+            Error::SecretDisabled.code(),
+            format!("The secret {secret} in {vault} is disabled."),
+            self.for_azure(sentence, enable, Fix::without_command("Enable it.")),
+        )
+    }
+
+    fn denied(&self, denial: Denial) -> Explanation {
+        let vault = self.vault();
+        let who = self.who();
+        let code = Error::AccessDenied(denial).code();
+        let (detail, fix) = match denial {
+            Denial::Role => (
+                format!("{who} has no role that allows it to read secrets in {vault}."),
+                self.for_azure(
+                    "If you have just granted one, wait some minutes. Otherwise grant it with",
+                    |vault| self.commands.grant_role(vault),
+                    self.grant_elsewhere(),
+                ),
+            ),
+            Denial::AccessPolicy => (
+                format!("{who} has no access policy that allows it to read secrets in {vault}."),
+                self.for_azure(
+                    "Grant it with",
+                    |vault| self.commands.grant_policy(vault),
+                    self.grant_elsewhere(),
+                ),
+            ),
+            Denial::Policy => (
+                format!(
+                    "A policy of {vault} refuses this operation (ForbiddenByPolicy). Some pages use this word for the vault's firewall."
+                ),
+                self.for_azure(
+                    "See whether the vault has a firewall with",
+                    |vault| format!("az keyvault show --name {vault} --query properties.networkAcls"),
+                    self.grant_elsewhere(),
+                ),
+            ),
+            Denial::Other => (
+                format!("{} refuses access for a reason that this handler does not know.", self.vault_first()),
+                self.for_azure(
+                    "If the vault uses roles, grant one with the first command; if it uses access policies, with the second:",
+                    |vault| self.commands.grant_role(vault),
+                    self.grant_elsewhere(),
+                ),
+            ),
+        };
+        let fix = match (denial, self.azure_name()) {
+            (Denial::Other, Some(vault)) => Fix {
+                commands: vec![
+                    self.commands.grant_role(vault),
+                    self.commands.grant_policy(vault),
+                ],
+                ..fix
+            },
+            _ => fix,
+        };
+        Explanation::new(code, detail, fix)
+    }
+
+    fn grant_elsewhere(&self) -> Fix {
+        Fix::without_command(format!(
+            "Allow it in the configuration of what serves {}.",
+            self.host()
+        ))
+    }
+
+    /// The identity that was refused, at the start of a sentence.
+    fn who(&self) -> &'static str {
+        match self.surroundings.identity {
+            Identity::SystemAssigned if self.is_on_azure() => "The app's managed identity",
+            Identity::SystemAssigned => "The managed identity",
+            Identity::UserAssigned(_) => "The user-assigned identity of AZURE_CLIENT_ID",
+            Identity::Application(_) => "The application of AZURE_CLIENT_ID",
+            Identity::Developer => "The account that is signed in with az or azd",
+        }
+    }
+
+    fn token_refused(&self) -> Explanation {
+        let fix = match self.azure_name() {
+            Some(vault) => Fix::with_all(
+                "The usual reason is that the vault belongs to another tenant than the identity. Compare the two with",
+                self.commands.compare_tenants(vault),
+            ),
+            None => Fix::without_command(
+                "If this is an emulator that was started again, start the handler again, too.",
+            ),
+        };
+        Explanation::new(
+            Error::TokenRefused.code(),
+            format!(
+                "{} refuses the token of the identity. It does not say why.",
+                self.vault_first()
+            ),
+            fix,
+        )
+    }
+
+    fn unreachable(&self, reach: Reach) -> Explanation {
+        let code = Error::Unreachable(reach).code();
+        let host = self.host();
+        let (detail, fix) = match reach {
+            Reach::NameResolution => (
+                format!("No name server answered for {host}."),
+                if self.is_on_azure() {
+                    "This usually passes. If it stays, check the DNS servers of the virtual network and WEBSITE_DNS_SERVER."
+                } else {
+                    "Check that this machine is online, and its VPN and DNS servers."
+                },
+            ),
+            Reach::Refused if self.is_local_vault() => (
+                format!("Nothing listens at {host}."),
+                "Start the emulator, or correct the port.",
+            ),
+            Reach::Refused => (
+                format!("{host} refuses connections."),
+                "Key Vault never does. Check which address the name resolves to, and what proxy or firewall answers there.",
+            ),
+            Reach::Connection => (
+                format!("No connection to {host} could be made."),
+                "Check the network between here and the vault: port 443 must be open, and a proxy must let the vault's address through.",
+            ),
+            Reach::Interrupted => (
+                format!("The connection to {host} broke off."),
+                "Try again. If it stays, check what stands between here and the vault.",
+            ),
+        };
+        Explanation::new(code, detail, Fix::without_command(fix))
+    }
+
+    fn timed_out(&self) -> Explanation {
+        let fix = if self.is_local_vault() {
+            "Try again. If it stays, look at what serves this address."
+        } else if self.is_on_azure() {
+            "Try again. If it stays, something drops the traffic: check the network security group, the route table and the firewall between the app's network and the vault, port 443."
+        } else {
+            "Try again. If it stays, check this machine's network, VPN and proxy."
+        };
+        Explanation::new(
+            Error::TimedOut.code(),
+            format!("{} did not answer in time.", self.vault_first()),
+            Fix::without_command(fix),
+        )
+    }
+}
+
+fn utc(time: OffsetDateTime) -> String {
+    const FORMAT: &[FormatItem<'_>] =
+        format_description!("[year]-[month]-[day] [hour]:[minute] UTC");
+    let time = time.to_offset(time::UtcOffset::UTC);
+    time.format(FORMAT).unwrap_or_default()
+}

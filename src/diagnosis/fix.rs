@@ -1,0 +1,367 @@
+//! What to do: a sentence and the commands that do it, with the real names filled in.
+//!
+//! A command is one line that works in bash, zsh and PowerShell: no pipe, no `&&`, no tool but
+//! `az`. What a person has to fill in stands in `<angle brackets>`, which a shell refuses.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+use time::{OffsetDateTime, format_description::FormatItem, macros::format_description};
+
+use super::{
+    Named, Subject,
+    function_app::{Identity, RunsIn, Surroundings, is_harmless},
+};
+
+/// What to do: a sentence and, at its end, the commands that do it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fix {
+    /// Ends where the first command follows.
+    pub sentence: String,
+    /// To be pasted as they are, one after the other.
+    pub commands: Vec<String>,
+}
+
+impl Fix {
+    /// A sentence and the command that it ends with.
+    #[must_use]
+    pub fn with(sentence: impl Into<String>, command: impl Into<String>) -> Self {
+        Self::with_all(sentence, [command.into()])
+    }
+
+    /// A sentence and the commands that it ends with, in their order.
+    #[must_use]
+    pub fn with_all(
+        sentence: impl Into<String>,
+        commands: impl IntoIterator<Item = String>,
+    ) -> Self {
+        Self {
+            sentence: sentence.into(),
+            commands: commands.into_iter().collect(),
+        }
+    }
+
+    /// A sentence alone.
+    #[must_use]
+    pub fn without_command(sentence: impl Into<String>) -> Self {
+        Self::with_all(sentence, [])
+    }
+}
+
+impl fmt::Display for Fix {
+    /// One command stands behind its sentence; several stand on lines of their own.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.sentence)?;
+        let separator = if self.commands.len() > 1 { '\n' } else { ' ' };
+        self.commands
+            .iter()
+            .try_for_each(|command| write!(f, "{separator}{command}"))
+    }
+}
+
+impl Serialize for Fix {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+const APP_SETTINGS: &str = "az functionapp config appsettings";
+/// What a person writes in the place of a reference.
+const FORM: &str = "@Microsoft.KeyVault(VaultName=...;SecretName=...)";
+
+/// Makes commands for one subject in its surroundings.
+pub(super) struct Commands<'a> {
+    pub(super) surroundings: &'a Surroundings,
+    pub(super) subject: &'a Subject<'a>,
+    pub(super) now: OffsetDateTime,
+}
+
+impl Commands<'_> {
+    fn app(&self) -> String {
+        self.surroundings.app.options()
+    }
+
+    /// Gives the app its system-assigned identity (step 1 of the recipe), or the user-assigned
+    /// one that `AZURE_CLIENT_ID` names.
+    pub(super) fn assign_identity(&self) -> String {
+        let app = self.app();
+        match &self.surroundings.identity {
+            Identity::UserAssigned(id) if is_harmless(id) => format!(
+                "az functionapp identity assign {app} --identities \"{}\"",
+                resource_id_of(id)
+            ),
+            _ => format!("az functionapp identity assign {app}"),
+        }
+    }
+
+    /// Who needs a right, as `az` finds it without asking Microsoft Graph where it can.
+    fn principal(&self) -> (String, &'static str) {
+        let id = match &self.surroundings.identity {
+            Identity::SystemAssigned => format!(
+                "$(az functionapp identity show {} --query principalId -o tsv)",
+                self.app()
+            ),
+            Identity::UserAssigned(id) => format!(
+                "$(az identity list --query \"[?clientId=='{}'].principalId\" -o tsv)",
+                harmless_or(id, "<client-id>")
+            ),
+            Identity::Application(id) => format!(
+                "$(az ad sp show --id {} --query id -o tsv)",
+                harmless_or(id, "<client-id>")
+            ),
+            Identity::Developer => {
+                return (
+                    "$(az ad signed-in-user show --query id -o tsv)".into(),
+                    "User",
+                );
+            }
+        };
+        (id, "ServicePrincipal")
+    }
+
+    /// Step 3 of the recipe, for a vault with roles.
+    pub(super) fn grant_role(&self, vault: &str) -> String {
+        let (principal, kind) = self.principal();
+        format!(
+            "az role assignment create --role \"Key Vault Secrets User\" --assignee-object-id \"{principal}\" --assignee-principal-type {kind} --scope \"{}\"",
+            vault_id(vault)
+        )
+    }
+
+    /// Step 3 of the recipe, for a vault with access policies.
+    pub(super) fn grant_policy(&self, vault: &str) -> String {
+        let (principal, _) = self.principal();
+        format!(
+            "az keyvault set-policy --name {vault} --object-id \"{principal}\" --secret-permissions get list"
+        )
+    }
+
+    /// The tenants of the vault and of the identity.
+    pub(super) fn compare_tenants(&self, vault: &str) -> Vec<String> {
+        let vault = format!("az keyvault show --name {vault} --query properties.tenantId -o tsv");
+        let own = match &self.surroundings.identity {
+            Identity::SystemAssigned => format!(
+                "az functionapp identity show {} --query tenantId -o tsv",
+                self.app()
+            ),
+            Identity::UserAssigned(id) => format!(
+                "az identity list --query \"[?clientId=='{}'].tenantId\" -o tsv",
+                harmless_or(id, "<client-id>")
+            ),
+            Identity::Application(_) => return vec![vault],
+            Identity::Developer => "az account show --query tenantId -o tsv".to_owned(),
+        };
+        vec![vault, own]
+    }
+
+    /// Puts the app into a network from which the vault takes requests.
+    pub(super) fn join_network(&self) -> String {
+        format!(
+            "az functionapp vnet-integration add {} --vnet <vnet> --subnet <subnet>",
+            self.app()
+        )
+    }
+
+    /// Sets an app setting to a value that a person has to fill in.
+    pub(super) fn set_app_setting(&self, name: &str, value: &str) -> Fix {
+        if self.surroundings.is_on_azure() {
+            let command = format!(
+                "{APP_SETTINGS} set {} --settings {name}={value}",
+                self.app()
+            );
+            Fix::with(format!("Set {name} with"), command)
+        } else {
+            Fix::without_command(format!(
+                "Set {name} to {value} in local.settings.json, or in the environment."
+            ))
+        }
+    }
+
+    /// Removes an app setting.
+    pub(super) fn remove_app_setting(&self, name: &str) -> String {
+        format!(
+            "{APP_SETTINGS} delete {} --setting-names {name}",
+            self.app()
+        )
+    }
+
+    /// Step 4 of the recipe: sets the setting to a reference that a person has to write.
+    pub(super) fn correct_reference(&self) -> Fix {
+        match self.subject.named {
+            Named::KeyVaultUrl if self.surroundings.is_on_azure() => Fix::with(
+                "Correct KEY_VAULT_URL with",
+                format!(
+                    "{APP_SETTINGS} set {} --settings KEY_VAULT_URL=https://<vault>.vault.azure.net",
+                    self.app()
+                ),
+            ),
+            Named::KeyVaultUrl => Fix::without_command(
+                "Correct KEY_VAULT_URL in local.settings.json, or in the environment.",
+            ),
+            Named::Setting(setting) => {
+                if !self.surroundings.is_on_azure() {
+                    return Fix::without_command(format!(
+                        "In local.settings.json, set {setting} to {FORM}."
+                    ));
+                }
+                let setting = harmless_or(setting, "<setting>");
+                Fix::with(
+                    format!("Correct the reference ({FORM}) and set it with"),
+                    format!(
+                        "{APP_SETTINGS} set {} --settings {setting}=<reference-in-quotes>",
+                        self.app()
+                    ),
+                )
+            }
+            Named::ConnectionString { name, kind } => {
+                if !self.surroundings.is_on_azure() {
+                    return Fix::without_command(format!(
+                        "In ConnectionStrings of local.settings.json, set {name} to {FORM}."
+                    ));
+                }
+                let name = harmless_or(name, "<name>");
+                Fix::with(
+                    format!("Correct the reference ({FORM}) and set it with"),
+                    format!(
+                        "az webapp config connection-string set {} --connection-string-type {kind} --settings {name}=<reference-in-quotes>",
+                        self.app()
+                    ),
+                )
+            }
+        }
+    }
+
+    /// Sets the setting to `reference`, which is well-formed.
+    pub(super) fn set_reference(&self, sentence: &str, reference: &str) -> Fix {
+        let is_on_azure = self.surroundings.is_on_azure();
+        match self.subject.named {
+            Named::Setting(setting) if is_on_azure && is_harmless(setting) => Fix::with(
+                sentence,
+                format!(
+                    "{APP_SETTINGS} set {} --settings \"{setting}={reference}\"",
+                    self.app()
+                ),
+            ),
+            Named::ConnectionString { name, kind } if is_on_azure && is_harmless(name) => {
+                Fix::with(
+                    sentence,
+                    format!(
+                        "az webapp config connection-string set {} --connection-string-type {kind} --settings \"{name}={reference}\"",
+                        self.app()
+                    ),
+                )
+            }
+            _ => Fix::without_command(format!(
+                "Set {} to {reference}",
+                self.subject.named.setting()
+            )),
+        }
+    }
+
+    /// Which identity the platform resolves references with.
+    pub(super) fn use_identity_for_references(&self, client_id: &str) -> String {
+        format!(
+            "az functionapp update {} --set keyVaultReferenceIdentity=\"{}\"",
+            self.app(),
+            resource_id_of(client_id)
+        )
+    }
+
+    /// Makes the platform look at every reference again.
+    pub(super) fn refresh(&self) -> String {
+        if matches!(self.subject.named, Named::ConnectionString { .. }) {
+            // The refresh call is documented for app settings alone. Any change of a setting
+            // has the same effect.
+            let touched = format!("KEY_VAULT_REFERENCES_TOUCHED={}", iso(self.now));
+            return format!("{APP_SETTINGS} set {} --settings {touched}", self.app());
+        }
+        format!(
+            "az rest --method post --url \"{}/config/configreferences/appsettings/refresh?api-version=2022-03-01\"",
+            self.surroundings.app.resource_path()
+        )
+    }
+
+    /// Makes whoever resolves references try again.
+    pub(super) fn try_again(&self) -> Fix {
+        match self.surroundings.runs_in {
+            RunsIn::Azure => Fix::with("Make the platform try again with", self.refresh()),
+            RunsIn::Local | RunsIn::Embedded(_) => {
+                Fix::without_command("Wait a moment. The handler tries again by itself.")
+            }
+        }
+    }
+
+    /// The last row of the recipe's troubleshooting table.
+    pub(super) fn restart(&self) -> String {
+        format!("az functionapp restart {}", self.app())
+    }
+}
+
+/// The resource id of a user-assigned identity.
+fn resource_id_of(client_id: &str) -> String {
+    format!(
+        "$(az identity list --query \"[?clientId=='{}'].id\" -o tsv)",
+        harmless_or(client_id, "<client-id>")
+    )
+}
+
+/// The resource id of a vault.
+pub(super) fn vault_id(vault: &str) -> String {
+    format!("$(az keyvault show --name {vault} --query id -o tsv)")
+}
+
+fn harmless_or<'a>(text: &'a str, placeholder: &'a str) -> &'a str {
+    if is_harmless(text) { text } else { placeholder }
+}
+
+/// Which secrets are there.
+pub(super) fn list_secrets(vault: &str) -> String {
+    format!("az keyvault secret list --vault-name {vault} --query \"[].name\" -o tsv")
+}
+
+/// Which versions of a secret are there.
+pub(super) fn list_versions(vault: &str, secret: &str) -> String {
+    format!(
+        "az keyvault secret list-versions {} -o table",
+        of_secret(vault, secret)
+    )
+}
+
+/// Whether one version is there. Its value is not shown.
+pub(super) fn show_version(vault: &str, secret: &str, version: &str) -> String {
+    let secret = of_secret(vault, secret);
+    format!("az keyvault secret show {secret} --version {version} --query attributes")
+}
+
+/// Takes a deletion back.
+pub(super) fn recover(vault: &str, secret: &str) -> String {
+    format!("az keyvault secret recover {}", of_secret(vault, secret))
+}
+
+/// Changes the attributes of one version, of the latest if it is `None`; `change` is an
+/// option of the command.
+pub(super) fn set_attributes(
+    vault: &str,
+    secret: &str,
+    version: Option<&str>,
+    change: &str,
+) -> String {
+    let version = version.map(|version| format!(" --version {version}"));
+    let version = version.unwrap_or_default();
+    let secret = of_secret(vault, secret);
+    format!("az keyvault secret set-attributes {secret}{version} {change}")
+}
+
+fn of_secret(vault: &str, secret: &str) -> String {
+    // A name may begin with a hyphen, which would make it an option.
+    let equals = if secret.starts_with('-') { '=' } else { ' ' };
+    format!("--vault-name {vault} --name{equals}{secret}")
+}
+
+/// A time as `az` takes it.
+fn iso(time: OffsetDateTime) -> String {
+    const FORMAT: &[FormatItem<'_>] =
+        format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
+    let time = time.to_offset(time::UtcOffset::UTC);
+    time.format(FORMAT).unwrap_or_default()
+}

@@ -1,0 +1,178 @@
+//! What is known about the Function App that is diagnosed, and about where the handler runs.
+
+use crate::key_vault::VaultUrl;
+
+/// Where the handler runs, for which app, and as whom it signs in.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Surroundings {
+    /// Where the handler runs.
+    pub runs_in: RunsIn,
+    /// The app whose settings are looked at.
+    pub app: FunctionApp,
+    /// As whom the handler signs in to vaults.
+    pub identity: Identity,
+}
+
+/// Where the handler runs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum RunsIn {
+    /// In a Function App on Azure, whose platform resolves references.
+    #[default]
+    Azure,
+    /// On a developer's machine, under Core Tools or standalone. Settings come from
+    /// `local.settings.json`, and the handler resolves references.
+    Local,
+    /// The same, and the only vault is the one inside this process, at this address.
+    Embedded(VaultUrl),
+}
+
+/// As whom the handler signs in to vaults.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Identity {
+    /// The app's own managed identity.
+    #[default]
+    SystemAssigned,
+    /// A managed identity that `AZURE_CLIENT_ID` names by its client id.
+    UserAssigned(String),
+    /// An application in Entra ID, by its client id.
+    Application(String),
+    /// Whoever is signed in with `az` or `azd`.
+    Developer,
+}
+
+/// The Function App that is diagnosed. A name is kept only if a shell cannot take it for more
+/// than a name, since it is printed in commands.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FunctionApp {
+    name: Option<String>,
+    resource_group: Option<String>,
+    slot: Option<String>,
+    plan: Option<Plan>,
+}
+
+/// What the app pays for, as far as it decides which network features it has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Plan {
+    /// Joins networks; its subnet is delegated to `Microsoft.App/environments`.
+    FlexConsumption,
+    /// Cannot join a network.
+    Consumption,
+    /// Elastic Premium or Dedicated: joins networks; its subnet is delegated to
+    /// `Microsoft.Web/serverFarms`.
+    Dedicated,
+}
+
+impl Surroundings {
+    /// Whether the platform resolves references here, and app settings come from it.
+    #[must_use]
+    pub fn is_on_azure(&self) -> bool {
+        self.runs_in == RunsIn::Azure
+    }
+
+    /// Whether `vault` is the one inside this process.
+    #[must_use]
+    pub fn is_embedded(&self, vault: &VaultUrl) -> bool {
+        matches!(&self.runs_in, RunsIn::Embedded(embedded) if embedded == vault)
+    }
+}
+
+impl FunctionApp {
+    /// An app as the platform names it. The slot `Production` is no slot for `az`.
+    #[must_use]
+    pub fn new(
+        name: Option<&str>,
+        resource_group: Option<&str>,
+        slot: Option<&str>,
+        plan: Option<Plan>,
+    ) -> Self {
+        let harmless =
+            |text: Option<&str>| text.filter(|text| is_harmless(text)).map(str::to_owned);
+        Self {
+            name: harmless(name),
+            resource_group: harmless(resource_group),
+            slot: harmless(slot).filter(|slot| !slot.eq_ignore_ascii_case("production")),
+            plan,
+        }
+    }
+
+    /// What the app pays for, if that is known.
+    #[must_use]
+    pub fn plan(&self) -> Option<Plan> {
+        self.plan
+    }
+
+    /// `--name … --resource-group …`, with the slot if it is one. What is not known is a
+    /// placeholder that no shell takes for a name.
+    #[must_use]
+    pub fn options(&self) -> String {
+        let (name, group) = (self.name(), self.resource_group());
+        let slot = self.slot.as_deref();
+        let slot = slot.map(|slot| format!(" --slot {slot}"));
+        let slot = slot.unwrap_or_default();
+        format!("--name {name} --resource-group {group}{slot}")
+    }
+
+    /// The resource's path for `az rest`, which fills in the subscription and the cloud.
+    #[must_use]
+    pub fn resource_path(&self) -> String {
+        let (name, group) = (self.name(), self.resource_group());
+        let slot = self.slot.as_deref();
+        let slot = slot.map(|slot| format!("/slots/{slot}"));
+        let slot = slot.unwrap_or_default();
+        format!(
+            "/subscriptions/{{subscriptionId}}/resourceGroups/{group}/providers/Microsoft.Web/sites/{name}{slot}"
+        )
+    }
+
+    fn name(&self) -> &str {
+        self.name.as_deref().unwrap_or("<app>")
+    }
+
+    /// The app's resource group, or a placeholder.
+    #[must_use]
+    pub fn resource_group(&self) -> &str {
+        self.resource_group.as_deref().unwrap_or("<group>")
+    }
+}
+
+/// Whether a shell takes `text` for one word, and `az` for no option.
+pub(super) fn is_harmless(text: &str) -> bool {
+    (1..=128).contains(&text.len())
+        && !text.starts_with('-')
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_is_named_and_production_is_none() {
+        let app = |slot| FunctionApp::new(Some("func-a"), Some("rg_b"), slot, None);
+        let staging = app(Some("staging"));
+        assert_eq!(
+            staging.options(),
+            "--name func-a --resource-group rg_b --slot staging"
+        );
+        assert!(
+            staging
+                .resource_path()
+                .ends_with("/sites/func-a/slots/staging")
+        );
+        for production in [None, Some("Production"), Some("production")] {
+            let app = app(production);
+            assert_eq!(app.options(), "--name func-a --resource-group rg_b");
+            assert!(app.resource_path().ends_with("/sites/func-a"));
+        }
+    }
+
+    #[test]
+    fn a_name_that_could_do_harm_in_a_shell_is_left_out() {
+        for name in ["a;rm -rf /", "$(x)", "a b", "\"", "--x", "`x`", ""] {
+            let app = FunctionApp::new(Some(name), Some(name), Some(name), None);
+            assert_eq!(app.options(), "--name <app> --resource-group <group>");
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! The one place with words: why a vault or a reference cannot be read, and what to do.
+//!
+//! A [`Cause`], the [`Subject`] that it is about and the [`Surroundings`] that the handler runs
+//! in make one [`Explanation`]: a code for programs, a sentence and a fix. Both are true where
+//! they are read: nothing tells a developer's machine to change a Function App, and no `az`
+//! command is printed for a vault that `az` cannot know.
+//!
+//! | question | file |
+//! | --- | --- |
+//! | what happened? | [`explain`] |
+//! | why is there no token? | `sign_in` |
+//! | which network refuses, and how is it opened? | `network` |
+//! | with which command, exactly? | [`fix`] |
+//! | which app, and where does the handler run? | [`function_app`] |
+
+pub mod explain;
+pub mod fix;
+pub mod function_app;
+mod network;
+mod sign_in;
+
+use std::time::Duration;
+
+use time::OffsetDateTime;
+
+pub use explain::explain;
+pub use fix::Fix;
+pub use function_app::{FunctionApp, Identity, Plan, RunsIn, Surroundings};
+
+use crate::key_vault::{Error, VaultUrl};
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cause {
+    /// The vault could not be read.
+    Failed(Error),
+    /// `KEY_VAULT_URL` is not set.
+    NoVault,
+    /// The secret is deleted and can be recovered.
+    Deleted,
+    /// Values may be got and nothing may be listed, so whether the secret is there cannot be
+    /// told without reading it.
+    MayNotList,
+    /// The handler can read the secret, and the platform says that it has resolved the
+    /// reference. The process does not have the value.
+    ResolvedSinceStart,
+    /// The handler can read the secret, and the reference is not spelt as documented. This is
+    /// the documented spelling.
+    UnusualSpelling(String),
+    /// The handler's user-assigned identity can read the secret. The platform resolves
+    /// references with another identity.
+    OtherIdentity(String),
+    /// The handler can read the secret, and nothing tells why the platform could not.
+    Readable,
+    /// The text of the reference is wrong, and how.
+    Syntax(String),
+    /// The vault has another value than the app. A reference in the form `SecretUri` can be
+    /// written in this other form.
+    Stale(Option<String>),
+    /// A reference to App Configuration that was not resolved.
+    AppConfiguration,
+    /// The setting is there and empty.
+    EmptyValue,
+}
+
+/// What a cause is about.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject<'a> {
+    /// The vault, if there is one.
+    pub vault: Option<&'a VaultUrl>,
+    /// The secret's name.
+    pub secret: &'a str,
+    /// The secret's version; the latest one if `None`.
+    pub version: Option<&'a str>,
+    /// The setting that names the vault.
+    pub named: Named<'a>,
+}
+
+/// The setting that names a vault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Named<'a> {
+    /// `KEY_VAULT_URL`, and a request names the secret.
+    KeyVaultUrl,
+    /// A reference in an app setting.
+    Setting(&'a str),
+    /// A reference in a connection string.
+    ConnectionString {
+        /// Its name.
+        name: &'a str,
+        /// Its type, as `az` takes it.
+        kind: &'a str,
+    },
+}
+
+impl<'a> Named<'a> {
+    /// The setting's name.
+    #[must_use]
+    pub fn setting(self) -> &'a str {
+        match self {
+            Self::KeyVaultUrl => "KEY_VAULT_URL",
+            Self::Setting(name) | Self::ConnectionString { name, .. } => name,
+        }
+    }
+}
+
+/// A cause in words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explanation {
+    /// One word for programs.
+    pub code: &'static str,
+    /// What happened.
+    pub detail: String,
+    /// What to do.
+    pub fix: Fix,
+    /// It passes by itself; when to ask again.
+    pub retry_after: Option<Duration>,
+}
+
+/// What may be odd about a secret that can be read. None of it keeps the platform from
+/// resolving a reference, but for a disabled secret.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// Its value is not served.
+    pub is_disabled: bool,
+    /// Informational for Key Vault: it serves the value all the same.
+    pub expires: Option<OffsetDateTime>,
+    /// Informational for Key Vault: it serves the value all the same.
+    pub not_before: Option<OffsetDateTime>,
+}

@@ -1,0 +1,334 @@
+//! Every cause, in every place where it can happen, in words: the snapshot beside this file is
+//! read line by line as whoever is on call would. `tests/clients/run --with-az` lets the real
+//! Azure CLI parse each command of it.
+
+use std::fmt::Write as _;
+
+use keyvault_functions::{
+    dev_vault::DevVault,
+    diagnosis::{
+        Cause, Facts, FunctionApp, Identity, Named, Plan, RunsIn, Subject, Surroundings, explain,
+    },
+    key_vault::{
+        Error, VaultUrl,
+        error::{CredentialError, CredentialKind},
+    },
+    references::Status,
+};
+use time::OffsetDateTime;
+
+/// Where a cause is met.
+struct Place {
+    name: &'static str,
+    surroundings: Surroundings,
+    vault: VaultUrl,
+    named: Named<'static>,
+}
+
+const SETTING: Named<'static> = Named::Setting("EXTERNAL_API_KEY");
+const CLIENT_ID: &str = "00000000-0000-0000-0000-00000000000c";
+const VERSION: &str = "ec96f02080254f109c51a1f14cdb1931";
+
+fn now() -> OffsetDateTime {
+    OffsetDateTime::from_unix_timestamp(1_800_000_000).expect("a time")
+}
+
+fn places() -> Vec<Place> {
+    let vault = |url: &str| VaultUrl::parse(url).expect("an address");
+    let real = || vault("https://your-kv.vault.azure.net");
+    let embedded = || DevVault::url().expect("an address");
+    let app = |slot, plan| FunctionApp::new(Some("func-a"), Some("rg-a"), slot, Some(plan));
+    let azure = |app, identity| Surroundings {
+        runs_in: RunsIn::Azure,
+        app,
+        identity,
+    };
+    let local = |identity| Surroundings {
+        runs_in: RunsIn::Local,
+        app: FunctionApp::default(),
+        identity,
+    };
+    let in_process = || Surroundings {
+        runs_in: RunsIn::Embedded(embedded()),
+        ..local(Identity::Developer)
+    };
+    let flex = || azure(app(None, Plan::FlexConsumption), Identity::SystemAssigned);
+    let connection_string = Named::ConnectionString {
+        name: "Orders",
+        kind: "SQLAzure",
+    };
+    let user_assigned = || Identity::UserAssigned(CLIENT_ID.into());
+    let application = || Identity::Application(CLIENT_ID.into());
+    let place = |name, surroundings, vault, named| Place {
+        name,
+        surroundings,
+        vault,
+        named,
+    };
+    vec![
+        place(
+            "Azure, Flex Consumption: a reference",
+            flex(),
+            real(),
+            SETTING,
+        ),
+        place(
+            "Azure, Flex Consumption: secrets/<name>",
+            flex(),
+            real(),
+            Named::KeyVaultUrl,
+        ),
+        place(
+            "Azure, Premium, slot staging, user-assigned identity: a reference",
+            azure(app(Some("staging"), Plan::Dedicated), user_assigned()),
+            real(),
+            SETTING,
+        ),
+        place(
+            "Azure, Consumption, names unknown: a reference",
+            azure(
+                FunctionApp::new(None, None, None, Some(Plan::Consumption)),
+                Identity::SystemAssigned,
+            ),
+            real(),
+            SETTING,
+        ),
+        place(
+            "Azure China, Flex Consumption: a connection string",
+            flex(),
+            vault("https://your-kv.vault.azure.cn"),
+            connection_string,
+        ),
+        place(
+            "Azure, application with a client secret: secrets/<name>",
+            azure(app(None, Plan::FlexConsumption), application()),
+            real(),
+            Named::KeyVaultUrl,
+        ),
+        place(
+            "a laptop with az: a reference",
+            local(Identity::Developer),
+            real(),
+            SETTING,
+        ),
+        place(
+            "a laptop with az: secrets/<name>",
+            local(Identity::Developer),
+            real(),
+            Named::KeyVaultUrl,
+        ),
+        place(
+            "a laptop with an application: a reference",
+            local(application()),
+            real(),
+            SETTING,
+        ),
+        place(
+            "a laptop with the dev vault: a reference",
+            local(Identity::SystemAssigned),
+            vault("https://localhost:8443"),
+            SETTING,
+        ),
+        place(
+            "a laptop with the dev vault: secrets/<name>",
+            local(Identity::SystemAssigned),
+            vault("https://localhost:8443"),
+            Named::KeyVaultUrl,
+        ),
+        place(
+            "the embedded vault: a reference",
+            in_process(),
+            embedded(),
+            SETTING,
+        ),
+        place(
+            "the embedded vault: secrets/<name>",
+            in_process(),
+            embedded(),
+            Named::KeyVaultUrl,
+        ),
+        place(
+            "the embedded vault: a reference to another vault",
+            in_process(),
+            real(),
+            SETTING,
+        ),
+    ]
+}
+
+fn causes() -> Vec<Cause> {
+    let documented = "@Microsoft.KeyVault(VaultName=your-kv;SecretName=ExternalApiKey)";
+    let failed = Error::every().into_iter().map(Cause::Failed);
+    let others = [
+        Cause::NoVault,
+        Cause::Deleted,
+        Cause::MayNotList,
+        Cause::ResolvedSinceStart,
+        Cause::UnusualSpelling(documented.into()),
+        Cause::OtherIdentity(CLIENT_ID.into()),
+        Cause::Readable,
+        Cause::Syntax("VaultName (or SecretUri) is missing (character 21)".into()),
+        Cause::Stale(None),
+        Cause::Stale(Some(documented.into())),
+        Cause::AppConfiguration,
+        Cause::EmptyValue,
+    ];
+    failed.chain(others).collect()
+}
+
+/// Whether `cause` can be met at `place` at all.
+fn is_possible(cause: &Cause, place: &Place) -> bool {
+    let is_reference = place.named != Named::KeyVaultUrl;
+    let is_on_azure = place.surroundings.is_on_azure();
+    let is_embedded = matches!(place.surroundings.runs_in, RunsIn::Embedded(_));
+    let is_other_vault = is_embedded && !place.surroundings.is_embedded(&place.vault);
+    match cause {
+        Cause::Failed(Error::VaultNotFound) => !is_embedded || is_other_vault,
+        _ if is_other_vault => false,
+        Cause::Failed(Error::Credential(CredentialError::Failed { credential, .. })) => {
+            let identity = match credential {
+                CredentialKind::ClientSecret | CredentialKind::WorkloadIdentity => {
+                    matches!(place.surroundings.identity, Identity::Application(_))
+                }
+                CredentialKind::ManagedIdentity => matches!(
+                    place.surroundings.identity,
+                    Identity::SystemAssigned | Identity::UserAssigned(_)
+                ),
+                CredentialKind::AzureCli | CredentialKind::AzureDeveloperCli => {
+                    place.surroundings.identity == Identity::Developer
+                }
+            };
+            identity && !is_embedded
+        }
+        Cause::Failed(Error::Credential(CredentialError::NothingConfigured)) => {
+            !is_embedded
+                && matches!(
+                    (is_on_azure, &place.surroundings.identity),
+                    (true, Identity::SystemAssigned) | (false, Identity::Developer)
+                )
+        }
+        Cause::Failed(Error::SecretNotFound | Error::SecretVersionNotFound) => true,
+        Cause::Failed(_) => !is_embedded,
+        Cause::NoVault => !is_reference && !is_embedded,
+        Cause::Deleted | Cause::Syntax(_) | Cause::AppConfiguration | Cause::Stale(None) => {
+            is_reference
+        }
+        Cause::MayNotList
+        | Cause::ResolvedSinceStart
+        | Cause::UnusualSpelling(_)
+        | Cause::Readable
+        | Cause::Stale(Some(_))
+        | Cause::EmptyValue => is_reference && is_on_azure,
+        Cause::OtherIdentity(_) => {
+            is_reference && matches!(place.surroundings.identity, Identity::UserAssigned(_))
+        }
+    }
+}
+
+fn words(cause: &Cause, place: &Place) -> String {
+    let is_pinned = matches!(
+        cause,
+        Cause::Failed(Error::SecretVersionNotFound | Error::TooManyVersions)
+    );
+    let version = is_pinned.then_some(VERSION);
+    let subject = Subject {
+        vault: (*cause != Cause::NoVault).then_some(&place.vault),
+        secret: "ExternalApiKey",
+        version,
+        named: place.named,
+    };
+    let explained = explain(cause, &subject, &place.surroundings, now());
+    let mut words = format!("  code    {}\n", explained.code);
+    if let Some(wait) = explained.retry_after {
+        let _ = writeln!(words, "  passes  in {} s", wait.as_secs());
+    }
+    let _ = writeln!(words, "  detail  {}", explained.detail);
+    let _ = writeln!(words, "  fix     {}", explained.fix.sentence);
+    for command in &explained.fix.commands {
+        let _ = writeln!(words, "        $ {command}");
+    }
+    words
+}
+
+#[test]
+fn every_cause_in_every_place() {
+    let places = places();
+    let mut text = String::new();
+    for cause in causes() {
+        let _ = writeln!(text, "# {cause:?}\n");
+        let mut groups: Vec<(String, Vec<String>)> = Vec::new();
+        for place in places.iter().filter(|place| is_possible(&cause, place)) {
+            let words = words(&cause, place);
+            let mut name = place.name.to_owned();
+            if place.named != Named::KeyVaultUrl {
+                let status = Status::of(&cause, place.surroundings.is_on_azure());
+                let _ = write!(name, " ({status})");
+            }
+            match groups.iter_mut().find(|(known, _)| *known == words) {
+                Some((_, places)) => places.push(name),
+                None => groups.push((words, vec![name])),
+            }
+        }
+        assert!(!groups.is_empty(), "{cause:?} happens nowhere");
+        for (words, places) in groups {
+            for place in places {
+                let _ = writeln!(text, "{place}");
+            }
+            let _ = writeln!(text, "{words}");
+        }
+    }
+    insta::assert_snapshot!(text.trim_end());
+}
+
+#[test]
+fn expiry_is_told_in_addition_and_never_instead() {
+    let place = &places()[0];
+    let subject = Subject {
+        vault: Some(&place.vault),
+        secret: "ExternalApiKey",
+        version: None,
+        named: place.named,
+    };
+    let facts = Facts {
+        is_disabled: true,
+        expires: OffsetDateTime::from_unix_timestamp(1_000_000_000).ok(),
+        not_before: OffsetDateTime::from_unix_timestamp(9_000_000_000).ok(),
+    };
+    let plain = explain(&Cause::Readable, &subject, &place.surroundings, now());
+    let told = plain.clone().and(&facts, now());
+    assert_eq!((told.code, &told.fix), (plain.code, &plain.fix));
+    let added = told
+        .detail
+        .strip_prefix(&plain.detail)
+        .expect("in addition");
+    assert_eq!(
+        added,
+        " The secret is also disabled, and Key Vault serves no value of a disabled secret. \
+         The secret expired on 2001-09-09 01:46 UTC. Key Vault still serves it. \
+         The secret is not valid before 2255-03-14 16:00 UTC. Key Vault serves it already."
+    );
+}
+
+/// Nothing that only one kind of shell knows, and no address of one cloud alone.
+#[test]
+fn commands_work_in_every_shell_and_cloud() {
+    for place in &places() {
+        for cause in causes().iter().filter(|cause| is_possible(cause, place)) {
+            let text = words(cause, place);
+            for command in text.lines().filter_map(|line| line.split_once("  $ ")) {
+                let command = command.1;
+                assert!(command.starts_with("az"), "{command}");
+                for foreign in [
+                    " | ",
+                    "&&",
+                    " [ ",
+                    "$(date",
+                    "management.azure.com",
+                    "--assignee ",
+                ] {
+                    assert!(!command.contains(foreign), "{foreign} in {command}");
+                }
+            }
+        }
+    }
+}
