@@ -180,7 +180,7 @@ fn router() -> Result<Router, Box<dyn Error>> {
         std::future::ready(Ok(connection.clone()))
     }));
     let references = Inspector::new(
-        settings.collect(),
+        settings.collect::<Vec<_>>(),
         Resolves::Platform,
         vaults.clone(),
         Site::default(),

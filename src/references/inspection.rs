@@ -16,11 +16,12 @@ use time::OffsetDateTime;
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    app_settings::{AppSetting, SettingState},
+    app_configuration,
+    app_settings::{AppSetting, AppSettings, SettingKind, SettingState},
     diagnosis::{self, Facts, Finding},
     remedy::{Fix, Site},
     status::{PlatformWord, Status},
-    syntax::Reference,
+    syntax::{Reference, ReferenceKind},
 };
 use crate::{
     key_vault::{Error, MetadataSource, SecretId, Vault, Vaults},
@@ -53,6 +54,7 @@ pub struct Inspector(Arc<Inner>);
 
 struct Inner {
     settings: Vec<AppSetting>,
+    not_listed: usize,
     resolves: Resolves,
     vaults: Arc<Vaults>,
     site: Site,
@@ -66,6 +68,8 @@ struct Inner {
 pub struct ReferenceReport {
     /// Name of the app setting.
     pub setting: String,
+    /// What the reference points at.
+    pub kind: ReferenceKind,
     /// How it is.
     pub status: Status,
     /// Host of the vault, with its port if it is not 443.
@@ -124,20 +128,24 @@ impl Inspector {
     /// Over `settings`, in the order of the answer.
     #[must_use]
     pub fn new(
-        settings: Vec<AppSetting>,
+        settings: impl Into<AppSettings>,
         resolves: Resolves,
         vaults: Arc<Vaults>,
         site: Site,
     ) -> Self {
+        let settings = settings.into();
+        // A finding for each setting, and none pushes out another.
+        let findings = Cache::builder()
+            .max_capacity(settings.listed.len() as u64)
+            .time_to_live(FINDING_LIFE)
+            .build();
         Self(Arc::new(Inner {
-            settings,
+            settings: settings.listed,
+            not_listed: settings.not_listed,
             resolves,
             vaults,
             site,
-            findings: Cache::builder()
-                .max_capacity(1_000)
-                .time_to_live(FINDING_LIFE)
-                .build(),
+            findings,
         }))
     }
 
@@ -150,12 +158,12 @@ impl Inspector {
             .iter()
             .enumerate()
             .filter_map(|(place, setting)| {
-                let reference = setting.reference();
-                if reference.is_none() && setting.word().is_none() {
-                    return None;
-                }
+                let kind = setting.reference_kind()?;
                 Some(async move {
-                    match reference {
+                    match setting.reference() {
+                        None if kind == ReferenceKind::AppConfiguration => {
+                            self.app_configuration(setting)
+                        }
                         // All that is known is the platform's word.
                         None => {
                             let status = setting.word().map(PlatformWord::status);
@@ -191,21 +199,26 @@ impl Inspector {
         !self.0.settings.iter().any(may_change)
     }
 
+    /// How many references there are besides those of [`Inspector::report`].
+    #[must_use]
+    pub fn not_listed(&self) -> usize {
+        self.0.not_listed
+    }
+
     /// What is known about the app, for other refusals.
     #[must_use]
     pub fn site(&self) -> &Site {
         &self.0.site
     }
 
-    /// The state of the setting called `name`. Right after [`Inspector::report`] it tells
+    /// The state of the app setting called `name`. Right after [`Inspector::report`] it tells
     /// what the report tells.
     #[must_use]
     pub fn state(&self, name: &str) -> SettingState<'_> {
-        let setting = self
-            .0
-            .settings
-            .iter()
-            .find(|setting| setting.name() == name);
+        let setting =
+            self.0.settings.iter().find(|setting| {
+                setting.name() == name && setting.kind() == SettingKind::AppSetting
+            });
         setting.map_or(SettingState::NotSet, AppSetting::state)
     }
 
@@ -267,6 +280,25 @@ impl Inspector {
             detail: Some(found.detail),
             fix: Some(found.fix),
             ..plain(setting, found.status, said_by(is_said))
+        }
+    }
+
+    /// The platform's status, unless the value says that the platform is wrong.
+    fn app_configuration(&self, setting: &AppSetting) -> ReferenceReport {
+        if is_in_effect(setting) {
+            let is_said = word_status(setting) == Some(Status::Resolved);
+            return plain(setting, Status::Resolved, said_by(is_said));
+        }
+        let said = word_status(setting).filter(|status| *status != Status::Resolved);
+        let (detail, fix) = app_configuration::unresolved(&self.0.site);
+        ReferenceReport {
+            detail: Some(detail.into()),
+            fix: Some(fix),
+            ..plain(
+                setting,
+                said.unwrap_or(Status::OtherReasons),
+                said_by(said.is_some()),
+            )
         }
     }
 
@@ -400,6 +432,7 @@ fn said_by(platform: bool) -> Source {
 fn plain(setting: &AppSetting, status: Status, source: Source) -> ReferenceReport {
     ReferenceReport {
         setting: setting.name().to_owned(),
+        kind: setting.reference_kind().unwrap_or(ReferenceKind::KeyVault),
         status,
         vault: None,
         secret: None,

@@ -1,4 +1,5 @@
-//! Key Vault references: `@Microsoft.KeyVault(...)` in an app setting.
+//! Key Vault references: `@Microsoft.KeyVault(...)` in an app setting. App Configuration
+//! references are listed too, and nothing more is known about them.
 //!
 //! | question | file |
 //! | --- | --- |
@@ -9,6 +10,7 @@
 //! | why did one not resolve, and what mends it? | [`diagnosis`] |
 //! | with which command, exactly? | [`remedy`] |
 
+mod app_configuration;
 pub mod app_settings;
 pub mod diagnosis;
 pub mod inspection;
@@ -16,8 +18,8 @@ pub mod remedy;
 pub mod status;
 pub mod syntax;
 
-pub use app_settings::{AppSetting, SettingState};
+pub use app_settings::{AppSetting, AppSettings, ConnectionStringType, SettingKind, SettingState};
 pub use inspection::{Freshness, Inspector, Options, ReferenceReport, Resolves, Source};
 pub use remedy::Site;
 pub use status::Status;
-pub use syntax::{Reference, SyntaxError, is_reference};
+pub use syntax::{Reference, ReferenceKind, SyntaxError, is_reference};

@@ -11,6 +11,7 @@
 mod support;
 
 mod a_broken_function_harms_one_request;
+mod a_cap_is_told;
 mod a_clone_answers_both_routes;
 mod a_cold_secret_is_read_once;
 mod a_fleet_stays_below_the_vaults_limit;
@@ -23,6 +24,7 @@ mod config_check_has_one_shape;
 mod documents_match_the_code;
 mod envelopes_are_always_answered;
 mod every_fault_has_an_answer;
+mod every_setting_has_its_own_name;
 mod every_unresolved_reference_is_explained;
 mod freshness_is_told_without_the_value;
 mod it_stays_up;
