@@ -1,9 +1,8 @@
 //! Every setting, typed, read and validated once. No other file names an environment
 //! variable of this handler.
 
-use std::{collections::HashSet, fmt, ops::RangeInclusive, path::PathBuf, time::Duration};
+use std::{fmt, ops::RangeInclusive, path::PathBuf, time::Duration};
 
-use secrecy::SecretString;
 use tracing_subscriber::filter::Targets;
 
 use crate::{
@@ -14,10 +13,11 @@ use crate::{
         credential::{Offered, Only},
         transport::OwnCa,
     },
-    references::{AppSetting, Resolves, is_reference, status::read_platform_report},
+    references::{AppSettings, ReferenceKind, Resolves, is_reference},
     telemetry::{self, Export},
 };
 
+mod app_settings;
 mod environment;
 mod export;
 mod function_app;
@@ -144,9 +144,6 @@ const HOST_PORTS: [&str; 2] = [
     names::FUNCTIONS_HTTPWORKER_PORT,
 ];
 
-/// Most references that are looked at.
-const REFERENCES_LIMIT: usize = 500;
-
 /// The settings that are meant to come from a vault: `config-check` looks at them.
 const LOOKED_AT: [&str; 2] = [names::EXTERNAL_API_KEY, names::DATABASE_PASSWORD];
 
@@ -193,7 +190,7 @@ pub struct Settings {
     /// What is exported.
     pub export: Export,
     /// The recipe's two settings and every other one that is a reference, in their order.
-    pub app_settings: Vec<AppSetting>,
+    pub app_settings: AppSettings,
     /// Who puts references into effect.
     pub resolves: Resolves,
     /// Where the handler runs, and for which app.
@@ -303,7 +300,7 @@ impl Settings {
             credential,
             log_filter: reader.log_filter(),
             export: reader.export(),
-            app_settings: reader.app_settings(),
+            app_settings: app_settings::read(environment, reader.resolves()),
             resolves: reader.resolves(),
             surroundings,
             unresolved: std::mem::take(&mut reader.unresolved),
@@ -323,15 +320,18 @@ struct Reader<'a> {
 }
 
 /// Whether the handler runs although `name` is a reference that was not resolved, and explains it.
+/// The platform's report quotes references, and is none.
 fn may_be_unresolved(name: &str) -> bool {
-    LOOKED_AT.contains(&name) || export::is_about_it(name)
+    LOOKED_AT.contains(&name)
+        || export::is_about_it(name)
+        || name == names::WEBSITE_KEYVAULT_REFERENCES
 }
 
 impl<'a> Reader<'a> {
     /// The value, if it is there and not empty. References have been refused already, where
     /// they cannot be.
     fn text(&self, name: &str) -> Option<&'a str> {
-        let may_be = LOOKED_AT.contains(&name);
+        let may_be = LOOKED_AT.contains(&name) || name == names::WEBSITE_KEYVAULT_REFERENCES;
         self.environment
             .get(name)
             .filter(|text| may_be || !is_reference(text))
@@ -344,10 +344,16 @@ impl<'a> Reader<'a> {
     fn refuse_references(&mut self) {
         let is_under_host = self.environment.host_port().is_some();
         for name in names::ALL.iter().copied() {
-            let value = self.environment.get(name);
-            if may_be_unresolved(name) || !value.is_some_and(is_reference) {
+            let kind = self.environment.get(name).and_then(ReferenceKind::of);
+            let Some(kind) = kind.filter(|_| !may_be_unresolved(name)) else {
                 continue;
-            }
+            };
+            let found = match kind {
+                ReferenceKind::KeyVault => "a Key Vault reference that was not resolved",
+                ReferenceKind::AppConfiguration => {
+                    "an App Configuration reference that was not resolved"
+                }
+            };
             let is_explained = is_under_host && !NEEDED_TO_SERVE.contains(&name);
             let remedy = if is_explained {
                 "config-check says why"
@@ -356,7 +362,7 @@ impl<'a> Reader<'a> {
             };
             let error = SettingError {
                 name,
-                found: "a Key Vault reference that was not resolved",
+                found,
                 remedy: remedy.to_owned(),
             };
             if is_explained {
@@ -373,37 +379,6 @@ impl<'a> Reader<'a> {
             found,
             remedy: remedy.into(),
         });
-    }
-
-    /// The recipe's two settings, what is a reference, and what the platform says was one.
-    fn app_settings(&self) -> Vec<AppSetting> {
-        let report = self.text(names::WEBSITE_KEYVAULT_REFERENCES);
-        let report = report.map(read_platform_report).unwrap_or_default();
-        let entry = |name: &str| report.iter().find(|entry| entry.setting == name);
-        let is_looked_at = |name: &str| {
-            let value = self.environment.get(name);
-            LOOKED_AT.contains(&name) || entry(name).is_some() || value.is_some_and(is_reference)
-        };
-        // The platform's report has an order, the process's environment has none on Azure.
-        let reported = report.iter().map(|entry| entry.setting.as_str());
-        let mut seen = HashSet::new();
-        self.environment
-            .local_names()
-            .chain(reported)
-            .chain(self.environment.process_names())
-            .filter(|name| is_looked_at(name) && seen.insert(*name))
-            .take(REFERENCES_LIMIT)
-            .map(|name| {
-                let value = self.environment.get(name).unwrap_or_default();
-                let setting = AppSetting::new(name, SecretString::from(value.to_owned()));
-                match entry(name) {
-                    Some(entry) => {
-                        setting.reported(entry.raw_reference.as_deref(), entry.word.clone())
-                    }
-                    None => setting,
-                }
-            })
-            .collect()
     }
 
     fn number(&mut self, name: &'static str, range: RangeInclusive<u64>, default: u64) -> u64 {

@@ -181,7 +181,7 @@ fn router() -> Result<Router, Box<dyn Error>> {
         std::future::ready(Ok(connection.clone()))
     }));
     let references = Inspector::new(
-        settings.collect(),
+        settings.collect::<Vec<_>>(),
         Resolves::Platform,
         vaults.clone(),
         Surroundings::default(),

@@ -241,13 +241,11 @@ impl Case<'_> {
     }
 
     fn app_configuration(&self) -> Explanation {
-        let detail =
-            "The setting still holds its reference to App Configuration, so nothing resolved it.";
+        let detail = "The value is still an App Configuration reference. Nothing has resolved it.";
         let fix = if self.is_on_azure() {
-            let app = self.surroundings.app.options();
             Fix::with(
-                "The app's identity needs the role App Configuration Data Reader on the store. See which identities it has with",
-                format!("az functionapp identity show {app}"),
+                "Give the app's identity the role App Configuration Data Reader on the store, and check endpoint, key and label. Then make the platform try again with",
+                self.commands.refresh(),
             )
         } else {
             Fix::without_command(

@@ -36,8 +36,17 @@ pub(super) struct Answer {
     /// How `EXTERNAL_API_KEY` begins.
     #[cfg_attr(feature = "openapi", schema(value_type = String, max_length = 7, example = "abcd..."))]
     pub(super) api_key_prefix: Masked,
-    /// Every Key Vault reference of the app.
+    /// Every reference of the app, up to 1,000.
     pub(super) references: Vec<ReferenceReport>,
+    /// How many references there are besides. Nothing more is known about them.
+    #[serde(skip_serializing_if = "is_zero")]
+    #[cfg_attr(feature = "openapi", schema(required = false, minimum = 1))]
+    pub(super) not_listed: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde hands over")]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 /// What the query asks for.
@@ -86,9 +95,10 @@ async fn answer(app: &Shared, asked: &Asked, html: bool) -> Response {
             SettingState::NotSet | SettingState::Unresolved => Masked::nothing(),
         },
         references,
+        not_listed: app.references.not_listed(),
     };
     let is_resolved = |reference: &ReferenceReport| reference.status == Status::Resolved;
-    let is_healthy = answer.references.iter().all(is_resolved);
+    let is_healthy = answer.references.iter().all(is_resolved) && answer.not_listed == 0;
     let status = asked.status(is_healthy);
     if html {
         return page::render(status, &answer);
@@ -122,7 +132,7 @@ impl Asked {
 /// For the contract: what can be asked and answered.
 #[cfg(feature = "openapi")]
 pub(super) fn described() -> Described {
-    let strict = "Answer 503 while any reference is not resolved.";
+    let strict = "Answer 503 while any reference is not resolved or not listed.";
     let freshness = "Compare values with the vault's current ones. Reads values, keeps nothing.";
     Described {
         summary: "Did the Key Vault references resolve, and if not, why not?",
@@ -138,8 +148,10 @@ pub(super) fn described() -> Described {
             ),
             (
                 StatusCode::SERVICE_UNAVAILABLE,
-                contract::answer::<Answer>("The same, with `strict`: a reference is not resolved.")
-                    .content("text/html", contract::text()),
+                contract::answer::<Answer>(
+                    "The same, with `strict`: not every reference is resolved and listed.",
+                )
+                .content("text/html", contract::text()),
             ),
         ],
         schemas: contract::schemas::<Answer>(),

@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use super::config_check::Answer;
 use crate::{
     problem::json_bytes,
-    references::{Freshness, ReferenceReport, Source, Status},
+    references::{Freshness, ReferenceKind, ReferenceReport, Source, Status},
 };
 
 const STYLE: &str = include_str!("page.css");
@@ -49,6 +49,7 @@ fn markup(answer: &Answer) -> Markup {
     let is_resolved = |reference: &&ReferenceReport| reference.status == Status::Resolved;
     let all = answer.references.len();
     let resolved = answer.references.iter().filter(is_resolved).count();
+    let summary = summary(resolved, all, answer.not_listed);
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -56,13 +57,13 @@ fn markup(answer: &Answer) -> Markup {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
-                title { (summary(resolved, all)) " – config-check" }
+                title { (summary) " – config-check" }
                 style { (PreEscaped(STYLE)) }
             }
             body {
                 main {
                     h1 { "Key Vault references" }
-                    p.summary { (summary(resolved, all)) }
+                    p.summary { (summary) }
                     @if all > 0 {
                         ul.references {
                             @for reference in &answer.references { (row(reference)) }
@@ -86,7 +87,16 @@ fn markup(answer: &Answer) -> Markup {
     }
 }
 
-fn summary(resolved: usize, all: usize) -> String {
+fn summary(resolved: usize, all: usize, not_listed: usize) -> String {
+    if not_listed > 0 {
+        let unresolved = all - resolved;
+        let more = if not_listed == 1 {
+            "1 more reference is".to_owned()
+        } else {
+            format!("{not_listed} more references are")
+        };
+        return format!("{unresolved} of {all} references not resolved; {more} not listed");
+    }
     match (resolved, all) {
         (_, 0) => "No Key Vault references in this app".to_owned(),
         (1, 1) => "The reference is resolved".to_owned(),
@@ -127,6 +137,7 @@ fn row(reference: &ReferenceReport) -> Markup {
                 @if let Some(secret) = &reference.secret { "secret " b { (secret) } }
                 @if let Some(version) = &reference.version { ", version " b { (version) } }
                 @if let Some(vault) = &reference.vault { " in " b { (vault) } " – " }
+                @if reference.kind == ReferenceKind::AppConfiguration { "App Configuration – " }
                 (source)
                 @if let Some(freshness) = freshness { " – " (freshness) }
             }

@@ -6,16 +6,114 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::{
     status::PlatformWord,
-    syntax::{Reference, SyntaxError, is_reference},
+    syntax::{Reference, ReferenceKind, SyntaxError, is_reference},
 };
 
-/// One app setting, with what the platform says about it.
+/// The settings that `config-check` looks at.
+#[derive(Debug, Default)]
+pub struct AppSettings {
+    /// In the order of the answer.
+    pub listed: Vec<AppSetting>,
+    /// How many references there are besides.
+    pub not_listed: usize,
+}
+
+impl From<Vec<AppSetting>> for AppSettings {
+    fn from(listed: Vec<AppSetting>) -> Self {
+        Self {
+            listed,
+            not_listed: 0,
+        }
+    }
+}
+
+/// The list of the Function App that a setting is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum SettingKind {
+    /// The app settings.
+    #[default]
+    AppSetting,
+    /// The connection strings.
+    ConnectionString(ConnectionStringType),
+}
+
+/// The type of a connection string. Source: Azure Resource Manager, `ConnectionStringType`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "the platform's own words")]
+pub enum ConnectionStringType {
+    ApiHub,
+    Custom,
+    DocDb,
+    EventHub,
+    MySql,
+    NotificationHub,
+    PostgreSql,
+    RedisCache,
+    ServiceBus,
+    SqlAzure,
+    SqlServer,
+}
+
+impl ConnectionStringType {
+    /// Every type with the prefix that the platform puts before the variable's name.
+    pub const ALL: [(&'static str, Self); 11] = [
+        ("APIHUBCONNSTR_", Self::ApiHub),
+        ("CUSTOMCONNSTR_", Self::Custom),
+        ("DOCDBCONNSTR_", Self::DocDb),
+        ("EVENTHUBCONNSTR_", Self::EventHub),
+        ("MYSQLCONNSTR_", Self::MySql),
+        ("NOTIFICATIONHUBCONNSTR_", Self::NotificationHub),
+        ("POSTGRESQLCONNSTR_", Self::PostgreSql),
+        ("REDISCACHECONNSTR_", Self::RedisCache),
+        ("SERVICEBUSCONNSTR_", Self::ServiceBus),
+        ("SQLAZURECONNSTR_", Self::SqlAzure),
+        ("SQLCONNSTR_", Self::SqlServer),
+    ];
+
+    /// The type as `az webapp config connection-string set --connection-string-type` takes it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ApiHub => "ApiHub",
+            Self::Custom => "Custom",
+            Self::DocDb => "DocDb",
+            Self::EventHub => "EventHub",
+            Self::MySql => "MySql",
+            Self::NotificationHub => "NotificationHub",
+            Self::PostgreSql => "PostgreSQL",
+            Self::RedisCache => "RedisCache",
+            Self::ServiceBus => "ServiceBus",
+            Self::SqlAzure => "SQLAzure",
+            Self::SqlServer => "SQLServer",
+        }
+    }
+}
+
+/// One app setting or connection string, with what the platform says about it.
 pub struct AppSetting {
     name: String,
+    kind: SettingKind,
+    is_expected: bool,
     given: SecretString,
     resolved: OnceLock<SecretString>,
-    reference: Option<Result<Reference, SyntaxError>>,
+    reference: Option<AnyReference>,
     word: Option<PlatformWord>,
+}
+
+/// A reference of either kind. Only the platform can resolve one to App Configuration, so nothing
+/// more is known about it.
+enum AnyReference {
+    KeyVault(Result<Reference, SyntaxError>),
+    AppConfiguration,
+}
+
+impl AnyReference {
+    fn of(value: &str) -> Option<Self> {
+        Some(match ReferenceKind::of(value)? {
+            ReferenceKind::KeyVault => Self::KeyVault(Reference::parse(value)),
+            ReferenceKind::AppConfiguration => Self::AppConfiguration,
+        })
+    }
 }
 
 /// What a function may know of a setting's value.
@@ -33,10 +131,11 @@ impl AppSetting {
     /// A setting as it stands in the environment.
     #[must_use]
     pub fn new(name: impl Into<String>, given: SecretString) -> Self {
-        let text = given.expose_secret();
-        let reference = is_reference(text).then(|| Reference::parse(text));
+        let reference = AnyReference::of(given.expose_secret());
         Self {
             name: name.into(),
+            kind: SettingKind::AppSetting,
+            is_expected: false,
             given,
             resolved: OnceLock::new(),
             reference,
@@ -44,28 +143,68 @@ impl AppSetting {
         }
     }
 
+    /// The same setting, which is meant to come from a vault: without a value something is wrong.
+    #[must_use]
+    pub fn expected(self) -> Self {
+        let is_expected = true;
+        Self {
+            is_expected,
+            ..self
+        }
+    }
+
+    /// Whether the setting is meant to come from a vault.
+    #[must_use]
+    pub fn is_expected(&self) -> bool {
+        self.is_expected
+    }
+
+    /// The same setting in another list of the Function App.
+    #[must_use]
+    pub fn of_kind(self, kind: SettingKind) -> Self {
+        Self { kind, ..self }
+    }
+
     /// Adds what the platform says: the reference that the value came from, and its state.
     #[must_use]
     pub fn reported(mut self, raw_reference: Option<&str>, word: Option<PlatformWord>) -> Self {
         // A value that still is a reference is the newer word about the reference itself.
-        let raw = raw_reference.filter(|raw| is_reference(raw));
-        self.reference = self.reference.or_else(|| raw.map(Reference::parse));
+        let raw = || raw_reference.and_then(AnyReference::of);
+        self.reference = self.reference.or_else(raw);
         self.word = word;
         self
     }
 
-    /// The setting's name.
+    /// The setting's name, as its owner wrote it.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The reference behind the value, if there is one, well-formed or not.
+    /// The list of the Function App that it is in.
+    #[must_use]
+    pub fn kind(&self) -> SettingKind {
+        self.kind
+    }
+
+    /// The Key Vault reference behind the value, if there is one, well-formed or not.
     #[must_use]
     pub fn reference(&self) -> Option<Result<&Reference, SyntaxError>> {
-        self.reference
-            .as_ref()
-            .map(|parsed| parsed.as_ref().map_err(|error| *error))
+        match self.reference.as_ref()? {
+            AnyReference::KeyVault(parsed) => Some(parsed.as_ref().map_err(|error| *error)),
+            AnyReference::AppConfiguration => None,
+        }
+    }
+
+    /// The kind of reference behind the value, if the setting is one.
+    #[must_use]
+    pub fn reference_kind(&self) -> Option<ReferenceKind> {
+        match (&self.reference, &self.word) {
+            (Some(AnyReference::AppConfiguration), _) => Some(ReferenceKind::AppConfiguration),
+            // The platform's report is about Key Vault references unless it says otherwise.
+            (Some(AnyReference::KeyVault(_)), _) | (None, Some(_)) => Some(ReferenceKind::KeyVault),
+            (None, None) => None,
+        }
     }
 
     /// What the platform says about it.

@@ -20,9 +20,9 @@ use time::OffsetDateTime;
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    app_settings::{AppSetting, SettingState},
+    app_settings::{AppSetting, AppSettings, SettingKind, SettingState},
     status::{PlatformWord, Status},
-    syntax::Reference,
+    syntax::{Reference, ReferenceKind},
 };
 use crate::{
     diagnosis::{Cause, Explanation, Facts, Fix, Identity, Named, Subject, Surroundings, explain},
@@ -65,6 +65,7 @@ pub struct Inspector(Arc<Inner>);
 
 struct Inner {
     settings: Vec<AppSetting>,
+    not_listed: usize,
     resolves: Resolves,
     vaults: Arc<Vaults>,
     surroundings: Surroundings,
@@ -78,6 +79,8 @@ struct Inner {
 pub struct ReferenceReport {
     /// Name of the app setting.
     pub setting: String,
+    /// What the reference points at.
+    pub kind: ReferenceKind,
     /// How it is.
     pub status: Status,
     /// Host of the vault, with its port if it is not 443.
@@ -136,20 +139,24 @@ impl Inspector {
     /// Over `settings`, in the order of the answer.
     #[must_use]
     pub fn new(
-        settings: Vec<AppSetting>,
+        settings: impl Into<AppSettings>,
         resolves: Resolves,
         vaults: Arc<Vaults>,
         surroundings: Surroundings,
     ) -> Self {
+        let settings = settings.into();
+        // A finding for each setting, and none pushes out another.
+        let findings = Cache::builder()
+            .max_capacity(settings.listed.len() as u64)
+            .time_to_live(FINDING_LIFE)
+            .build();
         Self(Arc::new(Inner {
-            settings,
+            settings: settings.listed,
+            not_listed: settings.not_listed,
             resolves,
             vaults,
             surroundings,
-            findings: Cache::builder()
-                .max_capacity(1_000)
-                .time_to_live(FINDING_LIFE)
-                .build(),
+            findings,
         }))
     }
 
@@ -162,12 +169,14 @@ impl Inspector {
             .iter()
             .enumerate()
             .filter_map(|(place, setting)| {
-                let reference = setting.reference();
-                if reference.is_none() && setting.word().is_none() {
+                let Some(kind) = setting.reference_kind() else {
                     return self.empty(setting).map(|report| async { report }.boxed());
-                }
+                };
                 let report = async move {
-                    match reference {
+                    match setting.reference() {
+                        None if kind == ReferenceKind::AppConfiguration => {
+                            self.app_configuration(setting)
+                        }
                         // All that is known is the platform's word.
                         None => {
                             let status = setting.word().map(PlatformWord::status);
@@ -201,21 +210,26 @@ impl Inspector {
         !self.0.settings.iter().any(may_change)
     }
 
+    /// How many references there are besides those of [`Inspector::report`].
+    #[must_use]
+    pub fn not_listed(&self) -> usize {
+        self.0.not_listed
+    }
+
     /// Where the handler runs, for other refusals.
     #[must_use]
     pub fn surroundings(&self) -> &Surroundings {
         &self.0.surroundings
     }
 
-    /// The state of the setting called `name`. Right after [`Inspector::report`] it tells
+    /// The state of the app setting called `name`. Right after [`Inspector::report`] it tells
     /// what the report tells.
     #[must_use]
     pub fn state(&self, name: &str) -> SettingState<'_> {
-        let setting = self
-            .0
-            .settings
-            .iter()
-            .find(|setting| setting.name() == name);
+        let setting =
+            self.0.settings.iter().find(|setting| {
+                setting.name() == name && setting.kind() == SettingKind::AppSetting
+            });
         setting.map_or(SettingState::NotSet, AppSetting::state)
     }
 
@@ -268,7 +282,7 @@ impl Inspector {
     /// platform reports nothing about it.
     fn empty(&self, setting: &AppSetting) -> Option<ReferenceReport> {
         let is_empty = matches!(setting.state(), SettingState::NotSet);
-        if !is_empty || !self.0.surroundings.is_on_azure() {
+        if !is_empty || !setting.is_expected() || !self.0.surroundings.is_on_azure() {
             return None;
         }
         let found = self.explain(setting, None, &Cause::EmptyValue);
@@ -360,10 +374,28 @@ impl Inspector {
             vault: vault.as_ref(),
             secret: reference.map_or("", Reference::secret_name),
             version: reference.and_then(Reference::secret_version),
-            named: Named::Setting(setting.name()),
+            named: match setting.kind() {
+                SettingKind::AppSetting => Named::Setting(setting.name()),
+                SettingKind::ConnectionString(kind) => Named::ConnectionString {
+                    name: setting.name(),
+                    kind: kind.as_str(),
+                },
+            },
         };
         let now = OffsetDateTime::now_utc();
         explain(cause, &subject, &self.0.surroundings, now)
+    }
+
+    /// The platform's status, unless the value says that the platform is wrong.
+    fn app_configuration(&self, setting: &AppSetting) -> ReferenceReport {
+        if is_in_effect(setting) {
+            let is_said = word_status(setting) == Some(Status::Resolved);
+            return plain(setting, Status::Resolved, said_by(is_said));
+        }
+        let said = word_status(setting).filter(|status| *status != Status::Resolved);
+        let found = self.explain(setting, None, &Cause::AppConfiguration);
+        let status = said.unwrap_or(Status::OtherReasons);
+        explained(setting, status, said_by(said.is_some()), found)
     }
 
     /// What the handler finds about the setting at `place`, tried now or lately. The attempt
@@ -522,6 +554,7 @@ fn explained(
 fn plain(setting: &AppSetting, status: Status, source: Source) -> ReferenceReport {
     ReferenceReport {
         setting: setting.name().to_owned(),
+        kind: setting.reference_kind().unwrap_or(ReferenceKind::KeyVault),
         status,
         vault: None,
         secret: None,

@@ -1,4 +1,5 @@
-//! Key Vault references: `@Microsoft.KeyVault(...)` in an app setting.
+//! Key Vault references: `@Microsoft.KeyVault(...)` in an app setting. App Configuration
+//! references are listed too, and nothing more is known about them.
 //!
 //! | question | file |
 //! | --- | --- |
@@ -12,7 +13,7 @@ pub mod inspection;
 pub mod status;
 pub mod syntax;
 
-pub use app_settings::{AppSetting, SettingState};
+pub use app_settings::{AppSetting, AppSettings, ConnectionStringType, SettingKind, SettingState};
 pub use inspection::{Freshness, Inspector, Options, ReferenceReport, Resolves, Source};
 pub use status::Status;
-pub use syntax::{Reference, SyntaxError, is_reference};
+pub use syntax::{Reference, ReferenceKind, SyntaxError, is_reference};

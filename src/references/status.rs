@@ -15,8 +15,6 @@ use crate::{diagnosis::Cause, key_vault::Error};
 
 /// Longest word of the platform that is passed on, in characters.
 const WORD_LIMIT: usize = 64;
-/// Most entries that are read.
-const ENTRY_LIMIT: usize = 1_000;
 
 /// The state of a reference. Source: Azure Resource Manager, `ResolveStatus`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -165,7 +163,7 @@ impl PlatformWord {
 }
 
 /// Reads `WEBSITE_KEYVAULT_REFERENCES`, in its own order. What is not of the known shape
-/// is left out.
+/// is left out. The operating system bounds a variable's length, and so the number of entries.
 #[must_use]
 pub fn read_platform_report(text: &str) -> Vec<PlatformEntry> {
     let Ok(Value::Object(report)) = serde_json::from_str(text) else {
@@ -178,7 +176,6 @@ pub fn read_platform_report(text: &str) -> Vec<PlatformEntry> {
     };
     report
         .into_iter()
-        .take(ENTRY_LIMIT)
         .filter(|(_, entry)| entry.is_object())
         .map(|(setting, entry)| PlatformEntry {
             setting,

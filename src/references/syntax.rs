@@ -7,22 +7,79 @@
 //! platform does not document either, so [`Reference`] prints the canonical form.
 //! Source: Azure App Service documentation, "Use Key Vault references"; the second form's
 //! vault is in the public cloud, as in Core Tools.
+//!
+//! [`ReferenceKind::of`] is wider than that: it also finds what a person meant as a reference and
+//! the platform leaves as it is, for example a reference in quotes. [`Reference::parse`] says why.
 
 use std::{fmt, ops::Range};
+
+use serde::Serialize;
 
 use crate::key_vault::{
     SecretId, SecretName, SecretVersion, VaultUrl,
     names::{InvalidSecretVersion, InvalidVaultUrl},
 };
 
+/// How a Key Vault reference begins, without its parenthesis.
+const MARK: &str = "@Microsoft.KeyVault";
 const OPENING: &str = "@Microsoft.KeyVault(";
+const APP_CONFIGURATION_MARK: &str = "@Microsoft.AppConfiguration";
 const PUBLIC_SUFFIX: &str = ".vault.azure.net";
+const BYTE_ORDER_MARK: char = '\u{feff}';
 
-/// Whether an app setting's value is meant as a reference, well-formed or not. Such a value
-/// is never a secret that arrived: the reference was not resolved.
+/// What a reference points at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum ReferenceKind {
+    /// A secret: `@Microsoft.KeyVault(...)`.
+    KeyVault,
+    /// A key of an App Configuration store: `@Microsoft.AppConfiguration(...)`.
+    AppConfiguration,
+}
+
+impl ReferenceKind {
+    /// The kind of reference that an app setting's `value` is meant as, well-formed or not. Such a
+    /// value is never a secret that arrived: the reference was not resolved.
+    ///
+    /// A Key Vault reference counts wherever it stands in the value, because a part of a value is
+    /// never resolved. An App Configuration reference counts where it begins the value.
+    #[must_use]
+    pub fn of(value: &str) -> Option<Self> {
+        let begins = value.trim_start_matches(|c: char| c.is_whitespace() || is_wrapping(c));
+        let is_app_configuration = strip_prefix_ignoring_case(begins, APP_CONFIGURATION_MARK)
+            .is_some_and(|rest| rest.trim_start().starts_with('('));
+        if is_app_configuration {
+            Some(Self::AppConfiguration)
+        } else {
+            find_mark(value).map(|_| Self::KeyVault)
+        }
+    }
+}
+
+/// Whether an app setting's value is meant as a reference of any kind, well-formed or not.
 #[must_use]
 pub fn is_reference(value: &str) -> bool {
-    strip_prefix_ignoring_case(value.trim_start(), OPENING).is_some()
+    ReferenceKind::of(value).is_some()
+}
+
+/// Where the first [`MARK`] stands, in any letter case.
+fn find_mark(value: &str) -> Option<usize> {
+    value
+        .match_indices('@')
+        .map(|(at, _)| at)
+        .find(|at| strip_prefix_ignoring_case(&value[*at..], MARK).is_some())
+}
+
+fn is_quote(c: char) -> bool {
+    matches!(
+        c,
+        '"' | '\'' | '`' | '\u{2018}'..='\u{201f}' | '\u{ab}' | '\u{bb}'
+    )
+}
+
+/// What editors and shells leave around a text.
+fn is_wrapping(c: char) -> bool {
+    c == BYTE_ORDER_MARK || is_quote(c)
 }
 
 /// A well-formed reference. Holds one copy of its text.
@@ -58,8 +115,20 @@ pub enum SyntaxErrorKind {
     /// Does not start as a reference does.
     #[error("a reference starts with @Microsoft.KeyVault(")]
     NotAReference,
-    /// No closing parenthesis at the end.
-    #[error("the closing parenthesis is missing, or something follows it")]
+    /// In quotes.
+    #[error("quotes stand around the reference")]
+    Quoted,
+    /// Behind a byte-order mark, which nobody sees.
+    #[error("a byte-order mark stands before the reference")]
+    ByteOrderMark,
+    /// Only a part of the value.
+    #[error("other text stands around the reference")]
+    TextAround,
+    /// `@Microsoft.KeyVault (`.
+    #[error("white space stands before the parenthesis")]
+    SpaceBeforeParenthesis,
+    /// No closing parenthesis.
+    #[error("the closing parenthesis is missing")]
     NotClosed,
     /// Not `key=value`.
     #[error("a part is not of the form key=value")]
@@ -233,6 +302,44 @@ impl PartialEq for Reference {
 
 impl Eq for Reference {}
 
+/// What stands between the parentheses of a `value` that is a reference and nothing else.
+fn inside(value: &str) -> Result<Slice<'_>, SyntaxError> {
+    let all = Slice::new(value).trim();
+    let mark = find_mark(value).ok_or_else(|| all.error(SyntaxErrorKind::NotAReference))?;
+    if let Some(kind) = around(&value[all.start..mark]) {
+        return Err(all.error(kind));
+    }
+    let start = mark + MARK.len();
+    let rest = Slice { start, ..all };
+    let Some(rest) = rest.strip_prefix("(") else {
+        let is_spaced = rest.text().trim_start().starts_with('(');
+        return Err(rest.error(if is_spaced {
+            SyntaxErrorKind::SpaceBeforeParenthesis
+        } else {
+            SyntaxErrorKind::NotAReference
+        }));
+    };
+    let Some((inside, after)) = rest.split_once(b')') else {
+        let start = rest.end;
+        return Err(Slice { start, ..rest }.error(SyntaxErrorKind::NotClosed));
+    };
+    match around(after.text()) {
+        Some(kind) => Err(after.error(kind)),
+        None => Ok(inside),
+    }
+}
+
+/// What is wrong with `text` that stands on one side of a reference.
+fn around(text: &str) -> Option<SyntaxErrorKind> {
+    let first = text.chars().next()?;
+    let is_wrapping = text.chars().all(|c| c.is_whitespace() || is_wrapping(c));
+    Some(match first {
+        BYTE_ORDER_MARK if is_wrapping => SyntaxErrorKind::ByteOrderMark,
+        _ if is_wrapping => SyntaxErrorKind::Quoted,
+        _ => SyntaxErrorKind::TextAround,
+    })
+}
+
 struct Parts {
     vault: Place,
     name: Range<usize>,
@@ -294,19 +401,7 @@ impl<'a> Slice<'a> {
 
 impl Parts {
     fn parse(value: &str) -> Result<Self, SyntaxError> {
-        let all = Slice::new(value).trim();
-        let rest = all
-            .strip_prefix(OPENING)
-            .ok_or_else(|| all.error(SyntaxErrorKind::NotAReference))?;
-        let end = rest
-            .text()
-            .strip_suffix(')')
-            .map(|inside| rest.start + inside.len())
-            .ok_or_else(|| {
-                let start = rest.end;
-                Slice { start, ..rest }.error(SyntaxErrorKind::NotClosed)
-            })?;
-        let inside = Slice { end, ..rest };
+        let inside = inside(value)?;
         let pairs = Pairs::parse(inside)?;
         match pairs {
             Pairs {
@@ -541,12 +636,24 @@ mod tests {
         use SyntaxErrorKind as Kind;
         for (value, kind, at) in [
             ("plain", Kind::NotAReference, 1),
+            ("\"@Microsoft.KeyVault(x)\"", Kind::Quoted, 1),
+            ("\u{201c}@Microsoft.KeyVault(x)", Kind::Quoted, 1),
+            ("@Microsoft.KeyVault(x)' ", Kind::Quoted, 23),
+            ("\u{feff}@Microsoft.KeyVault(x)", Kind::ByteOrderMark, 1),
+            ("\u{feff}\"@Microsoft.KeyVault(x)", Kind::ByteOrderMark, 1),
+            ("\"\u{feff}@Microsoft.KeyVault(x)", Kind::Quoted, 1),
+            ("@Microsoft.KeyVault (x)", Kind::SpaceBeforeParenthesis, 20),
+            ("@Microsoft.KeyVault", Kind::NotAReference, 20),
+            ("@Microsoft.KeyVault[x]", Kind::NotAReference, 20),
+            (" ä@Microsoft.KeyVault(x)", Kind::TextAround, 2),
+            ("\"a\":\"@Microsoft.KeyVault(x)\"", Kind::TextAround, 1),
+            ("@Microsoft.KeyVault(x); b", Kind::TextAround, 23),
             (
                 "@Microsoft.KeyVault(VaultName=abc;SecretName=n",
                 Kind::NotClosed,
                 47,
             ),
-            ("@Microsoft.KeyVault(x)y", Kind::NotClosed, 24),
+            ("@Microsoft.KeyVault(x)y", Kind::TextAround, 23),
             ("@Microsoft.KeyVault()", Kind::NotAPair, 21),
             ("@Microsoft.KeyVault(VaultName)", Kind::NotAPair, 21),
             ("@Microsoft.KeyVault(Vault=abc)", Kind::UnknownKey, 21),
@@ -662,15 +769,35 @@ mod tests {
             "@Microsoft.KeyVault(",
             " @microsoft.keyvault(x)",
             "@Microsoft.KeyVault(SecretUri=x)",
+            "@Microsoft.KeyVault",
+            "x@@MICROSOFT.KEYVAULT (",
+            "{\"a\":\"@Microsoft.KeyVault(x)\"}",
         ] {
-            assert!(is_reference(value), "{value}");
+            assert_eq!(
+                ReferenceKind::of(value),
+                Some(ReferenceKind::KeyVault),
+                "{value}"
+            );
+        }
+        for value in [
+            "@Microsoft.AppConfiguration(Endpoint=https://s.azconfig.io; Key=K)",
+            " \"@microsoft.appconfiguration (",
+            "\u{feff}@Microsoft.AppConfiguration(",
+            "@Microsoft.AppConfiguration(Key=@Microsoft.KeyVault(x))",
+        ] {
+            assert_eq!(
+                ReferenceKind::of(value),
+                Some(ReferenceKind::AppConfiguration),
+                "{value}"
+            );
         }
         for value in [
             "",
-            "@Microsoft.KeyVault",
-            "x@Microsoft.KeyVault(",
+            "Microsoft.KeyVault(",
             "sk-abc",
             "@Microsoft.KeyVäult(",
+            "@Microsoft.AppConfiguration",
+            "a@Microsoft.AppConfiguration(",
         ] {
             assert!(!is_reference(value), "{value}");
         }
@@ -736,7 +863,7 @@ mod tests {
 
         #[test]
         fn what_is_no_reference_is_never_taken_for_one(text in "[^@].*") {
-            prop_assume!(!text.trim_start().starts_with('@'));
+            prop_assume!(!text.to_lowercase().contains("@microsoft."));
             prop_assert!(!is_reference(&text));
             prop_assert!(Reference::parse(&text).is_err());
         }

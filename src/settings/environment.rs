@@ -1,5 +1,5 @@
-//! Where settings come from: the process's environment and, standalone, the `Values` of
-//! `local.settings.json` beneath it.
+//! Where settings come from: the process's environment and, standalone, the `Values` and
+//! `ConnectionStrings` of `local.settings.json` beneath it.
 
 use std::{fmt, fs, io, path::Path};
 
@@ -7,6 +7,9 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::HOST_PORTS;
+
+/// What Core Tools puts before the name of a connection string of `local.settings.json`.
+pub(super) const CONNECTION_STRINGS: &str = "ConnectionStrings:";
 
 /// Names and values. It cannot be printed: some values are secrets.
 pub struct Environment {
@@ -49,6 +52,8 @@ struct LocalSettings {
     is_encrypted: bool,
     #[serde(default)]
     values: serde_json::Map<String, Value>,
+    #[serde(default)]
+    connection_strings: serde_json::Map<String, Value>,
 }
 
 impl Environment {
@@ -79,7 +84,8 @@ impl Environment {
         }
     }
 
-    /// Adds the `Values` of `local.settings.json` in `folder` for names that are not set.
+    /// Adds the `Values` of `local.settings.json` in `folder` for names that are not set, and its
+    /// `ConnectionStrings` as Core Tools names them.
     /// No file is no error; one that cannot be used adds nothing.
     pub fn with_local_settings(self, folder: &Path) -> (Self, Result<(), LocalSettingsError>) {
         match read_local_settings(folder) {
@@ -143,9 +149,17 @@ fn read_local_settings(folder: &Path) -> Result<Pairs, LocalSettingsError> {
     if local.is_encrypted {
         return Err(LocalSettingsError::Encrypted);
     }
+    let connection_strings = local.connection_strings.into_iter().map(|(name, value)| {
+        let value = match value {
+            Value::Object(mut members) => members.remove("ConnectionString").unwrap_or_default(),
+            value => value,
+        };
+        (format!("{CONNECTION_STRINGS}{name}"), value)
+    });
     local
         .values
         .into_iter()
+        .chain(connection_strings)
         .map(|(name, value)| match value {
             Value::String(value) => Ok((name, value)),
             _ => Err(LocalSettingsError::NotText(name)),
@@ -187,10 +201,24 @@ mod tests {
     }
 
     #[test]
+    fn connection_strings_are_named_as_core_tools_names_them() {
+        let file = r#"{"Values":{"B":"file"},
+            "ConnectionStrings":{"A":"text","B":{"ConnectionString":"object","ProviderName":"x"}}}"#;
+        let environment = with_file(file).expect("valid");
+        assert_eq!(environment.get("ConnectionStrings:A"), Some("text"));
+        assert_eq!(environment.get("ConnectionStrings:B"), Some("object"));
+        assert_eq!(environment.get("B"), Some("file"));
+    }
+
+    #[test]
     fn a_file_that_cannot_be_used_says_why() {
         for (content, why) in [
             ("{", "line 1"),
             (r#"{"Values":{"A":1}}"#, "the value of A is not a text"),
+            (
+                r#"{"ConnectionStrings":{"A":{"ProviderName":"x"}}}"#,
+                "the value of ConnectionStrings:A is not a text",
+            ),
             (r#"{"IsEncrypted":true,"Values":{"A":"x"}}"#, "decrypt"),
         ] {
             let error = with_file(content).expect_err(content).to_string();

@@ -38,12 +38,12 @@ async fn the_recipes_members_then_the_references() {
         answer.body,
         concat!(
             r#"{"external_api_key_set":true,"database_password_set":false,"api_key_prefix":"cana...","#,
-            r#""references":[{"setting":"EXTERNAL_API_KEY","status":"Resolved","vault":"your-kv.vault.azure.net","#,
+            r#""references":[{"setting":"EXTERNAL_API_KEY","kind":"KeyVault","status":"Resolved","vault":"your-kv.vault.azure.net","#,
             r#""secret":"ExternalApiKey","version":"ec96f02080254f109c51a1f14cdb1931","source":"platform"},"#,
-            r#"{"setting":"DATABASE_PASSWORD","status":"SecretNotFound","vault":"embedded.vault.azure.net","#,
+            r#"{"setting":"DATABASE_PASSWORD","kind":"KeyVault","status":"SecretNotFound","vault":"embedded.vault.azure.net","#,
             r#""secret":"DbPassword","source":"platform","detail":"The vault embedded has no secret DbPassword.","#,
             r#""fix":"Compare the name with az keyvault secret list --vault-name embedded --query \"[].name\" -o tsv"},"#,
-            r#"{"setting":"OTHER","status":"OtherReasons","source":"platform"}]}"#
+            r#"{"setting":"OTHER","kind":"KeyVault","status":"OtherReasons","source":"platform"}]}"#
         )
     );
 }
@@ -123,7 +123,7 @@ async fn the_platforms_report_is_read_from_the_environment() {
         assert!(
             references[0]["fix"]
                 .to_string()
-                .contains("--name func-a --resource-group rg-a")
+                .contains("/resourceGroups/rg-a/providers/Microsoft.Web/sites/func-a/")
         );
     }
 }

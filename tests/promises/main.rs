@@ -11,11 +11,13 @@
 mod support;
 
 mod a_broken_function_harms_one_request;
+mod a_cap_is_told;
 mod a_clone_answers_both_routes;
 mod a_cold_secret_is_read_once;
 mod a_fleet_stays_below_the_vaults_limit;
 
 mod all_protocol_modes_give_the_same_answer;
+mod an_unresolved_setting_of_ours_is_explained;
 mod bad_settings_are_reported_at_once;
 mod broken_vaults_are_answered_by_cause;
 mod code_and_manifests_fit;
@@ -23,6 +25,7 @@ mod config_check_has_one_shape;
 mod documents_match_the_code;
 mod envelopes_are_always_answered;
 mod every_fault_has_an_answer;
+mod every_setting_has_its_own_name;
 mod every_unresolved_reference_is_explained;
 mod explanations_are_true_where_they_are_read;
 mod freshness_is_told_without_the_value;
