@@ -4,11 +4,13 @@
 use super::remedy::{Fix, Site};
 
 /// What is wrong with an App Configuration reference that was not resolved, and what fixes it.
-pub(super) fn unresolved(site: &Site) -> (&'static str, Fix) {
+pub(super) fn unresolved(setting: &str, site: &Site) -> (&'static str, Fix) {
     if site.is_local() {
         return (
             "The value is still an App Configuration reference. Outside Azure nobody resolves it.",
-            Fix::without_command("In local.settings.json, put the value itself."),
+            Fix::without_command(format!(
+                "In local.settings.json, set {setting} to the value itself."
+            )),
         );
     }
     let refresh = site.refresh();

@@ -290,7 +290,7 @@ impl Inspector {
             return plain(setting, Status::Resolved, said_by(is_said));
         }
         let said = word_status(setting).filter(|status| *status != Status::Resolved);
-        let (detail, fix) = app_configuration::unresolved(&self.0.site);
+        let (detail, fix) = app_configuration::unresolved(setting.name(), &self.0.site);
         ReferenceReport {
             detail: Some(detail.into()),
             fix: Some(fix),
