@@ -88,6 +88,21 @@ impl IntoResponse for Problem {
     }
 }
 
+/// What every answer says to the caches on its way.
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+
+/// Says that no cache may keep `response`, unless it speaks of caches itself.
+pub fn no_store(response: &mut Response) {
+    let headers = response.headers_mut();
+    headers.entry(header::CACHE_CONTROL).or_insert(NO_STORE);
+}
+
+/// An answer of nothing but its status.
+#[must_use]
+pub fn empty(status: StatusCode) -> Response {
+    (status, [(header::CACHE_CONTROL, NO_STORE)]).into_response()
+}
+
 /// A JSON answer that no cache between here and the caller keeps.
 pub fn json(status: StatusCode, body: &impl Serialize) -> Response {
     // The types sent here hold only strings, numbers and maps keyed by strings:
@@ -107,7 +122,7 @@ pub fn json_bytes(status: StatusCode, body: impl Into<axum::body::Body>) -> Resp
         header::CONTENT_TYPE,
         HeaderValue::from_static("application/json"),
     );
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::CACHE_CONTROL, NO_STORE);
     headers.insert(
         header::X_CONTENT_TYPE_OPTIONS,
         HeaderValue::from_static("nosniff"),

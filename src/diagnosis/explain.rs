@@ -248,9 +248,10 @@ impl Case<'_> {
                 self.commands.refresh(),
             )
         } else {
-            Fix::without_command(
-                "Only Azure resolves these references. In local.settings.json, set the value itself.",
-            )
+            Fix::without_command(format!(
+                "Only Azure resolves these references. In local.settings.json, set {} to the value itself.",
+                self.subject.named.setting()
+            ))
         };
         Explanation::new("OtherReasons", detail, fix)
     }

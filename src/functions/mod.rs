@@ -7,6 +7,7 @@
 #[cfg(feature = "openapi")]
 pub mod contract;
 mod page;
+mod query;
 mod refusal;
 
 use std::{
@@ -22,7 +23,6 @@ use crate::{
     diagnosis::Cause,
     host::router::Functions,
     key_vault::{MetadataSource, Policy, SecretCache, VaultUrl, Vaults},
-    problem::Problem,
     references::Inspector,
 };
 
@@ -121,18 +121,5 @@ impl App {
 impl fmt::Debug for App {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("App").finish_non_exhaustive()
-    }
-}
-
-/// `?name=true`; false if it is not given. The last one counts.
-fn switch(query: &str, name: &str) -> Result<bool, Problem> {
-    let given = form_urlencoded::parse(query.as_bytes()).filter(|(key, _)| key == name);
-    match given.last() {
-        None => Ok(false),
-        Some((_, value)) => match &*value.to_ascii_lowercase() {
-            "true" | "1" => Ok(true),
-            "false" | "0" => Ok(false),
-            _ => Err(refusal::not_a_switch(name)),
-        },
     }
 }

@@ -458,10 +458,12 @@ pub(super) fn panicked(output: &str) -> Response {
 }
 
 fn fail(output: &str, problem: &Problem, logs: Vec<String>) -> Response {
-    let json = HeaderValue::from_static("application/json");
+    let status = StatusCode::INTERNAL_SERVER_ERROR;
+    // The headers that the same answer has outside an envelope.
+    let direct = json(status, problem);
     let http = HttpOutput {
-        status_code: StatusCode::INTERNAL_SERVER_ERROR.as_u16(),
-        headers: Joined(&HeaderMap::from_iter([(CONTENT_TYPE, json)])),
+        status_code: status.as_u16(),
+        headers: Joined(direct.headers()),
         body: &serde_json::to_string(problem).unwrap_or_default(),
     };
     respond(output, &http, logs)

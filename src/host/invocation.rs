@@ -17,7 +17,7 @@ use tracing::{Instrument, Span};
 
 use super::authorization::{AuthLevel, Keys};
 use crate::{
-    problem::{Code, Problem},
+    problem::{Code, Problem, empty, no_store},
     telemetry::{COUNTERS, InvocationLog, TraceParent, trace},
 };
 
@@ -130,15 +130,16 @@ pub(super) async fn run(
         (None, Access::Standalone(keys)) => keys.admit(level, request.headers(), request.uri()),
     };
     let run = async move {
-        let response = if !is_admitted {
+        let mut response = if !is_admitted {
             // Empty, as the host's own 401 is.
-            StatusCode::UNAUTHORIZED.into_response()
+            empty(StatusCode::UNAUTHORIZED)
         } else if let Ok(_place) = place {
             let run = timeout(request_time, next.run(request));
             run.await.unwrap_or_else(|_| out_of_time().into_response())
         } else {
             too_many().into_response()
         };
+        no_store(&mut response);
         log_outcome(&response, started.elapsed(), &outcome);
         response
     };

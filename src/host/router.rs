@@ -22,7 +22,7 @@ use super::{
     manifest::Manifest,
     route::Route,
 };
-use crate::problem::Problem;
+use crate::problem::{Problem, empty};
 
 /// The code of each function, by name. Routes, methods and auth levels come from the
 /// manifests when the router is built.
@@ -140,9 +140,11 @@ impl<S: Clone + Send + Sync + 'static> Functions<S> {
                 ));
                 let path = format!("/{name}");
                 let output = function.output.clone();
-                let answer = post(move |request| envelope::answer(target, request)).layer(
-                    CatchPanicLayer::custom(move |_| envelope::panicked(&output)),
-                );
+                let answer = post(move |request| envelope::answer(target, request))
+                    .fallback(wrong_method)
+                    .layer(CatchPanicLayer::custom(move |_| {
+                        envelope::panicked(&output)
+                    }));
                 envelopes = envelopes.route(&path, answer);
             }
             direct = direct.merge(only_this);
@@ -154,7 +156,10 @@ impl<S: Clone + Send + Sync + 'static> Functions<S> {
         let spelling = Spelling::new(manifest, routes, direct.clone());
         Ok(direct
             .merge(envelopes)
-            .route("/", get(|| async { StatusCode::OK }))
+            .route(
+                "/",
+                get(async || empty(StatusCode::OK)).fallback(wrong_method),
+            )
             .fallback(move |request| spelling.answer(request)))
     }
 }
@@ -196,7 +201,7 @@ async fn wrong_method() -> Problem {
     Problem::new(
         StatusCode::METHOD_NOT_ALLOWED,
         "MethodNotAllowed",
-        "This function does not answer this HTTP method.",
+        "This route does not answer this HTTP method.",
         "Use one of the methods in the Allow header.",
     )
 }

@@ -55,6 +55,62 @@ async fn status_headers_and_body_are_the_same() {
     }
 }
 
+/// The host joins repeated parameters with a comma in two of its modes.
+#[tokio::test]
+async fn a_parameter_that_is_given_twice_is_refused() {
+    let host = FunctionsHost::start(&[]).await;
+    let secret = || ClientRequest::secret("ExternalApiKey");
+    for (request, name, first, second) in [
+        (ClientRequest::config_check(), "strict", "true", "false"),
+        (ClientRequest::config_check(), "strict", "true", "true"),
+        (ClientRequest::config_check(), "strict", "true", ""),
+        (ClientRequest::config_check(), "freshness", "1", "0"),
+        (secret(), "refresh", "true", "false"),
+        (secret(), "version", VERSION, VERSION),
+        (secret(), "version", "", ""),
+    ] {
+        // The host also joins names that differ in letter case.
+        let upper = match name {
+            "strict" => "STRICT",
+            "freshness" => "Freshness",
+            "refresh" => "REFRESH",
+            _ => "Version",
+        };
+        for again in [name, upper] {
+            let request = request.clone().with_query(name, first);
+            let request = request.with_query("other", "x").with_query("other", "y");
+            let request = request.with_query(again, second);
+            let mut answers = Vec::new();
+            for mode in MODES {
+                let answer = host.call(mode, &request).await;
+                assert_eq!(answer.status, 400, "{mode:?} {request:?}: {answer:?}");
+                let json = answer.json();
+                assert_eq!(json["code"], "InvalidQuery", "{mode:?} {request:?}");
+                let error = json["error"].as_str().expect("text");
+                assert!(error.contains(name), "{mode:?} {request:?}: {error}");
+                answers.push((answer.headers, answer.body));
+            }
+            assert_eq!(answers[0], answers[1], "{request:?}");
+            assert_eq!(answers[0], answers[2], "{request:?}");
+        }
+    }
+}
+
+/// What nobody here reads passes by, however often it is given.
+#[tokio::test]
+async fn parameters_of_others_are_left_alone() {
+    let missing = "@Microsoft.KeyVault(VaultName=embedded;SecretName=Missing)";
+    let host = FunctionsHost::start(&[("EXTERNAL_API_KEY", missing)]).await;
+    let request = ClientRequest::config_check()
+        .with_query("code", "a")
+        .with_query("code", "b");
+    let strict = request.clone().with_query("Strict", "TRUE");
+    for mode in MODES {
+        assert_eq!(host.call(mode, &request).await.status, 200, "{mode:?}");
+        assert_eq!(host.call(mode, &strict).await.status, 503, "{mode:?}");
+    }
+}
+
 #[tokio::test]
 async fn case_and_trailing_slash_of_the_route_do_not_matter() {
     let host = FunctionsHost::start(&[]).await;

@@ -138,8 +138,8 @@ mod the_eleven_statuses {
         let report = report(&app).await;
         assert_eq!(
             report,
-            json!({"setting": "KEY", "kind": "KeyVault", "status": "Resolved", "vault": "embedded.vault.azure.net",
-                "secret": "ExternalApiKey", "source": "platform"})
+            json!({"setting": "KEY", "kind": "KeyVault", "status": "Resolved",
+                "vault": "embedded.vault.azure.net", "secret": "ExternalApiKey", "source": "platform"})
         );
         assert_eq!(app.reads(), 0, "the vault is not asked");
     }

@@ -32,6 +32,7 @@ mod freshness_is_told_without_the_value;
 mod it_stays_up;
 mod keys_open_what_they_should;
 mod metadata_comes_without_the_value;
+mod no_answer_is_stored;
 mod nothing_secret_is_ever_written;
 mod silent_vaults_do_not_hold_up_config_check;
 mod stopping_drains_requests;

@@ -159,6 +159,7 @@ async fn of_functions(met: &mut Met) {
         "/api/secrets/ExternalApiKey?refresh=x",
         "/api/config-check?strict=x",
         "/api/config-check?freshness=x",
+        "/api/config-check?strict=true&strict=false",
         "/api/nothing",
     ] {
         met.add(format!("GET {path}"), &app.get(path).await);

@@ -89,29 +89,45 @@ impl ClientRequest {
         Self { key, ..self }
     }
 
-    fn query_string(&self) -> String {
-        let mut query = form_urlencoded::Serializer::new(String::new());
-        query.extend_pairs(&self.query);
-        query.finish()
+    /// The query as the host holds it: one value for each key, whatever its letter case, and
+    /// repeated ones joined with a comma.
+    fn joined_query(&self) -> Vec<(&'static str, String)> {
+        let mut joined: Vec<(&'static str, String)> = Vec::new();
+        for (name, value) in &self.query {
+            match joined
+                .iter_mut()
+                .find(|(known, _)| known.eq_ignore_ascii_case(name))
+            {
+                Some((_, before)) => {
+                    before.push(',');
+                    before.push_str(value);
+                }
+                None => joined.push((name, value.clone())),
+            }
+        }
+        joined
     }
 
     fn url(&self, base: &str) -> String {
-        match self.query_string() {
-            query if query.is_empty() => format!("{base}{}", self.path),
-            query => format!("{base}{}?{query}", self.path),
+        self.url_with(base, &self.query)
+    }
+
+    fn url_with(&self, base: &str, query: &[(&str, String)]) -> String {
+        if query.is_empty() {
+            return format!("{base}{}", self.path);
         }
+        let mut encoded = form_urlencoded::Serializer::new(String::new());
+        encoded.extend_pairs(query);
+        format!("{base}{}?{}", self.path, encoded.finish())
     }
 
     /// The envelope that the host makes of this.
     pub(crate) fn envelope(&self) -> Value {
-        let mut query: Map<String, Value> = Map::new();
-        for (name, value) in &self.query {
-            let joined = match query.get(*name) {
-                Some(before) => format!("{},{value}", before.as_str().expect("text")),
-                None => value.clone(),
-            };
-            query.insert((*name).to_owned(), joined.into());
-        }
+        let query: Map<String, Value> = self
+            .joined_query()
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value.into()))
+            .collect();
         let mut headers: Map<String, Value> = Map::new();
         headers.insert("Host".into(), json!(["app.azurewebsites.net"]));
         for (name, value) in &self.headers {
@@ -232,7 +248,7 @@ impl FunctionsHost {
     async fn forward(&self, request: &ClientRequest) -> Answer {
         let mut forwarded = self
             .client
-            .get(request.url(&self.at("")))
+            .get(request.url_with(&self.at(""), &request.joined_query()))
             .header("host", "app.azurewebsites.net")
             .header(
                 "user-agent",

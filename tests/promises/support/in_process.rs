@@ -49,6 +49,7 @@ pub(crate) struct Setup {
     pub(crate) surroundings: Surroundings,
     pub(crate) wrap: fn(Router) -> Router,
     pub(crate) in_flight: usize,
+    pub(crate) access: Access,
     /// No connection can be made, for this reason.
     pub(crate) unconnected: Option<Error>,
 }
@@ -62,6 +63,7 @@ impl Default for Setup {
             surroundings: Surroundings::default(),
             wrap: |vault| vault,
             in_flight: 20_000,
+            access: Access::Host,
             unconnected: None,
         }
     }
@@ -122,7 +124,7 @@ impl InProcess {
             in_flight: setup.in_flight,
             ..Limits::default()
         };
-        let router = functions::all().router(&manifest, &app, &Access::Host, limits);
+        let router = functions::all().router(&manifest, &app, &setup.access, limits);
         Self {
             router: router.expect("fitting"),
             vault,
