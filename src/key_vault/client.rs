@@ -173,7 +173,7 @@ impl Vaults {
             return Ok(vault.clone());
         }
         if open.len() >= VAULTS_LIMIT {
-            return Err(Error::Unavailable { retry_after: None });
+            return Err(Error::TooManyVaults);
         }
         let vault = Arc::new(Vault::new(url, connection)?);
         open.insert(url.clone(), vault.clone());
@@ -581,7 +581,95 @@ impl WithoutValue {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use async_trait::async_trait;
+    use azure_core::{
+        credentials::{AccessToken, TokenRequestOptions},
+        http::{
+            AsyncRawResponse, Request, StatusCode,
+            headers::{AUTHORIZATION, Headers, WWW_AUTHENTICATE},
+        },
+    };
+
     use super::*;
+
+    /// A vault that answers a signed request by the number of its token, and the identity that
+    /// signs in to it, whose tokens are numbered from 1.
+    struct Scripted<F> {
+        answer: F,
+        tokens: Arc<AtomicUsize>,
+    }
+
+    impl<F> fmt::Debug for Scripted<F> {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("Scripted")
+        }
+    }
+
+    impl<F: Fn(usize) -> (u16, String) + Send + Sync + 'static> Scripted<F> {
+        fn connection(answer: F) -> Connection {
+            Self::counted(answer).0
+        }
+
+        /// With the number of tokens that were given.
+        fn counted(answer: F) -> (Connection, Arc<AtomicUsize>) {
+            let tokens = Arc::<AtomicUsize>::default();
+            let scripted = Arc::new(Self {
+                answer,
+                tokens: tokens.clone(),
+            });
+            (Connection::new(scripted.clone(), scripted), tokens)
+        }
+    }
+
+    #[async_trait]
+    impl<F: Fn(usize) -> (u16, String) + Send + Sync> HttpClient for Scripted<F> {
+        async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
+            let mut headers = Headers::new();
+            headers.insert(
+                WWW_AUTHENTICATE,
+                "Bearer authorization=\"https://login.microsoftonline.com/t\", resource=\"https://vault.azure.net\"",
+            );
+            let token = request.headers().get_optional_str(&AUTHORIZATION);
+            let token = token.and_then(|text| text.strip_prefix("Bearer ")?.parse().ok());
+            let (status, body) = match token {
+                None => (401, String::new()),
+                Some(token) => (self.answer)(token),
+            };
+            Ok(AsyncRawResponse::from_bytes(
+                StatusCode::from(status),
+                headers,
+                body,
+            ))
+        }
+    }
+
+    #[async_trait]
+    impl<F: Send + Sync> TokenCredential for Scripted<F> {
+        async fn get_token(
+            &self,
+            _: &[&str],
+            _: Option<TokenRequestOptions<'_>>,
+        ) -> azure_core::Result<AccessToken> {
+            let number = self.tokens.fetch_add(1, Ordering::SeqCst) + 1;
+            let expires = OffsetDateTime::now_utc() + Duration::from_secs(3_600);
+            Ok(AccessToken::new(number.to_string(), expires))
+        }
+    }
+
+    #[tokio::test]
+    async fn one_vault_too_many_is_named_as_such() {
+        let vault = Scripted::connection(|_| (200, "{}".to_owned()));
+        let vaults = Vaults::new(move || std::future::ready(Ok(vault.clone())));
+        let url = |number: usize| VaultUrl::of_public_vault(&format!("v{number}")).expect("valid");
+        for number in 0..VAULTS_LIMIT {
+            vaults.open(&url(number)).await.expect("open");
+        }
+        let refused = vaults.open(&url(VAULTS_LIMIT)).await.err();
+        assert_eq!(refused, Some(Error::TooManyVaults));
+        vaults.open(&url(0)).await.expect("open already");
+    }
 
     fn parsed(json: &str) -> Result<SecretMetadata, Error> {
         serde_json::from_str::<WithoutValue>(json)
