@@ -299,15 +299,18 @@ async fn a_secret_that_is_disabled_expired_or_not_yet_valid_is_named() {
             "not valid before 2255-",
         ),
     ] {
-        let app = on_azure(GOOD, None);
+        let vault = keyvault_functions::dev_vault::DevVault::empty().expect("randomness");
         let secret = NewSecret {
             attributes,
             ..NewSecret::of("canary")
         };
-        app.vault
-            .store()
-            .set("ExternalApiKey", secret)
-            .expect("set");
+        vault.store().set("ExternalApiKey", secret).expect("set");
+        let setup = Setup {
+            settings: vec![setting(GOOD, None)],
+            site: site(),
+            ..Setup::default()
+        };
+        let app = InProcess::on(vault, setup);
         expect(&app, "OtherReasons", detail, change).await;
     }
 }
