@@ -17,6 +17,8 @@ pub enum Fault {
     DenyGetting(&'static str),
     /// 429, with `Retry-After` in seconds or, as the real service often does, without.
     Throttle(Option<u64>),
+    /// 400 with the service's complaint about an api-version that it does not know.
+    BadParameter,
     /// This status, with a body that is not JSON.
     Outage(u16),
     /// Answers correctly, later.

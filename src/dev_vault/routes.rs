@@ -100,6 +100,9 @@ impl Api {
             Fault::DenyListing(inner) => is_list.then_some(Refusal::Denied(inner)),
             Fault::DenyGetting(inner) => (!is_list).then_some(Refusal::Denied(inner)),
             Fault::Throttle(wait) => Some(Refusal::Throttled(wait)),
+            Fault::BadParameter => Some(Refusal::bad(
+                "The specified version (2025-07-01) is not recognized.\r\n",
+            )),
             Fault::Outage(status) => Some(Refusal::Outage(status)),
             Fault::Silence => std::future::pending().await,
             Fault::Delay(delay) => {

@@ -163,16 +163,30 @@ impl Store {
     ///
     /// The operating system has no randomness to give.
     pub fn set(&self, name: &str, new: NewSecret) -> Result<String, getrandom::Error> {
+        self.set_at(name, new, OffsetDateTime::now_utc())
+    }
+
+    /// Like [`Store::set`], at another time. Tests use it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::set`].
+    pub fn set_at(
+        &self,
+        name: &str,
+        new: NewSecret,
+        at: OffsetDateTime,
+    ) -> Result<String, getrandom::Error> {
         let id = random_hex()?;
-        let now = now();
+        let at = at.unix_timestamp();
         let version = Version {
             id: id.clone(),
             value: new.value,
             content_type: new.content_type,
             tags: new.tags,
             attributes: new.attributes,
-            created: now,
-            updated: now,
+            created: at,
+            updated: at,
         };
         self.lock()
             .secrets
@@ -302,15 +316,17 @@ impl Store {
         Some((secret.name.clone(), found?.clone()))
     }
 
-    /// Every version of one secret with the secret's name; empty if there is none.
+    /// Every version of one secret with the secret's name, by id as the service lists them;
+    /// empty if there is none.
     pub(super) fn versions(&self, name: &str) -> Vec<(String, Version)> {
         let contents = self.lock();
-        let secret = alive(contents.secrets.get(&key(name)));
-        let with_name = |secret: &Secret| {
-            let versions = secret.versions.iter();
-            versions.map(|v| (secret.name.clone(), v.clone())).collect()
+        let Some(secret) = alive(contents.secrets.get(&key(name))) else {
+            return Vec::new();
         };
-        secret.map(with_name).unwrap_or_default()
+        let mut versions: Vec<_> = secret.versions.iter().collect();
+        versions.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+        let with_name = |version: &Version| (secret.name.clone(), version.clone());
+        versions.into_iter().map(with_name).collect()
     }
 
     /// The latest version of every secret with the secret's name.

@@ -56,6 +56,12 @@ struct Answer<'a> {
     tags: &'a BTreeMap<String, String>,
     /// Whether a certificate's life cycle owns the secret.
     managed: bool,
+    /// The other versions that were created in the same second; absent if there are none. Key
+    /// Vault keeps times in whole seconds and lists versions by random ids: any of them may be
+    /// the latest.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>, required = false))]
+    also_latest: Vec<&'a str>,
 }
 
 pub(super) async fn get(
@@ -169,6 +175,7 @@ fn version(query: &Query<'_>) -> Result<Option<SecretVersion>, Problem> {
 
 /// The body of an answer, ready to be sent as often as it is asked for.
 pub(super) fn body(metadata: &SecretMetadata) -> Bytes {
+    let also_latest = metadata.also_latest.iter();
     let answer = Answer {
         name: &metadata.name,
         enabled: metadata.enabled,
@@ -180,6 +187,7 @@ pub(super) fn body(metadata: &SecretMetadata) -> Bytes {
         not_before: metadata.not_before.and_then(iso_format),
         tags: &metadata.tags,
         managed: metadata.managed,
+        also_latest: also_latest.map(SecretVersion::as_str).collect(),
     };
     // Strings, flags and a map keyed by strings: this cannot fail.
     serde_json::to_vec(&answer).unwrap_or_default().into()
@@ -222,6 +230,7 @@ mod tests {
             content_type: None,
             tags: BTreeMap::from([("env".into(), "dev".into())]),
             managed: false,
+            also_latest: Vec::new(),
         };
         let body = body(&metadata);
         assert_eq!(
@@ -232,6 +241,32 @@ mod tests {
                 r#""not_before":null,"tags":{"env":"dev"},"managed":false}"#
             )
         );
+    }
+
+    #[test]
+    fn versions_of_the_same_second_are_shown_only_if_there_are_any() {
+        let version = |digit: &str| SecretVersion::parse(&digit.repeat(32)).expect("valid");
+        let mut metadata = SecretMetadata {
+            name: "Ab".into(),
+            version: Some(version("a")),
+            enabled: None,
+            created: None,
+            updated: None,
+            not_before: None,
+            expires: None,
+            content_type: None,
+            tags: BTreeMap::new(),
+            managed: false,
+            also_latest: Vec::new(),
+        };
+        let shown = |metadata: &SecretMetadata| {
+            let json: serde_json::Value = serde_json::from_slice(&body(metadata)).expect("JSON");
+            json.get("also_latest").cloned()
+        };
+        assert_eq!(shown(&metadata), None);
+        metadata.also_latest = vec![version("b"), version("c")];
+        let both = serde_json::json!(["b".repeat(32), "c".repeat(32)]);
+        assert_eq!(shown(&metadata), Some(both));
     }
 
     #[test]

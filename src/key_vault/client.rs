@@ -87,6 +87,30 @@ pub struct SecretMetadata {
     pub tags: BTreeMap<String, String>,
     /// Whether a certificate's life cycle owns the secret.
     pub managed: bool,
+    /// Of the latest version: the others that were created in the same second. Times are whole
+    /// seconds and the service lists by random ids, so each of them may be the latest.
+    pub also_latest: Vec<SecretVersion>,
+}
+
+impl SecretMetadata {
+    /// Which of two versions is the latest, `other` being listed behind `self`.
+    ///
+    /// Within one second the last update decides, and then the order of the list: it is the best
+    /// guess, and `also_latest` says that it is one.
+    fn or_later(self, other: Self) -> Self {
+        let is_tie = self.created.is_some() && self.created == other.created;
+        let is_later = (other.created, other.updated) > (self.created, self.updated);
+        let (mut latest, mut earlier) = if is_later {
+            (other, self)
+        } else {
+            (self, other)
+        };
+        if is_tie {
+            latest.also_latest.append(&mut earlier.also_latest);
+            latest.also_latest.extend(earlier.version);
+        }
+        latest
+    }
 }
 
 /// Which operation reads the metadata.
@@ -173,7 +197,7 @@ impl Vaults {
             return Ok(vault.clone());
         }
         if open.len() >= VAULTS_LIMIT {
-            return Err(Error::Unavailable { retry_after: None });
+            return Err(Error::TooManyVaults);
         }
         let vault = Arc::new(Vault::new(url, connection)?);
         open.insert(url.clone(), vault.clone());
@@ -447,12 +471,11 @@ impl Vault {
                 match &id.version {
                     Some(version) if item.version.as_ref() == Some(version) => return Ok(item),
                     Some(_) => {}
-                    // Times are whole seconds: within one second, the later listed one counts.
                     None => {
-                        let is_later = |latest: &SecretMetadata| item.created >= latest.created;
-                        if latest.as_ref().is_none_or(is_later) {
-                            latest = Some(item);
-                        }
+                        latest = Some(match latest {
+                            Some(latest) => latest.or_later(item),
+                            None => item,
+                        });
                     }
                 }
             }
@@ -575,13 +598,147 @@ impl WithoutValue {
             content_type: self.content_type,
             tags: self.tags,
             managed: self.managed,
+            also_latest: Vec::new(),
         })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use async_trait::async_trait;
+    use azure_core::{
+        credentials::{AccessToken, TokenRequestOptions},
+        http::{
+            AsyncRawResponse, Request, StatusCode,
+            headers::{AUTHORIZATION, Headers, WWW_AUTHENTICATE},
+        },
+    };
+
     use super::*;
+
+    /// A vault that answers a signed request by the number of its token, and the identity that
+    /// signs in to it, whose tokens are numbered from 1.
+    struct Scripted<F> {
+        answer: F,
+        tokens: Arc<AtomicUsize>,
+    }
+
+    impl<F> fmt::Debug for Scripted<F> {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("Scripted")
+        }
+    }
+
+    impl<F: Fn(usize) -> (u16, String) + Send + Sync + 'static> Scripted<F> {
+        fn connection(answer: F) -> Connection {
+            Self::counted(answer).0
+        }
+
+        /// With the number of tokens that were given.
+        fn counted(answer: F) -> (Connection, Arc<AtomicUsize>) {
+            let tokens = Arc::<AtomicUsize>::default();
+            let scripted = Arc::new(Self {
+                answer,
+                tokens: tokens.clone(),
+            });
+            (Connection::new(scripted.clone(), scripted), tokens)
+        }
+    }
+
+    #[async_trait]
+    impl<F: Fn(usize) -> (u16, String) + Send + Sync> HttpClient for Scripted<F> {
+        async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
+            let mut headers = Headers::new();
+            headers.insert(
+                WWW_AUTHENTICATE,
+                "Bearer authorization=\"https://login.microsoftonline.com/t\", resource=\"https://vault.azure.net\"",
+            );
+            let token = request.headers().get_optional_str(&AUTHORIZATION);
+            let token = token.and_then(|text| text.strip_prefix("Bearer ")?.parse().ok());
+            let (status, body) = match token {
+                None => (401, String::new()),
+                Some(token) => (self.answer)(token),
+            };
+            Ok(AsyncRawResponse::from_bytes(
+                StatusCode::from(status),
+                headers,
+                body,
+            ))
+        }
+    }
+
+    #[async_trait]
+    impl<F: Send + Sync> TokenCredential for Scripted<F> {
+        async fn get_token(
+            &self,
+            _: &[&str],
+            _: Option<TokenRequestOptions<'_>>,
+        ) -> azure_core::Result<AccessToken> {
+            let number = self.tokens.fetch_add(1, Ordering::SeqCst) + 1;
+            let expires = OffsetDateTime::now_utc() + Duration::from_secs(3_600);
+            Ok(AccessToken::new(number.to_string(), expires))
+        }
+    }
+
+    /// A version's first digit, its creation and its last update.
+    type Listed = (char, i64, i64);
+
+    async fn latest_of(listed: &[Listed], asked: Option<char>) -> (String, String) {
+        let items = listed.iter().map(|(digit, created, updated)| {
+            let version = digit.to_string().repeat(32);
+            format!(
+                r#"{{"id":"https://v.vault.azure.net/secrets/n/{version}","attributes":{{"created":{created},"updated":{updated}}}}}"#
+            )
+        });
+        let page = format!(r#"{{"value":[{}]}}"#, items.collect::<Vec<_>>().join(","));
+        let connection = Scripted::connection(move |_| (200, page.clone()));
+        let url = VaultUrl::of_public_vault("v").expect("valid");
+        let vault = Vault::new(&url, &connection).expect("a client");
+        let version = asked.map(|digit| digit.to_string().repeat(32));
+        let id = SecretId {
+            name: SecretName::parse("n").expect("valid"),
+            version: version.map(|text| SecretVersion::parse(&text).expect("valid")),
+        };
+        let read = vault.metadata(&id, MetadataSource::Versions).await;
+        let read = read.expect("metadata");
+        let digit = |version: &SecretVersion| version.as_str()[..1].to_owned();
+        let also = read.also_latest.iter().map(digit).collect();
+        (read.version.as_ref().map(digit).expect("a version"), also)
+    }
+
+    /// The service lists versions by their random ids, so the order says nothing about time.
+    #[tokio::test]
+    async fn versions_of_one_second_are_all_named() {
+        let cases: [(&[Listed], &str, &str); 6] = [
+            (&[('a', 10, 10), ('b', 20, 20)], "b", ""),
+            (&[('b', 20, 20), ('a', 10, 90)], "b", ""),
+            (&[('a', 20, 20), ('b', 20, 20), ('c', 10, 10)], "a", "b"),
+            (&[('a', 20, 20), ('b', 20, 30), ('c', 20, 20)], "b", "ac"),
+            (&[('a', 10, 10), ('b', 10, 10), ('c', 20, 20)], "c", ""),
+            (&[('c', 20, 20), ('a', 10, 10), ('b', 20, 20)], "c", "b"),
+        ];
+        for (listed, latest, also) in cases {
+            let found = latest_of(listed, None).await;
+            assert_eq!(found, (latest.to_owned(), also.to_owned()), "{listed:?}");
+        }
+        let asked = latest_of(&[('a', 20, 20), ('b', 20, 20)], Some('b')).await;
+        assert_eq!(asked, ("b".to_owned(), String::new()));
+    }
+
+    #[tokio::test]
+    async fn one_vault_too_many_is_named_as_such() {
+        let vault = Scripted::connection(|_| (200, "{}".to_owned()));
+        let vaults = Vaults::new(move || std::future::ready(Ok(vault.clone())));
+        let url = |number: usize| VaultUrl::of_public_vault(&format!("v{number}")).expect("valid");
+        for number in 0..VAULTS_LIMIT {
+            vaults.open(&url(number)).await.expect("open");
+        }
+        let refused = vaults.open(&url(VAULTS_LIMIT)).await.err();
+        assert_eq!(refused, Some(Error::TooManyVaults));
+        vaults.open(&url(0)).await.expect("open already");
+    }
 
     fn parsed(json: &str) -> Result<SecretMetadata, Error> {
         serde_json::from_str::<WithoutValue>(json)

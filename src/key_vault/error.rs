@@ -5,10 +5,8 @@
 
 use std::time::Duration;
 
-use azure_core::{
-    error::{ErrorKind, ErrorResponse},
-    http::StatusCode,
-};
+use azure_core::{error::ErrorKind, http::StatusCode};
+use serde::Deserialize;
 
 use super::transport::ASKED_WAIT;
 
@@ -277,6 +275,10 @@ impl Error {
 
     /// Finds the cause in an error of the SDK, which is consumed: nothing else of it is kept.
     #[must_use]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "so that nobody keeps the SDK's text"
+    )]
     pub fn from_sdk(error: azure_core::Error) -> Self {
         if let Some(own) = own_cause(&error) {
             return own;
@@ -285,8 +287,7 @@ impl Error {
             ErrorKind::HttpResponse { status, .. } => {
                 let status = *status;
                 let retry_after = retry_after(&error);
-                let (code, inner) = codes(error);
-                from_status(status, code.as_deref(), inner.as_deref(), retry_after)
+                from_status(status, Refusal::of(&error).as_ref(), retry_after)
             }
             ErrorKind::Connection => Self::Unreachable(Reach::Connection),
             ErrorKind::Io => Self::Unreachable(Reach::Interrupted),
@@ -319,41 +320,99 @@ fn retry_after(error: &azure_core::Error) -> Option<Duration> {
     seconds.trim().parse().ok().map(Duration::from_secs)
 }
 
-/// The service's code and inner code. The SDK's own parser borrows from the body and fails
+/// What Key Vault says when it refuses. The SDK's own parser borrows from the body and fails
 /// on the escapes of a real 403, so the body is parsed again into owned text.
-fn codes(error: azure_core::Error) -> (Option<String>, Option<String>) {
-    let detail = ErrorResponse::try_from(error)
-        .ok()
-        .and_then(|response| response.error);
-    match detail {
-        Some(detail) => (detail.code, detail.inner_error.and_then(|inner| inner.code)),
-        None => (None, None),
+#[derive(Deserialize)]
+struct Refusal {
+    code: String,
+    message: String,
+    #[serde(rename = "innererror")]
+    inner: Option<InnerError>,
+}
+
+#[derive(Deserialize)]
+struct InnerError {
+    code: Option<String>,
+}
+
+impl Refusal {
+    fn of(error: &azure_core::Error) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Body {
+            error: Refusal,
+        }
+        let ErrorKind::HttpResponse {
+            raw_response: Some(raw),
+            ..
+        } = error.kind()
+        else {
+            return None;
+        };
+        let body: Option<Body> = serde_json::from_slice(raw.body()).ok();
+        body.map(|body| body.error)
     }
+
+    /// Who or what refused, of a 403.
+    fn forbidden(&self) -> Error {
+        match self.inner.as_ref().and_then(|inner| inner.code.as_deref()) {
+            Some("SecretDisabled") => Error::SecretDisabled,
+            Some("ForbiddenByFirewall") => Error::ForbiddenByFirewall,
+            Some("ForbiddenByConnection") => Error::ForbiddenByConnection,
+            Some("ForbiddenByRbac") => Error::AccessDenied(Denial::Role),
+            Some("AccessDenied") => Error::AccessDenied(Denial::AccessPolicy),
+            Some("ForbiddenByPolicy") => Error::AccessDenied(Denial::Policy),
+            Some(_) => Error::AccessDenied(Denial::Other),
+            None => forbidden_by_text(&self.message),
+        }
+    }
+}
+
+/// The cause of a 403 without an inner code, by the service's text.
+///
+/// The network rules come first: their text also says "not authorized".
+fn forbidden_by_text(message: &str) -> Error {
+    const TEXTS: [(&str, Error); 6] = [
+        (
+            "client address is not authorized",
+            Error::ForbiddenByFirewall,
+        ),
+        ("not allowed by nsp rules", Error::ForbiddenByFirewall),
+        (
+            "public network access is disabled",
+            Error::ForbiddenByConnection,
+        ),
+        ("not an approved private link", Error::ForbiddenByConnection),
+        (
+            "not authorized to perform action",
+            Error::AccessDenied(Denial::Role),
+        ),
+        (
+            "permission on key vault",
+            Error::AccessDenied(Denial::AccessPolicy),
+        ),
+    ];
+    let message = message.to_ascii_lowercase();
+    TEXTS
+        .into_iter()
+        .find_map(|(text, cause)| message.contains(text).then_some(cause))
+        .unwrap_or(Error::AccessDenied(Denial::Other))
 }
 
 fn from_status(
     status: StatusCode,
-    code: Option<&str>,
-    inner: Option<&str>,
+    refusal: Option<&Refusal>,
     retry_after: Option<Duration>,
 ) -> Error {
-    match (status, code, inner) {
-        (StatusCode::NotFound, Some("SecretNotFound"), _) => Error::SecretNotFound,
-        (StatusCode::Unauthorized, ..) => Error::TokenRefused,
-        (StatusCode::Forbidden, _, Some("SecretDisabled")) => Error::SecretDisabled,
-        (StatusCode::Forbidden, _, Some("ForbiddenByFirewall" | "ForbiddenByConnection")) => {
-            Error::ForbiddenByFirewall
+    match (status, refusal) {
+        (StatusCode::NotFound, Some(refusal)) if refusal.code == "SecretNotFound" => {
+            Error::SecretNotFound
         }
-        (StatusCode::Forbidden, _, Some("ForbiddenByRbac")) => Error::AccessDenied(Denial::Role),
-        (StatusCode::Forbidden, _, Some("AccessDenied")) => {
-            Error::AccessDenied(Denial::AccessPolicy)
-        }
-        (StatusCode::Forbidden, _, Some("ForbiddenByPolicy")) => {
-            Error::AccessDenied(Denial::Policy)
-        }
-        (StatusCode::Forbidden, ..) => Error::AccessDenied(Denial::Other),
-        (StatusCode::TooManyRequests, ..) => Error::Throttled { retry_after },
-        (status, ..) if u16::from(status) >= 500 || status == StatusCode::RequestTimeout => {
+        (StatusCode::Unauthorized, _) => Error::TokenRefused,
+        (StatusCode::Forbidden, Some(refusal)) => refusal.forbidden(),
+        (StatusCode::Forbidden, None) => Error::AccessDenied(Denial::Other),
+        (StatusCode::BadRequest, Some(_)) => Error::RequestRefused,
+        (StatusCode::TooManyRequests, _) => Error::Throttled { retry_after },
+        (status, _) if u16::from(status) >= 500 || status == StatusCode::RequestTimeout => {
             Error::Unavailable { retry_after }
         }
         _ => Error::UnexpectedAnswer,
@@ -399,7 +458,7 @@ mod tests {
             ("ForbiddenByPolicy", Error::AccessDenied(Denial::Policy)),
             ("SomethingNew", Error::AccessDenied(Denial::Other)),
             ("ForbiddenByFirewall", Error::ForbiddenByFirewall),
-            ("ForbiddenByConnection", Error::ForbiddenByFirewall),
+            ("ForbiddenByConnection", Error::ForbiddenByConnection),
             ("SecretDisabled", Error::SecretDisabled),
         ] {
             assert_eq!(refused(inner), cause, "{inner}");
@@ -408,6 +467,63 @@ mod tests {
             answered(403, "<html>", &[]),
             Error::AccessDenied(Denial::Other)
         );
+    }
+
+    /// The texts are the service's own, older and newer.
+    #[test]
+    fn a_refusal_without_an_inner_code_is_told_by_its_text() {
+        let connection = Error::ForbiddenByConnection;
+        let firewall = Error::ForbiddenByFirewall;
+        for (text, cause) in [
+            (
+                "Client address is not authorized and caller is not a trusted service.\\r\\nClient address: 1.2.3.4",
+                firewall.clone(),
+            ),
+            (
+                "Request was not allowed by NSP rules and the client address is not authorized and caller was ignored because bypass is set to None",
+                firewall.clone(),
+            ),
+            (
+                "Public network access is disabled and request is not from a trusted service nor via an approved private link.\\r\\nCaller: x",
+                connection.clone(),
+            ),
+            (
+                "Connection is not an approved private link and caller was ignored because bypass is not set to 'AzureServices' and PublicNetworkAccess is set to 'Disabled'.",
+                connection,
+            ),
+            (
+                "Caller is not authorized to perform action on resource.\\r\\nCaller: x",
+                Error::AccessDenied(Denial::Role),
+            ),
+            (
+                "The user, group or application 'x' does not have secrets get permission on key vault 'v'.",
+                Error::AccessDenied(Denial::AccessPolicy),
+            ),
+            ("Something new", Error::AccessDenied(Denial::Other)),
+        ] {
+            let body = format!(r#"{{"error":{{"code":"Forbidden","message":"{text}"}}}}"#);
+            assert_eq!(answered(403, &body, &[]), cause, "{text}");
+            // The code counts more than the text.
+            let body = format!(
+                r#"{{"error":{{"code":"Forbidden","message":"{text}","innererror":{{"code":"ForbiddenByFirewall"}}}}}}"#
+            );
+            assert_eq!(answered(403, &body, &[]), firewall, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_complaint_about_the_request_is_believed_only_from_key_vault() {
+        let body = r#"{"error":{"code":"BadParameter","message":"The specified version (2025-07-01) is not recognized.\r\n"}}"#;
+        assert_eq!(answered(400, body, &[]), Error::RequestRefused);
+        for body in [
+            "<html>",
+            "{}",
+            r#"{"error":"BadParameter"}"#,
+            r#"{"error":{"code":"BadParameter"}}"#,
+            r#"{"statusCode":400,"message":"BadParameter"}"#,
+        ] {
+            assert_eq!(answered(400, body, &[]), Error::UnexpectedAnswer, "{body}");
+        }
     }
 
     #[test]

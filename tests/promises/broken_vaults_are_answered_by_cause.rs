@@ -75,12 +75,13 @@ async fn it_accepts_and_never_answers() {
 type Case = (Fault, u16, &'static str, &'static str, Option<&'static str>);
 
 #[rustfmt::skip]
-const REFUSALS: [Case; 12] = [
+const REFUSALS: [Case; 13] = [
     (Fault::Deny("ForbiddenByRbac"), 502, "AccessToKeyVaultDenied", "Key Vault Secrets User", None),
     (Fault::Deny("AccessDenied"), 502, "AccessToKeyVaultDenied", "set-policy", None),
     (Fault::Deny("ForbiddenByPolicy"), 502, "AccessToKeyVaultDenied", "network-rule", None),
     (Fault::Deny("ForbiddenByFirewall"), 502, "ForbiddenByFirewall", "network-rule", None),
-    (Fault::Deny("ForbiddenByConnection"), 502, "ForbiddenByFirewall", "network-rule", None),
+    (Fault::Deny("ForbiddenByConnection"), 502, "ForbiddenByConnection", "private endpoint", None),
+    (Fault::BadParameter, 502, "RequestRefused", "KEY_VAULT_URL", None),
     (Fault::Throttle(None), 503, "Throttled", "Wait", Some("10")),
     (Fault::Throttle(Some(600)), 503, "Throttled", "Wait", Some("300")),
     (Fault::Throttle(Some(20)), 503, "Throttled", "Wait", Some("20")),

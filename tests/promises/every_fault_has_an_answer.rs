@@ -84,6 +84,8 @@ const MATRIX: &[Row] = &[
     row("403 ForbiddenByRbac", Break::Vault(Fault::Deny("ForbiddenByRbac")), (502, "AccessToKeyVaultDenied"), 5, 1),
     row("403 AccessDenied", Break::Vault(Fault::Deny("AccessDenied")), (502, "AccessToKeyVaultDenied"), 5, 1),
     row("403 ForbiddenByFirewall", Break::Vault(Fault::Deny("ForbiddenByFirewall")), (502, "ForbiddenByFirewall"), 5, 1),
+    row("403 ForbiddenByConnection", Break::Vault(Fault::Deny("ForbiddenByConnection")), (502, "ForbiddenByConnection"), 5, 1),
+    row("400 BadParameter", Break::Vault(Fault::BadParameter), (502, "RequestRefused"), 5, 1),
     row("no such secret", Break::Missing, (404, "SecretNotFound"), 5, 1),
     row("429 without Retry-After", Break::Vault(Fault::Throttle(None)), (503, "Throttled"), 5, 1),
     row("429 with Retry-After: 600", Break::Vault(Fault::Throttle(Some(600))), (503, "Throttled"), 5, 1),

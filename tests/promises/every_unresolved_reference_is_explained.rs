@@ -9,7 +9,7 @@ use axum::{
     response::IntoResponse,
 };
 use keyvault_functions::{
-    dev_vault::{Attributes, Fault, NewSecret},
+    dev_vault::{Attributes, DevVault, Fault, NewSecret},
     diagnosis::{Identity, Surroundings},
     key_vault::{
         Error, MetadataSource,
@@ -289,14 +289,18 @@ mod the_eleven_statuses {
 
 /// A vault whose secret has these attributes.
 fn on_azure_with(attributes: Attributes, word: Option<&str>) -> InProcess {
-    let app = on_azure(GOOD, word);
+    let vault = DevVault::empty().expect("randomness");
     let secret = NewSecret {
         attributes,
         ..NewSecret::of("canary")
     };
-    let set = app.vault.store().set("ExternalApiKey", secret);
-    set.expect("set");
-    app
+    vault.store().set("ExternalApiKey", secret).expect("set");
+    let setup = Setup {
+        settings: vec![setting(GOOD, word)],
+        surroundings: func_a(),
+        ..Setup::default()
+    };
+    InProcess::on(vault, setup)
 }
 
 fn disabled() -> Attributes {

@@ -1,9 +1,12 @@
 //! `secrets/<name>` tells the state of a secret, whatever state it is in, and nothing more.
 
+use std::time::Duration;
+
 use keyvault_functions::{
     dev_vault::{Attributes, NewSecret},
     key_vault::MetadataSource,
 };
+use time::OffsetDateTime;
 
 use super::support::InProcess;
 
@@ -44,15 +47,13 @@ async fn with_the_recipes_members_first() {
 async fn of_the_latest_version_or_the_one_that_is_asked_for() {
     for source in BOTH {
         let app = InProcess::new(source);
-        let set = |value: &str| {
-            app.vault
-                .store()
-                .set("Rotated", NewSecret::of(value))
-                .expect("set")
+        let set = |number: i64| {
+            let at = OffsetDateTime::from_unix_timestamp(1_700_000_000 + number).expect("a time");
+            let secret = NewSecret::of(&format!("canary-{number}"));
+            let store = app.vault.store();
+            store.set_at("Rotated", secret, at).expect("set")
         };
-        let versions: Vec<_> = (0..60)
-            .map(|number| set(&format!("canary-{number}")))
-            .collect();
+        let versions: Vec<_> = (0..60).map(set).collect();
         let latest = app.get("/api/secrets/Rotated").await.json();
         assert_eq!(latest["version"], versions[59].as_str(), "{source:?}");
         let third = app
@@ -66,6 +67,26 @@ async fn of_the_latest_version_or_the_one_that_is_asked_for() {
         assert_eq!(missing.status, 404);
         assert_eq!(missing.json()["code"], "SecretVersionNotFound");
     }
+}
+
+/// Key Vault keeps whole seconds, so its list cannot tell which of them it serves.
+#[tokio::test]
+async fn versions_of_the_same_second_are_all_named() {
+    let app = InProcess::new(MetadataSource::Versions);
+    let at = OffsetDateTime::from_unix_timestamp(1_700_000_000).expect("a time");
+    let set = |at| {
+        let store = app.vault.store();
+        let secret = NewSecret::of("canary");
+        store.set_at("Rotated", secret, at).expect("set")
+    };
+    let alone = app.get("/api/secrets/ExternalApiKey").await.json();
+    assert_eq!(alone.get("also_latest"), None);
+    set(at - Duration::from_secs(1));
+    let mut both = [set(at), set(at)];
+    both.sort();
+    let found = app.get("/api/secrets/Rotated").await.json();
+    assert_eq!(found["version"], both[0].as_str());
+    assert_eq!(found["also_latest"], serde_json::json!([both[1]]));
 }
 
 #[tokio::test]

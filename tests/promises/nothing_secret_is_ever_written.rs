@@ -176,6 +176,7 @@ async fn a_vault_that_echoes_the_token() {
         let request = ClientRequest::secret("Other");
         let failed = host.call(Protocol::Envelope, &request).await;
         let code = match status {
+            400 => "RequestRefused",
             401 => "UnauthorizedClient",
             403 => "AccessToKeyVaultDenied",
             429 => "Throttled",
