@@ -78,16 +78,16 @@ type Case = (Fault, u16, &'static str, &'static str, Option<&'static str>);
 const REFUSALS: [Case; 13] = [
     (Fault::Deny("ForbiddenByRbac"), 502, "AccessToKeyVaultDenied", "Key Vault Secrets User", None),
     (Fault::Deny("AccessDenied"), 502, "AccessToKeyVaultDenied", "set-policy", None),
-    (Fault::Deny("ForbiddenByPolicy"), 502, "AccessToKeyVaultDenied", "network-rule", None),
+    (Fault::Deny("ForbiddenByPolicy"), 502, "AccessToKeyVaultDenied", "networkAcls", None),
     (Fault::Deny("ForbiddenByFirewall"), 502, "ForbiddenByFirewall", "network-rule", None),
     (Fault::Deny("ForbiddenByConnection"), 502, "ForbiddenByConnection", "private endpoint", None),
-    (Fault::BadParameter, 502, "RequestRefused", "KEY_VAULT_URL", None),
+    (Fault::BadParameter, 502, "RequestRefused", "Report it", None),
     (Fault::Throttle(None), 503, "Throttled", "Wait", Some("10")),
     (Fault::Throttle(Some(600)), 503, "Throttled", "Wait", Some("300")),
     (Fault::Throttle(Some(20)), 503, "Throttled", "Wait", Some("20")),
     (Fault::Outage(500), 503, "VaultUnavailable", "Wait", Some("10")),
     (Fault::Outage(200), 502, "UnexpectedAnswer", "KEY_VAULT_URL", None),
-    (Fault::Outage(401), 502, "UnauthorizedClient", "AZURE_TENANT_ID", None),
+    (Fault::Outage(401), 502, "UnauthorizedClient", "properties.tenantId", None),
     (Fault::Silence, 504, "FetchTimedOut", "firewall", None),
 ];
 

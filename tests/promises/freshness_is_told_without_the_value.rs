@@ -2,7 +2,7 @@
 //! that follows the latest version.
 
 use keyvault_functions::{
-    dev_vault::{Fault, NewSecret},
+    dev_vault::{Attributes, Fault, NewSecret},
     references::{AppSetting, status::read_platform_report},
 };
 use serde_json::json;
@@ -76,4 +76,56 @@ async fn every_time_anew() {
     assert_eq!(freshness().await, "stale");
     app.vault.fail_with(Fault::Deny("ForbiddenByRbac"));
     assert_eq!(freshness().await, "unknown");
+}
+
+/// The vault's answer is worth more than a shrug.
+#[tokio::test]
+async fn what_keeps_it_from_being_told_is_said() {
+    let setting = || vec![resolved("A", "canary-new", "SecretName=Rotated")];
+    let deleted = app(setting());
+    deleted.vault.store().delete("Rotated");
+    let disabled = app(setting());
+    let refused = NewSecret {
+        attributes: Attributes {
+            enabled: false,
+            ..Attributes::default()
+        },
+        ..NewSecret::of("canary-newer")
+    };
+    disabled.vault.store().set("Rotated", refused).expect("set");
+    let denied = app(setting());
+    denied.vault.fail_with(Fault::Deny("ForbiddenByRbac"));
+    for (app, detail, fix) in [
+        (deleted, "is deleted", "az keyvault secret recover"),
+        (disabled, "is disabled", "--enabled true"),
+        (denied, "has no role", "az role assignment create"),
+    ] {
+        let answer = app.get("/api/config-check?freshness=true").await.json();
+        let reference = &answer["references"][0];
+        assert_eq!(reference["status"], "Resolved", "{reference}");
+        assert_eq!(reference["freshness"], "unknown", "{reference}");
+        let text = |member: &str| reference[member].as_str().expect("text");
+        assert!(text("detail").contains(detail), "{reference}");
+        assert!(text("fix").contains(fix), "{reference}");
+    }
+}
+
+/// Accounts of a `SecretUri` without version contradict each other, and refresh was seen to do
+/// nothing for one.
+#[tokio::test]
+async fn a_stale_secret_uri_has_another_form() {
+    let raw = "@Microsoft.KeyVault(SecretUri=https://embedded.vault.azure.net/secrets/Rotated/)";
+    let report = json!({"A": {"rawReference": raw, "status": "Resolved"}}).to_string();
+    let entry = read_platform_report(&report).remove(0);
+    let setting = AppSetting::new("A", "canary-old".to_owned().into())
+        .reported(entry.raw_reference.as_deref(), entry.word);
+    let answer = app(vec![setting]);
+    let answer = answer.get("/api/config-check?freshness=true").await.json();
+    let fix = answer["references"][0]["fix"].as_str().expect("text");
+    let mut commands = fix.lines().skip(1);
+    let refresh = commands.next().expect("the first command");
+    assert!(refresh.contains("configreferences"), "{fix}");
+    let other = commands.next().expect("the second command");
+    let form = "\"A=@Microsoft.KeyVault(VaultName=embedded;SecretName=Rotated)\"";
+    assert!(other.ends_with(form), "{fix}");
 }
