@@ -10,7 +10,10 @@ use std::{env, error::Error, hint::black_box, io, process::ExitCode};
 
 use axum::http::Uri;
 use keyvault_functions::{
-    functions::Masked, host::authorization::AuthLevel, references::Reference, telemetry,
+    functions::Masked,
+    host::authorization::AuthLevel,
+    references::Reference,
+    telemetry::{self, LineStyle},
 };
 use secrecy::SecretString;
 use support::{FORMS, Requests};
@@ -34,7 +37,7 @@ fn main() -> ExitCode {
 
 fn run(work: &str, times: usize) -> Result<(), Box<dyn Error>> {
     // Every request writes its line, as under the Functions host.
-    telemetry::subscriber(&telemetry::default_filter(), true, io::sink).try_init()?;
+    telemetry::subscriber(&telemetry::default_filter(), LineStyle::Host, io::sink).try_init()?;
     let runtime = support::runtime()?;
     runtime.block_on(async {
         let requests = Requests::new()?;

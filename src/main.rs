@@ -30,7 +30,7 @@ use keyvault_functions::{
     },
     references::Inspector,
     settings::{Environment, Mode, OwnKey, STANDALONE_PORT, Settings, VaultSetting, names},
-    telemetry,
+    telemetry::{self, LineStyle},
 };
 use zeroizing_alloc::ZeroAlloc;
 
@@ -98,9 +98,12 @@ fn main() -> ExitCode {
 
 fn run(port: Option<u16>) -> Result<(), Failure> {
     let (root, settings, manifest) = read_configuration()?;
-    let under_host = matches!(settings.mode, Mode::Host { .. });
+    let style = match settings.mode {
+        Mode::Host { .. } => LineStyle::Host,
+        Mode::Standalone { .. } => LineStyle::standalone(settings.wants_colours),
+    };
     let telemetry =
-        telemetry::start(&settings.log_filter, under_host, &settings.export).map_err(no_thread)?;
+        telemetry::start(&settings.log_filter, style, &settings.export).map_err(no_thread)?;
     let ended = run_with(port, &root, settings, &manifest);
     telemetry.flush();
     ended
@@ -269,13 +272,14 @@ async fn serve(
         .await
         .map_err(|error| no_port(port, &error))?;
     let address = listener.local_addr().ok();
+    let stop = server::stop_signal();
     match (hints, address) {
         (Some(hints), Some(address)) => hints.print(address),
         _ => tracing::info!(port, "listening"),
     }
     // Readiness does not wait for this.
     tokio::spawn(async move { app.warm_up().await });
-    server::serve(listener, router, server::stop_signal(), server::GRACE)
+    server::serve(listener, router, stop, server::GRACE)
         .await
         .map_err(|error| Failure::new(exit::INTERNAL, format!("server failed: {}", error.kind())))
 }

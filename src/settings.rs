@@ -75,6 +75,10 @@ names! {
     STANDALONE_MASTER_KEY,
     /// Log filter: `info`, or `warn,keyvault_functions=debug`.
     RUST_LOG,
+    /// Not empty: no colours in the log (no-color.org).
+    NO_COLOR,
+    /// `dumb`: the terminal knows no colours.
+    TERM,
     /// Port under the Functions host; set by the host.
     FUNCTIONS_CUSTOMHANDLER_PORT,
     /// The same, from older hosts.
@@ -153,6 +157,8 @@ pub struct Settings {
     pub credential: Offered,
     /// Which log lines are written.
     pub log_filter: Targets,
+    /// Whether a terminal may be written to in colours.
+    pub wants_colours: bool,
     /// What is exported.
     pub export: Export,
     /// The recipe's two settings and every other one that is a reference, in their order.
@@ -244,6 +250,7 @@ impl Settings {
             cache: reader.cache(),
             credential,
             log_filter: reader.log_filter(),
+            wants_colours: environment.wants_colours(),
             export: reader.export(),
             app_settings: reader.app_settings(),
             resolves: reader.resolves(),

@@ -14,6 +14,8 @@ mod a_broken_function_harms_one_request;
 mod a_clone_answers_both_routes;
 mod a_cold_secret_is_read_once;
 mod a_fleet_stays_below_the_vaults_limit;
+#[cfg(unix)]
+mod a_person_at_a_terminal_is_served;
 
 mod all_protocol_modes_give_the_same_answer;
 mod bad_settings_are_reported_at_once;

@@ -12,7 +12,7 @@ use axum::{body::Body, extract::Request};
 use keyvault_functions::{
     dev_vault::Fault,
     key_vault::MetadataSource,
-    telemetry::{self, Export},
+    telemetry::{self, Export, LineStyle},
 };
 use tokio::time::advance;
 use tracing_subscriber::{filter::Targets, fmt::MakeWriter};
@@ -164,7 +164,7 @@ fn every_level_is_graded_as_itself_and_one_event_is_one_line() {
 #[ignore = "run by the test above, in a process of its own"]
 fn writes_every_level() {
     let all = Targets::new().with_default(tracing::Level::TRACE);
-    let telemetry = telemetry::start(&all, true, &Export::default()).expect("a thread");
+    let telemetry = telemetry::start(&all, LineStyle::Host, &Export::default()).expect("a thread");
     tracing::trace!("over\ntwo lines");
     tracing::debug!("over\ntwo lines");
     tracing::info!(with = "a\nfield", "over\ntwo lines");
