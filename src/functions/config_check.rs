@@ -1,4 +1,4 @@
-//! `GET config-check[?strict=true][&freshness=true]`: did the Key Vault references resolve,
+//! `GET config-check[?strict=true][&freshness=true][&pretty=true]`: did the Key Vault references resolve,
 //! and if not, why? Shows no secret.
 
 use axum::{
@@ -10,14 +10,14 @@ use axum::{
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 
-use super::{App, Shared, page, switch};
+use super::{App, Shared, check_pretty, page, switch};
 #[cfg(feature = "openapi")]
 use super::{
     contract::{self, Described},
     refusal,
 };
 use crate::{
-    problem::{Problem, json_bytes},
+    problem::{Problem, json_bytes, line},
     references::{Options, ReferenceReport, SettingState, Status},
     settings::names,
 };
@@ -93,8 +93,7 @@ async fn answer(app: &Shared, asked: &Asked, html: bool) -> Response {
     if html {
         return page::render(status, &answer);
     }
-    // Strings and flags: this cannot fail.
-    let body = Bytes::from(serde_json::to_vec(&answer).unwrap_or_default());
+    let body = Bytes::from(line(&answer));
     if is_settled {
         let body = body.clone();
         app.settled.get_or_init(|| Settled { body, is_healthy });
@@ -104,6 +103,7 @@ async fn answer(app: &Shared, asked: &Asked, html: bool) -> Response {
 
 impl Asked {
     fn parse(query: &str) -> Result<Self, Problem> {
+        check_pretty(query)?;
         Ok(Self {
             strict: switch(query, "strict")?,
             freshness: switch(query, "freshness")?,
@@ -129,6 +129,7 @@ pub(super) fn described() -> Described {
         parameters: vec![
             contract::switch("strict", strict),
             contract::switch("freshness", freshness),
+            contract::pretty(),
         ],
         answers: vec![
             (

@@ -19,7 +19,7 @@ use axum::body::Bytes;
 pub use config_check::Masked;
 
 use crate::{
-    host::router::Functions,
+    host::{pretty, router::Functions},
     key_vault::{MetadataSource, Policy, SecretCache, VaultUrl, Vaults},
     problem::Problem,
     references::Inspector,
@@ -120,6 +120,11 @@ impl fmt::Debug for App {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("App").finish_non_exhaustive()
     }
+}
+
+/// `?pretty=true`, which the host room puts into effect; anything but a switch is refused.
+fn check_pretty(query: &str) -> Result<(), Problem> {
+    switch(query, pretty::NAME).map(drop)
 }
 
 /// `?name=true`; false if it is not given. The last one counts.

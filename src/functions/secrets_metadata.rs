@@ -1,4 +1,5 @@
-//! `GET secrets/{secret_name}[?version=VERSION][&refresh=true]`: the state of a secret, never its value.
+//! `GET secrets/{secret_name}[?version=VERSION][&refresh=true][&pretty=true]`: the state of a
+//! secret, never its value.
 
 use std::collections::BTreeMap;
 
@@ -13,10 +14,10 @@ use time::{OffsetDateTime, format_description::FormatItem, macros::format_descri
 
 #[cfg(feature = "openapi")]
 use super::contract::{self, Described};
-use super::{App, refusal, switch};
+use super::{App, check_pretty, refusal, switch};
 use crate::{
     key_vault::{Outcome, SecretId, SecretMetadata, SecretName, SecretVersion},
-    problem::{Code, Problem, json_bytes},
+    problem::{Code, Problem, json_bytes, line},
 };
 
 const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
@@ -71,6 +72,7 @@ pub(super) async fn get(
         version: version(query)?,
     };
     let anew = switch(query, "refresh")?;
+    check_pretty(query)?;
     let vault = app.0.described.as_ref().ok_or_else(refusal::no_vault)?;
     let found = if anew {
         vault.answers.get_anew(&id).await
@@ -126,6 +128,7 @@ pub(super) fn described() -> Described {
             contract::path("secret_name", "^[0-9a-zA-Z-]{1,127}$", "ExternalApiKey"),
             contract::pattern("version", "^([0-9a-fA-F]{32})?$", version),
             contract::switch("refresh", refresh),
+            contract::pretty(),
         ],
         answers: vec![(
             StatusCode::OK,
@@ -176,8 +179,7 @@ pub(super) fn body(metadata: &SecretMetadata) -> Bytes {
         tags: &metadata.tags,
         managed: metadata.managed,
     };
-    // Strings, flags and a map keyed by strings: this cannot fail.
-    serde_json::to_vec(&answer).unwrap_or_default().into()
+    line(&answer).into()
 }
 
 /// A time as Python's `isoformat()` prints an aware UTC time of whole seconds.
@@ -224,7 +226,8 @@ mod tests {
             concat!(
                 r#"{"name":"Ab","enabled":false,"created_on":"1970-01-01T00:00:00+00:00","#,
                 r#""expires_on":null,"content_type":null,"version":null,"updated_on":null,"#,
-                r#""not_before":null,"tags":{"env":"dev"},"managed":false}"#
+                r#""not_before":null,"tags":{"env":"dev"},"managed":false}"#,
+                "\n"
             )
         );
     }

@@ -35,7 +35,7 @@ use super::{
     route::Route,
 };
 use crate::{
-    problem::{Problem, json},
+    problem::{Problem, json, line},
     telemetry::{InvocationLog, TraceParent, trace::TRACEPARENT},
 };
 
@@ -459,10 +459,11 @@ pub(super) fn panicked(output: &str) -> Response {
 
 fn fail(output: &str, problem: &Problem, logs: Vec<String>) -> Response {
     let json = HeaderValue::from_static("application/json");
+    let body = line(problem);
     let http = HttpOutput {
         status_code: StatusCode::INTERNAL_SERVER_ERROR.as_u16(),
         headers: Joined(&HeaderMap::from_iter([(CONTENT_TYPE, json)])),
-        body: &serde_json::to_string(problem).unwrap_or_default(),
+        body: std::str::from_utf8(&body).unwrap_or_default(),
     };
     respond(output, &http, logs)
 }

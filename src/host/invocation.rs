@@ -15,7 +15,10 @@ use tokio::{
 };
 use tracing::{Instrument, Span};
 
-use super::authorization::{AuthLevel, Keys};
+use super::{
+    authorization::{AuthLevel, Keys},
+    pretty,
+};
 use crate::{
     problem::{Code, Problem},
     telemetry::{COUNTERS, InvocationLog, TraceParent, trace},
@@ -129,6 +132,7 @@ pub(super) async fn run(
         (None, Access::Host) => true,
         (None, Access::Standalone(keys)) => keys.admit(level, request.headers(), request.uri()),
     };
+    let is_pretty = pretty::is_asked_for(request.uri());
     let run = async move {
         let response = if !is_admitted {
             // Empty, as the host's own 401 is.
@@ -140,7 +144,11 @@ pub(super) async fn run(
             too_many().into_response()
         };
         log_outcome(&response, started.elapsed(), &outcome);
-        response
+        if is_pretty {
+            pretty::indent(response).await
+        } else {
+            response
+        }
     };
     trace::in_request(parent, run.instrument(exported))
         .instrument(span)

@@ -20,6 +20,7 @@ use super::{
     envelope::{self, Target},
     invocation::{self, Access, Function, Limits},
     manifest::Manifest,
+    pretty,
     route::Route,
 };
 use crate::problem::Problem;
@@ -241,7 +242,11 @@ impl Spelling {
             .filter(|canonical| canonical != given)
             .and_then(|canonical| with_path(request.uri(), &canonical));
         let Some(uri) = canonical else {
-            return self.not_found().into_response();
+            let answer = self.not_found().into_response();
+            if pretty::is_asked_for(request.uri()) {
+                return pretty::indent(answer).await;
+            }
+            return answer;
         };
         *request.uri_mut() = uri;
         self.0

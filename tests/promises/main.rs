@@ -28,6 +28,7 @@ mod every_fault_has_an_answer;
 mod every_unresolved_reference_is_explained;
 mod freshness_is_told_without_the_value;
 mod it_stays_up;
+mod json_reads_well_in_a_terminal;
 mod keys_open_what_they_should;
 mod metadata_comes_without_the_value;
 mod nothing_secret_is_ever_written;
