@@ -133,7 +133,8 @@ impl Lines<'_> {
             ),
         ];
         let mut text = format!(
-            "A Key Vault for development at {url}. Nothing of it is kept. Paste what you need:\n"
+            "A Key Vault for development: {url}. Nothing in it is kept.\n\
+             In another terminal, paste what you need:\n"
         );
         for (title, variables) in groups {
             let _ = writeln!(text, "\n# {title}");

@@ -191,8 +191,17 @@ pub enum Mode {
 pub struct OwnKey {
     /// The key.
     pub key: FunctionKey,
-    /// What stands for it in a line to paste.
-    pub placeholder: String,
+    /// Where it is set.
+    pub place: KeyPlace,
+}
+
+/// Where a key is set: the shell has what is in its environment, and not what is in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyPlace {
+    /// The process's environment.
+    Environment,
+    /// `local.settings.json`.
+    LocalSettings,
 }
 
 /// `KEY_VAULT_URL`.
@@ -443,12 +452,11 @@ impl<'a> Reader<'a> {
             self.refuse(name, "text that cannot be sent in a header", remedy);
             return None;
         };
-        // The shell can fill in what it has itself.
-        let placeholder = match self.environment.get_from_process(name) {
-            Some(_) => format!("${name}"),
-            None => format!("<{name} of local.settings.json>"),
+        let place = match self.environment.get_from_process(name) {
+            Some(_) => KeyPlace::Environment,
+            None => KeyPlace::LocalSettings,
         };
-        Some(OwnKey { key, placeholder })
+        Some(OwnKey { key, place })
     }
 
     fn vault(&mut self) -> VaultSetting {

@@ -102,16 +102,23 @@ impl FunctionKey {
         Ok(Self(text.into()))
     }
 
-    /// 256 random bits, URL-safe.
+    /// 128 random bits, URL-safe, in 22 characters.
     ///
     /// # Errors
     ///
     /// The operating system has no randomness to give.
     pub fn random() -> Result<Self, getrandom::Error> {
         use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-        let mut bytes = [0; 32];
+        let mut bytes = [0; 16];
         getrandom::fill(&mut bytes)?;
         Ok(Self(URL_SAFE_NO_PAD.encode(bytes).into()))
+    }
+
+    /// Whether it is the same in a query as in a header: unreserved characters alone (RFC 3986).
+    #[must_use]
+    pub fn is_url_safe(&self) -> bool {
+        let is_unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+        self.0.expose_secret().bytes().all(is_unreserved)
     }
 
     /// For the one line at start that shows a random key to the person who started it.
@@ -267,7 +274,8 @@ mod tests {
         let (one, two) = (FunctionKey::random(), FunctionKey::random());
         let (one, two) = (one.expect("random"), two.expect("random"));
         assert_ne!(one.reveal(), two.reveal());
-        assert_eq!(one.reveal().len(), 43);
+        assert_eq!(one.reveal().len(), 22);
+        assert!(one.is_url_safe());
         assert!(FunctionKey::parse("with space".into()).is_err());
     }
 }

@@ -107,17 +107,6 @@ async fn a_reference_is_not_a_key() {
 }
 
 #[tokio::test]
-async fn a_key_of_the_file_is_pointed_to() {
-    let root = Folder::app_root();
-    let file = r#"{"Values":{"STANDALONE_MASTER_KEY":"canary-master-key"}}"#;
-    root.write("local.settings.json", file);
-    let standalone = Standalone::start(root.path(), &[]).await;
-    let output = standalone.handler.output();
-    let placeholder = "x-functions-key: <STANDALONE_MASTER_KEY of local.settings.json>";
-    assert!(output.contains(placeholder), "{output}");
-}
-
-#[tokio::test]
 async fn an_operators_key_is_not_printed() {
     let standalone = standalone().await;
     let output = standalone.handler.output();
