@@ -233,9 +233,26 @@ fn vaults(settings: &Settings) -> Result<(Vaults, Option<VaultUrl>), Failure> {
             let vaults = Vaults::new(move || std::future::ready(Ok(connection.clone())));
             Ok((vaults, DevVault::url()))
         }
-        VaultSetting::Url(url) => Ok((azure(settings), Some(url.clone()))),
+        VaultSetting::Url(url) => Ok((azure_or_dev_vault(url, settings), Some(url.clone()))),
         VaultSetting::NotSet => Ok((azure(settings), None)),
     }
+}
+
+/// Real vaults. On this machine's own address it is `handler dev-vault`, which serves the
+/// embedded vault.
+#[cfg(feature = "dev-vault")]
+fn azure_or_dev_vault(url: &VaultUrl, settings: &Settings) -> Vaults {
+    use keyvault_functions::dev_vault::DevVault;
+    let embedded = DevVault::url().filter(|_| url.is_loopback());
+    match embedded {
+        Some(embedded) => azure(settings).with_alias(embedded, url.clone()),
+        None => azure(settings),
+    }
+}
+
+#[cfg(not(feature = "dev-vault"))]
+fn azure_or_dev_vault(_: &VaultUrl, settings: &Settings) -> Vaults {
+    azure(settings)
 }
 
 /// Real vaults. The credential is chosen now and set up when a vault is first needed.
