@@ -16,7 +16,7 @@ use tokio::{
 use tracing::{Instrument, Span};
 
 use super::{
-    authorization::{AuthLevel, Keys},
+    authorization::{AuthLevel, Keys, Refused},
     pretty,
 };
 use crate::{
@@ -127,14 +127,16 @@ pub(super) async fn run(
         None => function.places.try_acquire().map(Some),
     };
     let (level, request_time) = (function.auth_level, function.request_time);
-    let is_admitted = match (&enveloped, &function.access) {
-        (Some(enveloped), _) => enveloped.is_admitted,
-        (None, Access::Host) => true,
+    let admitted = match (&enveloped, &function.access) {
+        (Some(enveloped), _) if enveloped.is_admitted => Ok(()),
+        (Some(_), _) => Err(Refused::Claims),
+        (None, Access::Host) => Ok(()),
         (None, Access::Standalone(keys)) => keys.admit(level, request.headers(), request.uri()),
     };
     let is_pretty = pretty::is_asked_for(request.uri());
     let run = async move {
-        let response = if !is_admitted {
+        let response = if let Err(cause) = admitted {
+            tracing::info!("refused: {cause}");
             // Empty, as the host's own 401 is.
             StatusCode::UNAUTHORIZED.into_response()
         } else if let Ok(_place) = place {

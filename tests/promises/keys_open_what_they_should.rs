@@ -65,6 +65,34 @@ async fn by_header_or_by_code() {
     }
 }
 
+/// 401 has no body, as the host's own. Why, the person who started the handler reads in its log.
+#[tokio::test]
+async fn the_log_says_which_key_was_shown() {
+    let standalone = standalone().await;
+    let secret = "/api/secrets/ExternalApiKey";
+    for (path, key, cause) in [
+        ("/api/config-check", None, "refused: no key was shown"),
+        ("/api/config-check", Some(""), "refused: no key was shown"),
+        (
+            "/api/config-check",
+            Some("canary-wrong"),
+            "refused: the key is unknown",
+        ),
+        (secret, Some("canary-wrong"), "refused: the key is unknown"),
+        (
+            secret,
+            Some(FUNCTION_KEY),
+            "refused: this is the function key; this route needs the master key",
+        ),
+    ] {
+        let before = standalone.handler.output().len();
+        let headers: Vec<_> = key.iter().map(|key| ("x-functions-key", *key)).collect();
+        let answer = standalone.get(&standalone.url(path), &headers).await;
+        assert_eq!((answer.status, answer.body.as_str()), (401, ""), "{cause}");
+        standalone.handler.wrote_after(before, cause).await;
+    }
+}
+
 /// Nobody vouches for claims when no host is in front.
 #[tokio::test]
 async fn envelopes_are_not_taken() {

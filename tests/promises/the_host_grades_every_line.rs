@@ -18,7 +18,8 @@ use tokio::time::advance;
 use tracing_subscriber::{filter::Targets, fmt::MakeWriter};
 
 use super::support::{
-    ClientRequest, FunctionsHost, Handler, INVOCATION_ID, InProcess, Key, MODES, Stream, repository,
+    Answer, ClientRequest, FunctionsHost, Handler, INVOCATION_ID, InProcess, Key, MODES, Stream,
+    client, repository,
 };
 
 const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";
@@ -108,6 +109,49 @@ async fn what_the_handler_writes_is_graded_by_its_level_and_names_the_request() 
         with(&["INFO", "status=400", "code=\"InvalidSecretName\""]),
         3
     );
+}
+
+#[tokio::test]
+async fn a_request_that_no_function_answers_is_a_line_too() {
+    let mut host = FunctionsHost::start(&[]).await;
+    let long = format!("/{}", "x".repeat(5_000));
+    for (method, path, status, shown) in [
+        (
+            "GET",
+            "/api/nothing?code=canary-code",
+            404,
+            "path=/api/nothing ",
+        ),
+        ("POST", "/", 404, "path=/ "),
+        ("GET", "/config-check", 404, "path=/config-check "),
+        ("GET", "/api/a%0Ab", 404, "path=/api/a%0Ab "),
+        ("GET", long.as_str(), 404, "xxx… "),
+    ] {
+        let request = client().request(method.parse().expect("a method"), host.at(path));
+        let answer = Answer::of(request.send().await.expect("an answer")).await;
+        assert_eq!(answer.status, status, "{method} {path}");
+        assert_eq!(answer.json()["code"], "RouteNotFound", "{method} {path}");
+        host.handler.wrote(shown).await;
+    }
+    host.handler.terminate();
+    host.handler.ended().await;
+    let lines = graded(&host.handler);
+    let lines = lines
+        .iter()
+        .filter(|line| line.contains("no function has this route"));
+    let lines: Vec<_> = lines.collect();
+    assert_eq!(lines.len(), 5, "one for each request: {lines:?}");
+    for line in lines {
+        assert!(
+            line.starts_with("INFO") || line.starts_with(" INFO"),
+            "{line}"
+        );
+        assert!(
+            line.contains("method=") && line.contains("status=404"),
+            "{line}"
+        );
+        assert!(line.len() < 400, "{} characters", line.len());
+    }
 }
 
 #[test]

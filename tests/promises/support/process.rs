@@ -124,8 +124,13 @@ impl Handler {
 
     /// Waits until the process has written `text`.
     pub(crate) async fn wrote(&self, text: &str) {
+        self.wrote_after(0, text).await;
+    }
+
+    /// Like [`Handler::wrote`], without the first `before` bytes.
+    pub(crate) async fn wrote_after(&self, before: usize, text: &str) {
         let started = Instant::now();
-        while !self.output().contains(text) {
+        while !self.output()[before..].contains(text) {
             let output = self.output();
             assert!(
                 started.elapsed() < PATIENCE,
