@@ -7,6 +7,4 @@ base=${BASE_URL:-http://127.0.0.1:7071}
 call() { printf 'header = "x-functions-key: %s"\n' "$2" | curl --silent --show-error --config - --fail-with-body "$base/api/$1"; }
 
 call 'config-check?strict=true' "$FUNCTION_KEY" || echo "  <- a reference is not resolved: see its \"fix\"" >&2
-echo
 call secrets/ExternalApiKey "$MASTER_KEY"
-echo

@@ -10,7 +10,10 @@ use std::{env, error::Error, hint::black_box, io, process::ExitCode};
 
 use axum::http::Uri;
 use keyvault_functions::{
-    functions::Masked, host::authorization::AuthLevel, references::Reference, telemetry,
+    functions::Masked,
+    host::authorization::AuthLevel,
+    references::Reference,
+    telemetry::{self, LineStyle},
 };
 use secrecy::SecretString;
 use support::{FORMS, Requests};
@@ -34,7 +37,7 @@ fn main() -> ExitCode {
 
 fn run(work: &str, times: usize) -> Result<(), Box<dyn Error>> {
     // Every request writes its line, as under the Functions host.
-    telemetry::subscriber(&telemetry::default_filter(), true, io::sink).try_init()?;
+    telemetry::subscriber(&telemetry::default_filter(), LineStyle::Host, io::sink).try_init()?;
     let runtime = support::runtime()?;
     runtime.block_on(async {
         let requests = Requests::new()?;
@@ -47,7 +50,7 @@ fn run(work: &str, times: usize) -> Result<(), Box<dyn Error>> {
                 "parse a reference" => drop(black_box(Reference::parse(black_box(FORMS[0])))),
                 "mask" => drop(black_box(Masked::of(black_box(&value)))),
                 "compare keys" => {
-                    black_box(keys.admit(AuthLevel::Admin, black_box(&headers), &uri));
+                    let _ = black_box(keys.admit(AuthLevel::Admin, black_box(&headers), &uri));
                 }
                 "cache hit" => drop(black_box(cache.get(black_box(&id)).await)),
                 // Its first answer is the one that is rendered.

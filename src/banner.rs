@@ -1,32 +1,48 @@
 //! What a person sees in the terminal besides the log.
 
 use std::{
-    fmt::Write as _,
+    fmt::{self, Write as _},
     io::{self, Write as _},
     net::SocketAddr,
 };
 
+use axum::http::Method;
 use keyvault_functions::{
     host::{
         authorization::{AuthLevel, FunctionKey, Keys},
-        manifest::Manifest,
+        manifest::{FunctionManifest, Manifest},
     },
-    settings::{Mode, OwnKey, Settings, VaultSetting},
+    settings::{KeyPlace, Mode, OwnKey, Settings, VaultSetting, names},
 };
 
 /// Stands for a secret's name in the lines to paste: the recipe's first one.
 const EXAMPLE_SECRET: &str = "ExternalApiKey";
 
-/// One line to paste for each function.
+/// A command to paste for each function, and an address for a browser.
 pub(crate) struct Hints {
     vault: String,
-    lines: Vec<Line>,
-    has_random_key: bool,
-    has_random_function_key: bool,
+    function_key: ShownKey,
+    master_key: ShownKey,
+    calls: Vec<Call>,
 }
 
-struct Line {
-    key: Option<String>,
+/// How a key gets into a command.
+struct ShownKey {
+    setting: &'static str,
+    source: KeySource,
+}
+
+enum KeySource {
+    /// Made at this start, and shown this once.
+    Random(String),
+    /// The operator's own, which is not repeated: the shell fills it in.
+    Own { place: KeyPlace, is_url_safe: bool },
+}
+
+/// One function's call.
+struct Call {
+    level: AuthLevel,
+    method: Method,
     path: String,
 }
 
@@ -39,67 +55,202 @@ impl Hints {
             } => (function_key.as_ref(), master_key.as_ref()),
             Mode::Host { .. } => (None, None),
         };
-        // A key that the operator set is not repeated here, a random one is shown once.
-        let shown = |own: Option<&OwnKey>, key: &FunctionKey| match own {
-            Some(own) => own.placeholder.clone(),
-            None => key.reveal().to_owned(),
-        };
-        let function_key = shown(own_function_key, &keys.function);
-        let master_key = shown(own_master_key, &keys.master);
-        let line = |function: &keyvault_functions::host::manifest::FunctionManifest| {
+        let call = |function: &FunctionManifest| {
             let path = function
                 .route
                 .fill(&manifest.route_prefix, |_| Some(EXAMPLE_SECRET.into()))?;
-            let key = match function.auth_level {
-                AuthLevel::Anonymous => None,
-                AuthLevel::Function => Some(function_key.clone()),
-                AuthLevel::Admin => Some(master_key.clone()),
-            };
-            Some(Line { key, path })
-        };
-        let vault = match &settings.vault {
-            VaultSetting::NotSet | VaultSetting::Unresolved => {
-                "without a vault (KEY_VAULT_URL is not set)".to_owned()
-            }
-            #[cfg(feature = "dev-vault")]
-            VaultSetting::Embedded => "with the embedded vault".to_owned(),
-            VaultSetting::Url(url) => format!("with the vault {url}"),
+            let gets = function.methods.contains(&Method::GET);
+            let first = function.methods.first().filter(|_| !gets);
+            Some(Call {
+                level: function.auth_level,
+                method: first.cloned().unwrap_or(Method::GET),
+                path,
+            })
         };
         Self {
-            vault,
-            lines: manifest.functions.values().filter_map(line).collect(),
-            has_random_function_key: own_function_key.is_none(),
-            has_random_key: own_function_key.is_none() || own_master_key.is_none(),
+            vault: match &settings.vault {
+                VaultSetting::NotSet | VaultSetting::Unresolved => {
+                    "none, KEY_VAULT_URL is not set".to_owned()
+                }
+                #[cfg(feature = "dev-vault")]
+                VaultSetting::Embedded => "embedded in this process".to_owned(),
+                VaultSetting::Url(url) => url.to_string(),
+            },
+            function_key: ShownKey::new(
+                names::STANDALONE_FUNCTION_KEY,
+                own_function_key,
+                &keys.function,
+            ),
+            master_key: ShownKey::new(names::STANDALONE_MASTER_KEY, own_master_key, &keys.master),
+            calls: manifest.functions.values().filter_map(call).collect(),
         }
     }
 
     pub(crate) fn print(&self, address: SocketAddr) {
+        print(&self.text(address));
+    }
+
+    fn text(&self, address: SocketAddr) -> String {
         let mut text = format!(
-            "Running without a Functions host, {}. Paste these:\n\n",
+            "Running without a Functions host.\nVault: {}\n\n",
             self.vault
         );
-        for line in &self.lines {
-            let header = match &line.key {
-                Some(key) => format!("-H \"x-functions-key: {key}\" "),
-                None => String::new(),
-            };
-            let _ = writeln!(text, "  curl -i {header}http://{address}{}", line.path);
-        }
-        let first = self.lines.first().filter(|_| self.has_random_function_key);
-        if let Some(Line {
-            key: Some(key),
-            path,
-        }) = first
-        {
-            let _ = writeln!(text, "\nIn a browser: http://{address}{path}?code={key}");
-        }
-        if self.has_random_key {
-            text.push_str(
-                "\nKeys change at every start; STANDALONE_FUNCTION_KEY and \
-                 STANDALONE_MASTER_KEY fix them.",
+        let in_file: Vec<_> = self.keys_in(KeyPlace::LocalSettings).collect();
+        for name in &in_file {
+            let _ = writeln!(
+                text,
+                "{name} is in local.settings.json. In another terminal,\n\
+                 run this line and enter the key:\n\n  read -r {name}\n",
             );
         }
-        print(&format!("{text}\nCtrl+C stops."));
+        text.push_str(if in_file.is_empty() {
+            "In another terminal, paste:\n"
+        } else {
+            "Then paste:\n"
+        });
+        for call in &self.calls {
+            let _ = writeln!(
+                text,
+                "\n{}",
+                Command {
+                    call,
+                    address,
+                    key: self.key(call)
+                }
+            );
+        }
+        self.browser(&mut text, address);
+        self.advice(&mut text);
+        text.push_str("\nCtrl+C stops.");
+        text
+    }
+
+    fn key(&self, call: &Call) -> Option<&ShownKey> {
+        match call.level {
+            AuthLevel::Anonymous => None,
+            AuthLevel::Function => Some(&self.function_key),
+            AuthLevel::Admin => Some(&self.master_key),
+        }
+    }
+
+    fn keys(&self) -> [&ShownKey; 2] {
+        [&self.function_key, &self.master_key]
+    }
+
+    fn keys_in(&self, wanted: KeyPlace) -> impl Iterator<Item = &'static str> {
+        let is_there = move |key: &&&ShownKey| matches!(&key.source, KeySource::Own { place, .. } if *place == wanted);
+        let keys = self.keys();
+        let names: Vec<_> = keys
+            .iter()
+            .filter(is_there)
+            .map(|key| key.setting)
+            .collect();
+        names.into_iter()
+    }
+
+    /// The function whose page is most worth a look, wherever its name sorts.
+    fn browser(&self, text: &mut String, address: SocketAddr) {
+        let first = |level| {
+            let mut calls = self.calls.iter();
+            calls.find(|call| call.level == level && call.method == Method::GET)
+        };
+        let call = first(AuthLevel::Function).or_else(|| first(AuthLevel::Anonymous));
+        let Some(call) = call else { return };
+        let url = format!("http://{address}{}", call.path);
+        let _ = match self.key(call) {
+            None => writeln!(text, "\nIn a browser:\n\n  {url}"),
+            Some(key) => match &key.source {
+                KeySource::Random(key) => {
+                    writeln!(text, "\nIn a browser:\n\n  {url}?code={key}")
+                }
+                KeySource::Own {
+                    is_url_safe: true, ..
+                } => writeln!(
+                    text,
+                    "\nFor a browser, this prints the address:\n\n  echo \"{url}?code=${}\"",
+                    key.setting
+                ),
+                KeySource::Own { .. } => writeln!(
+                    text,
+                    "\nIn a browser, with the percent-encoded {} at its end:\n\n  {url}?code=",
+                    key.setting
+                ),
+            },
+        };
+    }
+
+    fn advice(&self, text: &mut String) {
+        let is_random = |key: &&&ShownKey| matches!(key.source, KeySource::Random(_));
+        let keys = self.keys();
+        let random: Vec<_> = keys
+            .iter()
+            .filter(is_random)
+            .map(|key| key.setting)
+            .collect();
+        let _ = match random[..] {
+            [one, two] => writeln!(
+                text,
+                "\nBoth keys are new at every start. To keep them, set {one}\nand {two}."
+            ),
+            [one] => writeln!(
+                text,
+                "\nOne key is new at every start. To keep it, set\n{one}."
+            ),
+            _ => Ok(()),
+        };
+        let own: Vec<_> = self.keys_in(KeyPlace::Environment).collect();
+        if !own.is_empty() {
+            let _ = writeln!(
+                text,
+                "\nThe other terminal needs {}, too.",
+                own.join("\nand ")
+            );
+        }
+    }
+}
+
+impl ShownKey {
+    fn new(setting: &'static str, own: Option<&OwnKey>, key: &FunctionKey) -> Self {
+        let source = match own {
+            Some(own) => KeySource::Own {
+                place: own.place,
+                is_url_safe: own.key.is_url_safe(),
+            },
+            None => KeySource::Random(key.reveal().to_owned()),
+        };
+        Self { setting, source }
+    }
+}
+
+/// What a POSIX shell reads as the key.
+impl fmt::Display for ShownKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.source {
+            KeySource::Random(key) => f.write_str(key),
+            KeySource::Own { .. } => write!(f, "${}", self.setting),
+        }
+    }
+}
+
+/// A curl command over two lines, so that none is wider than a terminal.
+struct Command<'a> {
+    call: &'a Call,
+    address: SocketAddr,
+    key: Option<&'a ShownKey>,
+}
+
+impl fmt::Display for Command<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { call, address, key } = self;
+        f.write_str("  curl -i ")?;
+        if call.method != Method::GET {
+            write!(f, "-X {} ", call.method)?;
+        }
+        if let Some(key) = key {
+            write!(f, "-H \"x-functions-key: {key}\" \\\n    ")?;
+        }
+        // Quoted, because `?` is a pattern of files.
+        write!(f, "\"http://{address}{}?pretty=true\"", call.path)
     }
 }
 
@@ -112,5 +263,130 @@ pub(crate) fn print(text: &str) {
 pub(crate) fn print_errors(lines: &[String]) {
     for line in lines {
         let _ = writeln!(io::stderr(), "keyvault-functions: {line}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use keyvault_functions::settings::Environment;
+
+    use super::*;
+
+    fn function(level: &str, more: &str) -> String {
+        format!(
+            r#"{{"bindings":[{{"type":"httpTrigger","name":"req","authLevel":"{level}"{more}}},{{"type":"http","name":"res"}}]}}"#
+        )
+    }
+
+    fn text(functions: &[(&str, &str, &str)], environment: &[(&str, &str)]) -> String {
+        let functions: Vec<_> = functions
+            .iter()
+            .map(|(name, level, more)| (*name, function(level, more)))
+            .collect();
+        let functions = functions.iter().map(|(name, json)| (*name, json.as_str()));
+        let manifest = Manifest::parse("{}", &functions.collect::<Vec<_>>()).expect("valid");
+        let settings = Settings::read(&Environment::of(environment)).expect("valid");
+        let key = |text: &str| FunctionKey::parse(text.to_owned()).expect("a key");
+        let keys = Keys {
+            function: key("random-function-key-22"),
+            master: key("random-master-key---22"),
+        };
+        let address = SocketAddr::from(([127, 0, 0, 1], 7071));
+        Hints::new(&manifest, &settings, &keys).text(address)
+    }
+
+    const TWO: [(&str, &str, &str); 2] = [
+        ("config-check", "function", ""),
+        ("secrets", "admin", r#","route":"secrets/{name}""#),
+    ];
+
+    #[test]
+    fn a_newcomer_reads_this() {
+        assert_eq!(
+            text(&TWO, &[]),
+            r#"Running without a Functions host.
+Vault: none, KEY_VAULT_URL is not set
+
+In another terminal, paste:
+
+  curl -i -H "x-functions-key: random-function-key-22" \
+    "http://127.0.0.1:7071/api/config-check?pretty=true"
+
+  curl -i -H "x-functions-key: random-master-key---22" \
+    "http://127.0.0.1:7071/api/secrets/ExternalApiKey?pretty=true"
+
+In a browser:
+
+  http://127.0.0.1:7071/api/config-check?code=random-function-key-22
+
+Both keys are new at every start. To keep them, set STANDALONE_FUNCTION_KEY
+and STANDALONE_MASTER_KEY.
+
+Ctrl+C stops."#
+        );
+    }
+
+    #[test]
+    fn an_operator_with_own_keys_reads_this() {
+        let own = [
+            (names::STANDALONE_FUNCTION_KEY, "canary-function-key"),
+            (names::STANDALONE_MASTER_KEY, "canary-master-key"),
+            (names::KEY_VAULT_URL, "https://your-kv.vault.azure.net"),
+        ];
+        assert_eq!(
+            text(&TWO, &own),
+            r#"Running without a Functions host.
+Vault: https://your-kv.vault.azure.net/
+
+In another terminal, paste:
+
+  curl -i -H "x-functions-key: $STANDALONE_FUNCTION_KEY" \
+    "http://127.0.0.1:7071/api/config-check?pretty=true"
+
+  curl -i -H "x-functions-key: $STANDALONE_MASTER_KEY" \
+    "http://127.0.0.1:7071/api/secrets/ExternalApiKey?pretty=true"
+
+For a browser, this prints the address:
+
+  echo "http://127.0.0.1:7071/api/config-check?code=$STANDALONE_FUNCTION_KEY"
+
+The other terminal needs STANDALONE_FUNCTION_KEY
+and STANDALONE_MASTER_KEY, too.
+
+Ctrl+C stops."#
+        );
+        let odd = [(names::STANDALONE_FUNCTION_KEY, "canary&=+#%")];
+        let text = text(&TWO, &odd);
+        assert!(
+            text.contains("percent-encoded STANDALONE_FUNCTION_KEY"),
+            "{text}"
+        );
+        assert!(
+            text.contains("One key is new at every start. To keep it, set\nSTANDALONE_MASTER_KEY."),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn the_browsers_address_is_of_the_first_function_that_takes_its_key() {
+        let browser = |functions: &[_]| {
+            let text = text(functions, &[]);
+            let (_, rest) = text.split_once("In a browser:\n\n  http://127.0.0.1:7071")?;
+            Some(rest.lines().next()?.to_owned())
+        };
+        let about = ("about", "anonymous", "");
+        let admin = ("admin", "admin", "");
+        let post = ("add", "function", r#","methods":["post"]"#);
+        let found = browser(&[about, admin, post, TWO[0]]);
+        let expected = "/api/config-check?code=random-function-key-22";
+        assert_eq!(found.as_deref(), Some(expected));
+        assert_eq!(browser(&[admin, about]).as_deref(), Some("/api/about"));
+        assert_eq!(browser(&[admin]), None);
+        let text = text(&[about, post], &[]);
+        assert!(
+            text.contains("  curl -i \"http://127.0.0.1:7071/api/about?pretty=true\"\n"),
+            "{text}"
+        );
+        assert!(text.contains("  curl -i -X POST -H "), "{text}");
     }
 }

@@ -10,11 +10,12 @@ use std::{
 use axum::{
     Router, extract::Request, http::header, middleware::Next, response::Response, routing::get,
 };
+use futures_util::FutureExt;
 use keyvault_functions::{
     dev_vault::{Certificates, DevVault, IDENTITY_PATH, TlsListener},
     host::{authorization::FunctionKey, server},
     settings::{Environment, names},
-    telemetry::{self, Export},
+    telemetry::{self, Export, LineStyle},
 };
 use tokio::net::TcpListener;
 
@@ -22,13 +23,15 @@ use super::{Failure, banner, exit, no_port, no_thread};
 
 /// Serves until the process is asked to stop.
 pub(crate) fn run(port: u16, ca_out: &Path) -> Result<(), Failure> {
-    let filter = match Environment::of_process().get(names::RUST_LOG) {
+    let environment = Environment::of_process();
+    let style = LineStyle::standalone(environment.wants_colours());
+    let filter = match environment.get(names::RUST_LOG) {
         Some(text) => text
             .parse()
             .map_err(|_| Failure::new(exit::CONFIGURATION, "RUST_LOG is not a log filter"))?,
         None => telemetry::default_filter(),
     };
-    let telemetry = telemetry::start(&filter, false, &Export::default()).map_err(no_thread)?;
+    let telemetry = telemetry::start(&filter, style, &Export::default()).map_err(no_thread)?;
     let no_randomness = |_| Failure::new(exit::INTERNAL, "the system has no randomness to give");
     let vault = DevVault::seeded().map_err(no_randomness)?;
     let certificates = Certificates::make().map_err(|error| Failure::new(exit::INTERNAL, error))?;
@@ -46,18 +49,14 @@ pub(crate) fn run(port: u16, ca_out: &Path) -> Result<(), Failure> {
             identity_header: header.reveal(),
             ca_file: &ca_out.to_string_lossy(),
         };
+        let stop = server::stop_signal().shared();
         banner::print(&lines.text());
         let identity = vault.identity_endpoint(header.reveal().to_owned().into());
         let vault = with_subscriptions(vault.router()).layer(axum::middleware::from_fn(log));
         let vault_listener = TlsListener::new(vault_listener, certificates.acceptor);
         let served = tokio::try_join!(
-            server::serve(vault_listener, vault, server::stop_signal(), server::GRACE),
-            server::serve(
-                identity_listener,
-                identity,
-                server::stop_signal(),
-                server::GRACE
-            ),
+            server::serve(vault_listener, vault, stop.clone(), server::GRACE),
+            server::serve(identity_listener, identity, stop, server::GRACE),
         );
         served.map_err(|error| {
             Failure::new(exit::INTERNAL, format!("server failed: {}", error.kind()))
@@ -134,7 +133,8 @@ impl Lines<'_> {
             ),
         ];
         let mut text = format!(
-            "A Key Vault for development at {url}. Nothing of it is kept. Paste what you need:\n"
+            "A Key Vault for development: {url}. Nothing in it is kept.\n\
+             In another terminal, paste what you need:\n"
         );
         for (title, variables) in groups {
             let _ = writeln!(text, "\n# {title}");

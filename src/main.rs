@@ -31,7 +31,7 @@ use keyvault_functions::{
     },
     references::Inspector,
     settings::{Environment, Mode, OwnKey, STANDALONE_PORT, Settings, VaultSetting, names},
-    telemetry,
+    telemetry::{self, LineStyle},
 };
 use zeroizing_alloc::ZeroAlloc;
 
@@ -99,9 +99,12 @@ fn main() -> ExitCode {
 
 fn run(port: Option<u16>) -> Result<(), Failure> {
     let (root, settings, manifest) = read_configuration()?;
-    let under_host = matches!(settings.mode, Mode::Host { .. });
+    let style = match settings.mode {
+        Mode::Host { .. } => LineStyle::Host,
+        Mode::Standalone { .. } => LineStyle::standalone(settings.wants_colours),
+    };
     let telemetry =
-        telemetry::start(&settings.log_filter, under_host, &settings.export).map_err(no_thread)?;
+        telemetry::start(&settings.log_filter, style, &settings.export).map_err(no_thread)?;
     let ended = run_with(port, &root, settings, &manifest);
     telemetry.flush();
     ended
@@ -235,10 +238,27 @@ fn vaults(settings: &Settings) -> Result<(Vaults, Result<VaultUrl, Cause>), Fail
             let vaults = Vaults::new(move || std::future::ready(Ok(connection.clone())));
             Ok((vaults, DevVault::url().ok_or(Cause::NoVault)))
         }
-        VaultSetting::Url(url) => Ok((azure(settings), Ok(url.clone()))),
+        VaultSetting::Url(url) => Ok((azure_or_dev_vault(url, settings), Ok(url.clone()))),
         VaultSetting::NotSet => Ok((azure(settings), Err(Cause::NoVault))),
         VaultSetting::Unresolved => Ok((azure(settings), Err(wrong(names::KEY_VAULT_URL)))),
     }
+}
+
+/// Real vaults. On this machine's own address it is `handler dev-vault`, which serves the
+/// embedded vault.
+#[cfg(feature = "dev-vault")]
+fn azure_or_dev_vault(url: &VaultUrl, settings: &Settings) -> Vaults {
+    use keyvault_functions::dev_vault::DevVault;
+    let embedded = DevVault::url().filter(|_| url.is_loopback());
+    match embedded {
+        Some(embedded) => azure(settings).with_alias(embedded, url.clone()),
+        None => azure(settings),
+    }
+}
+
+#[cfg(not(feature = "dev-vault"))]
+fn azure_or_dev_vault(_: &VaultUrl, settings: &Settings) -> Vaults {
+    azure(settings)
 }
 
 /// Real vaults. The credential is chosen now and set up when a vault is first needed.
@@ -278,13 +298,14 @@ async fn serve(
         .await
         .map_err(|error| no_port(port, &error))?;
     let address = listener.local_addr().ok();
+    let stop = server::stop_signal();
     match (hints, address) {
         (Some(hints), Some(address)) => hints.print(address),
         _ => tracing::info!(port, "listening"),
     }
     // Readiness does not wait for this.
     tokio::spawn(async move { app.warm_up().await });
-    server::serve(listener, router, server::stop_signal(), server::GRACE)
+    server::serve(listener, router, stop, server::GRACE)
         .await
         .map_err(|error| Failure::new(exit::INTERNAL, format!("server failed: {}", error.kind())))
 }

@@ -105,15 +105,26 @@ pub fn empty(status: StatusCode) -> Response {
 
 /// A JSON answer that no cache between here and the caller keeps.
 pub fn json(status: StatusCode, body: &impl Serialize) -> Response {
-    // The types sent here hold only strings, numbers and maps keyed by strings:
-    // serialising them cannot fail, and an empty body would be the worst answer.
-    match serde_json::to_vec(body) {
-        Ok(bytes) => json_bytes(status, bytes),
-        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-    }
+    json_bytes(status, line(body))
 }
 
-/// Like [`json`], for a body that is serialised already.
+/// `body` in JSON, as the one line that a terminal expects: with a newline at its end.
+pub fn line(body: &impl Serialize) -> Vec<u8> {
+    // The types sent here hold only strings, numbers and maps keyed by strings: serialising
+    // them cannot fail.
+    let mut line = serde_json::to_vec(body).unwrap_or_default();
+    line.push(b'\n');
+    line
+}
+
+/// JSON over several lines, for a person; nothing if `line` is not JSON.
+#[must_use]
+pub fn indented(line: &[u8]) -> Option<Vec<u8>> {
+    let value: serde_json::Value = serde_json::from_slice(line).ok()?;
+    Some(format!("{value:#}\n").into_bytes())
+}
+
+/// Like [`json`], for a body that is a [`line`] already.
 pub fn json_bytes(status: StatusCode, body: impl Into<axum::body::Body>) -> Response {
     let mut response = Response::new(body.into());
     *response.status_mut() = status;

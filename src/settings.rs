@@ -77,6 +77,10 @@ names! {
     STANDALONE_MASTER_KEY,
     /// Log filter: `info`, or `warn,keyvault_functions=debug`.
     RUST_LOG,
+    /// Not empty: no colours in the log (no-color.org).
+    NO_COLOR,
+    /// `dumb`: the terminal knows no colours.
+    TERM,
     /// Port under the Functions host; set by the host.
     FUNCTIONS_CUSTOMHANDLER_PORT,
     /// The same, from older hosts.
@@ -187,6 +191,8 @@ pub struct Settings {
     pub credential: Offered,
     /// Which log lines are written.
     pub log_filter: Targets,
+    /// Whether a terminal may be written to in colours.
+    pub wants_colours: bool,
     /// What is exported.
     pub export: Export,
     /// The recipe's two settings and every other one that is a reference, in their order.
@@ -222,8 +228,17 @@ pub enum Mode {
 pub struct OwnKey {
     /// The key.
     pub key: FunctionKey,
-    /// What stands for it in a line to paste.
-    pub placeholder: String,
+    /// Where it is set.
+    pub place: KeyPlace,
+}
+
+/// Where a key is set: the shell has what is in its environment, and not what is in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyPlace {
+    /// The process's environment.
+    Environment,
+    /// `local.settings.json`.
+    LocalSettings,
 }
 
 /// `KEY_VAULT_URL`.
@@ -299,6 +314,7 @@ impl Settings {
             cache: reader.cache(),
             credential,
             log_filter: reader.log_filter(),
+            wants_colours: environment.wants_colours(),
             export: reader.export(),
             app_settings: app_settings::read(environment, reader.resolves()),
             resolves: reader.resolves(),
@@ -447,12 +463,11 @@ impl<'a> Reader<'a> {
             self.refuse(name, "text that cannot be sent in a header", remedy);
             return None;
         };
-        // The shell can fill in what it has itself.
-        let placeholder = match self.environment.get_from_process(name) {
-            Some(_) => format!("${name}"),
-            None => format!("<{name} of local.settings.json>"),
+        let place = match self.environment.get_from_process(name) {
+            Some(_) => KeyPlace::Environment,
+            None => KeyPlace::LocalSettings,
         };
-        Some(OwnKey { key, placeholder })
+        Some(OwnKey { key, place })
     }
 
     fn vault(&mut self) -> VaultSetting {

@@ -3,7 +3,7 @@
 //! The host reads one log entry a line and grades it by stream: stdout is
 //! Information, stderr is Error unless the line contains "warn". So INFO and below go
 //! to stdout, WARN and ERROR to stderr with the level's name in the line, and there are
-//! no colours under the host.
+//! no colours under the host ([`LineStyle`]).
 //!
 //! Lines written inside an invocation are also kept for that invocation
 //! ([`InvocationLog`]), because an envelope's answer carries them back to the host.
@@ -72,6 +72,30 @@ pub struct Export {
     pub unusable: Option<&'static str>,
 }
 
+/// Who reads the lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LineStyle {
+    /// The Functions host, which notes the time itself.
+    Host,
+    /// A file or another program: with the time.
+    Plain,
+    /// A person: with the time, in colours.
+    Terminal,
+}
+
+impl LineStyle {
+    /// The style without a host. A stream that is redirected goes to a program or a file, and
+    /// the two streams share one formatter, so there are colours only where both are a terminal.
+    #[must_use]
+    pub fn standalone(wants_colours: bool) -> Self {
+        if wants_colours && io::stdout().is_terminal() && io::stderr().is_terminal() {
+            Self::Terminal
+        } else {
+            Self::Plain
+        }
+    }
+}
+
 /// What has to be written and sent before the process ends.
 pub struct Telemetry {
     #[cfg(feature = "otlp")]
@@ -95,15 +119,14 @@ impl Telemetry {
     }
 }
 
-/// Starts logging and what `export` asks for. `filter` is the operator's `RUST_LOG`,
-/// `under_host` turns colours off.
+/// Starts logging and what `export` asks for. `filter` is the operator's `RUST_LOG`.
 ///
 /// # Errors
 ///
 /// The system has no thread to give.
-pub fn start(filter: &Targets, under_host: bool, export: &Export) -> io::Result<Telemetry> {
+pub fn start(filter: &Targets, style: LineStyle, export: &Export) -> io::Result<Telemetry> {
     let output = Output::new(io::stdout())?;
-    let subscriber = subscriber(filter, under_host, output.lines());
+    let subscriber = subscriber(filter, style, output.lines());
     let is_wanted = export.traces || export.metrics;
     #[cfg(feature = "otlp")]
     let (telemetry, is_unusable) = {
@@ -145,7 +168,7 @@ pub fn start(filter: &Targets, under_host: bool, export: &Export) -> io::Result<
 /// Makes lines of events: WARN and ERROR go to stderr at once, the others to `stdout`.
 pub fn subscriber<W>(
     filter: &Targets,
-    under_host: bool,
+    style: LineStyle,
     stdout: W,
 ) -> impl Subscriber + for<'a> LookupSpan<'a> + Send + Sync
 where
@@ -155,12 +178,11 @@ where
         .with_max_level(Level::WARN)
         .or_else(stdout.with_max_level(Level::TRACE));
     let lines = tracing_subscriber::fmt::layer()
-        .with_ansi(!under_host && io::stdout().is_terminal() && io::stderr().is_terminal())
+        .with_ansi(style == LineStyle::Terminal)
         .with_writer(writer);
-    let lines = if under_host {
-        lines.without_time().boxed()
-    } else {
-        lines.boxed()
+    let lines = match style {
+        LineStyle::Host => lines.without_time().boxed(),
+        LineStyle::Plain | LineStyle::Terminal => lines.boxed(),
     };
     let filter = filter.clone().and(filter_fn(is_for_lines));
     Registry::default().with(lines.and_then(KeepForInvocation).with_filter(filter))

@@ -2,7 +2,10 @@
 
 use std::{error::Error, hint::black_box, io, time::Instant};
 
-use keyvault_functions::{references::Reference, telemetry};
+use keyvault_functions::{
+    references::Reference,
+    telemetry::{self, LineStyle},
+};
 use tracing_subscriber::util::SubscriberInitExt;
 
 use super::{
@@ -26,7 +29,7 @@ pub(crate) struct InProcess {
 
 pub(crate) fn measure() -> Result<InProcess, Box<dyn Error>> {
     // Every request writes its line, as under the Functions host.
-    telemetry::subscriber(&telemetry::default_filter(), true, io::sink).try_init()?;
+    telemetry::subscriber(&telemetry::default_filter(), LineStyle::Host, io::sink).try_init()?;
     let runtime = support::runtime()?;
     let (parse, parse_allocations) = repeat(|| {
         let _ = black_box(Reference::parse(black_box(FORMS[0])));

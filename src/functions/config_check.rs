@@ -1,4 +1,4 @@
-//! `GET config-check[?strict=true][&freshness=true]`: did the Key Vault references resolve,
+//! `GET config-check[?strict=true][&freshness=true][&pretty=true]`: did the Key Vault references resolve,
 //! and if not, why? Shows no secret.
 
 use axum::{
@@ -17,7 +17,7 @@ use super::{
     refusal,
 };
 use crate::{
-    problem::{Problem, json_bytes},
+    problem::{Problem, json_bytes, line},
     references::{Options, ReferenceReport, SettingState, Status},
     settings::names,
 };
@@ -103,8 +103,7 @@ async fn answer(app: &Shared, asked: &Asked, html: bool) -> Response {
     if html {
         return page::render(status, &answer);
     }
-    // Strings and flags: this cannot fail.
-    let body = Bytes::from(serde_json::to_vec(&answer).unwrap_or_default());
+    let body = Bytes::from(line(&answer));
     if is_settled {
         let body = body.clone();
         app.settled.get_or_init(|| Settled { body, is_healthy });
@@ -140,6 +139,7 @@ pub(super) fn described() -> Described {
         parameters: vec![
             contract::switch("strict", strict),
             contract::switch("freshness", freshness),
+            contract::pretty(),
         ],
         answers: vec![
             (

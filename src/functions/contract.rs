@@ -27,7 +27,7 @@ use crate::{
     host::{
         authorization::AuthLevel,
         manifest::{FunctionManifest, Manifest},
-        router,
+        pretty, router,
     },
     problem::Problem,
 };
@@ -211,6 +211,14 @@ pub(super) fn switch(name: &str, text: &str) -> Parameter {
     parameter(name, ParameterIn::Query, schema)
         .description(Some(text))
         .build()
+}
+
+/// The switch that every function here has.
+pub(super) fn pretty() -> Parameter {
+    switch(
+        pretty::NAME,
+        "Indent the answer, for a person at a terminal.",
+    )
 }
 
 /// A query parameter whose value matches `pattern`.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use axum::http::StatusCode;
 
 use super::refusal;
-use crate::problem::Problem;
+use crate::{host::pretty, problem::Problem};
 
 /// What was given of the parameters that a function knows.
 pub(super) struct Query<'a>(Vec<(&'static str, Cow<'a, str>)>);
@@ -16,12 +16,13 @@ impl<'a> Query<'a> {
     ///
     /// # Errors
     ///
-    /// A parameter that is given twice. The host joins repeated ones with a comma in envelopes and
+    /// `pretty` that is no switch, and a parameter that is given twice. The host joins repeated ones with a comma in envelopes and
     /// when it forwards, so a comma is the same refusal: the answer must not depend on the mode.
     pub(super) fn parse(text: Option<&'a str>, known: &[&'static str]) -> Result<Self, Problem> {
         let mut given: Vec<(&'static str, Cow<'a, str>)> = Vec::new();
+        let known = || known.iter().chain([&pretty::NAME]);
         for (key, value) in form_urlencoded::parse(text.unwrap_or_default().as_bytes()) {
-            let Some(name) = known.iter().find(|name| name.eq_ignore_ascii_case(&key)) else {
+            let Some(name) = known().find(|name| name.eq_ignore_ascii_case(&key)) else {
                 continue;
             };
             let is_repeated = given.iter().any(|(before, _)| before == name);
@@ -30,7 +31,10 @@ impl<'a> Query<'a> {
             }
             given.push((name, value));
         }
-        Ok(Self(given))
+        let query = Self(given);
+        // The host room puts it into effect.
+        query.switch(pretty::NAME)?;
+        Ok(query)
     }
 
     /// The value of `name`, which may be empty.

@@ -1,4 +1,5 @@
-//! `GET secrets/{secret_name}[?version=VERSION][&refresh=true]`: the state of a secret, never its value.
+//! `GET secrets/{secret_name}[?version=VERSION][&refresh=true][&pretty=true]`: the state of a
+//! secret, never its value.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +18,7 @@ use super::{App, query::Query, refusal};
 use crate::{
     diagnosis::{Cause, Named, Subject, explain},
     key_vault::{Outcome, SecretId, SecretMetadata, SecretName, SecretVersion, VaultUrl},
-    problem::{Code, Problem, json_bytes},
+    problem::{Code, Problem, json_bytes, line},
 };
 
 const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
@@ -141,6 +142,7 @@ pub(super) fn described() -> Described {
             contract::path("secret_name", "^[0-9a-zA-Z-]{1,127}$", "ExternalApiKey"),
             contract::pattern("version", "^([0-9a-fA-F]{32})?$", version),
             contract::switch("refresh", refresh),
+            contract::pretty(),
         ],
         answers: vec![(
             StatusCode::OK,
@@ -189,8 +191,7 @@ pub(super) fn body(metadata: &SecretMetadata) -> Bytes {
         managed: metadata.managed,
         also_latest: also_latest.map(SecretVersion::as_str).collect(),
     };
-    // Strings, flags and a map keyed by strings: this cannot fail.
-    serde_json::to_vec(&answer).unwrap_or_default().into()
+    line(&answer).into()
 }
 
 /// A time as Python's `isoformat()` prints an aware UTC time of whole seconds.
@@ -238,7 +239,8 @@ mod tests {
             concat!(
                 r#"{"name":"Ab","enabled":false,"created_on":"1970-01-01T00:00:00+00:00","#,
                 r#""expires_on":null,"content_type":null,"version":null,"updated_on":null,"#,
-                r#""not_before":null,"tags":{"env":"dev"},"managed":false}"#
+                r#""not_before":null,"tags":{"env":"dev"},"managed":false}"#,
+                "\n"
             )
         );
     }

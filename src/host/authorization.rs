@@ -102,16 +102,23 @@ impl FunctionKey {
         Ok(Self(text.into()))
     }
 
-    /// 256 random bits, URL-safe.
+    /// 128 random bits, URL-safe, in 22 characters.
     ///
     /// # Errors
     ///
     /// The operating system has no randomness to give.
     pub fn random() -> Result<Self, getrandom::Error> {
         use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-        let mut bytes = [0; 32];
+        let mut bytes = [0; 16];
         getrandom::fill(&mut bytes)?;
         Ok(Self(URL_SAFE_NO_PAD.encode(bytes).into()))
+    }
+
+    /// Whether it is the same in a query as in a header: unreserved characters alone (RFC 3986).
+    #[must_use]
+    pub fn is_url_safe(&self) -> bool {
+        let is_unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+        self.0.expose_secret().bytes().all(is_unreserved)
     }
 
     /// For the one line at start that shows a random key to the person who started it.
@@ -132,6 +139,24 @@ impl fmt::Debug for FunctionKey {
     }
 }
 
+/// Why a request may not run a function. The caller gets an empty 401, as from the host; this
+/// is for the log, and never has a key's text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// Neither a header nor a query parameter, or an empty one.
+    #[error("no key was shown; send it as x-functions-key, or as code in the query")]
+    NoKey,
+    /// Neither of the two keys.
+    #[error("the key is unknown")]
+    UnknownKey,
+    /// The function key at a function of level `admin`.
+    #[error("this is the function key; this route needs the master key")]
+    FunctionKey,
+    /// What the host claims about the caller.
+    #[error("the host's claims do not reach this function's level")]
+    Claims,
+}
+
 /// The keys of a standalone handler.
 #[derive(Debug, Clone)]
 pub struct Keys {
@@ -144,10 +169,13 @@ pub struct Keys {
 impl Keys {
     /// Whether a request may run a function of `level`. As in the host, the header
     /// `x-functions-key` is looked at first, and a wrong one is not rescued by `?code=`.
-    #[must_use]
-    pub fn admit(&self, level: AuthLevel, headers: &HeaderMap, uri: &Uri) -> bool {
+    ///
+    /// # Errors
+    ///
+    /// Why not.
+    pub fn admit(&self, level: AuthLevel, headers: &HeaderMap, uri: &Uri) -> Result<(), Refused> {
         if level == AuthLevel::Anonymous {
-            return true;
+            return Ok(());
         }
         let header = headers
             .get("x-functions-key")
@@ -156,18 +184,21 @@ impl Keys {
             let query = uri.query().unwrap_or_default().as_bytes();
             form_urlencoded::parse(query).find_map(|(key, value)| (key == "code").then_some(value))
         };
-        let is_open = |presented: &[u8]| {
-            let master = self.master.matches(presented);
-            let function = self.function.matches(presented);
+        let check = |presented: &[u8]| {
+            // Both, whichever is needed, so that the time tells nothing.
+            let master = bool::from(self.master.matches(presented));
+            let function = bool::from(self.function.matches(presented));
             match level {
-                AuthLevel::Anonymous => true,
-                AuthLevel::Function => (master | function).into(),
-                AuthLevel::Admin => master.into(),
+                _ if master => Ok(()),
+                AuthLevel::Anonymous | AuthLevel::Function if function => Ok(()),
+                _ if function => Err(Refused::FunctionKey),
+                _ if presented.is_empty() => Err(Refused::NoKey),
+                _ => Err(Refused::UnknownKey),
             }
         };
         match header {
-            Some(key) => is_open(key),
-            None => code().is_some_and(|code| is_open(code.as_bytes())),
+            Some(key) => check(key),
+            None => code().map_or(Err(Refused::NoKey), |code| check(code.as_bytes())),
         }
     }
 }
@@ -228,13 +259,17 @@ mod tests {
         }
     }
 
-    fn admits(level: AuthLevel, header: Option<&str>, query: &str) -> bool {
+    fn refused(level: AuthLevel, header: Option<&str>, query: &str) -> Result<(), Refused> {
         let mut headers = HeaderMap::new();
         if let Some(key) = header {
             headers.insert("x-functions-key", key.parse().expect("a header"));
         }
         let uri = format!("/api/x{query}").parse().expect("a uri");
         keys().admit(level, &headers, &uri)
+    }
+
+    fn admits(level: AuthLevel, header: Option<&str>, query: &str) -> bool {
+        refused(level, header, query).is_ok()
     }
 
     #[test]
@@ -253,6 +288,25 @@ mod tests {
     }
 
     #[test]
+    fn a_refusal_says_which_key_was_shown() {
+        use AuthLevel::{Admin, Function};
+        for (level, header, query, cause) in [
+            (Function, None, "", Refused::NoKey),
+            (Function, Some(""), "", Refused::NoKey),
+            (Admin, None, "?code=", Refused::NoKey),
+            (Function, Some("wrong"), "", Refused::UnknownKey),
+            (Admin, None, "?code=wrong", Refused::UnknownKey),
+            (Admin, Some("the-function-key"), "", Refused::FunctionKey),
+        ] {
+            assert_eq!(
+                refused(level, header, query),
+                Err(cause),
+                "{header:?} {query}"
+            );
+        }
+    }
+
+    #[test]
     fn a_wrong_header_is_not_rescued_by_a_right_code() {
         assert!(!admits(
             AuthLevel::Admin,
@@ -267,7 +321,8 @@ mod tests {
         let (one, two) = (FunctionKey::random(), FunctionKey::random());
         let (one, two) = (one.expect("random"), two.expect("random"));
         assert_ne!(one.reveal(), two.reveal());
-        assert_eq!(one.reveal().len(), 43);
+        assert_eq!(one.reveal().len(), 22);
+        assert!(one.is_url_safe());
         assert!(FunctionKey::parse("with space".into()).is_err());
     }
 }

@@ -35,7 +35,7 @@ use super::{
     route::Route,
 };
 use crate::{
-    problem::{Problem, json},
+    problem::{Problem, json, line},
     telemetry::{InvocationLog, TraceParent, trace::TRACEPARENT},
 };
 
@@ -461,10 +461,11 @@ fn fail(output: &str, problem: &Problem, logs: Vec<String>) -> Response {
     let status = StatusCode::INTERNAL_SERVER_ERROR;
     // The headers that the same answer has outside an envelope.
     let direct = json(status, problem);
+    let body = line(problem);
     let http = HttpOutput {
         status_code: status.as_u16(),
         headers: Joined(direct.headers()),
-        body: &serde_json::to_string(problem).unwrap_or_default(),
+        body: std::str::from_utf8(&body).unwrap_or_default(),
     };
     respond(output, &http, logs)
 }

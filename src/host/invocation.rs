@@ -15,7 +15,10 @@ use tokio::{
 };
 use tracing::{Instrument, Span};
 
-use super::authorization::{AuthLevel, Keys};
+use super::{
+    authorization::{AuthLevel, Keys, Refused},
+    pretty,
+};
 use crate::{
     problem::{Code, Problem, empty, no_store},
     telemetry::{COUNTERS, InvocationLog, TraceParent, trace},
@@ -124,13 +127,16 @@ pub(super) async fn run(
         None => function.places.try_acquire().map(Some),
     };
     let (level, request_time) = (function.auth_level, function.request_time);
-    let is_admitted = match (&enveloped, &function.access) {
-        (Some(enveloped), _) => enveloped.is_admitted,
-        (None, Access::Host) => true,
+    let admitted = match (&enveloped, &function.access) {
+        (Some(enveloped), _) if enveloped.is_admitted => Ok(()),
+        (Some(_), _) => Err(Refused::Claims),
+        (None, Access::Host) => Ok(()),
         (None, Access::Standalone(keys)) => keys.admit(level, request.headers(), request.uri()),
     };
+    let is_pretty = pretty::is_asked_for(request.uri());
     let run = async move {
-        let mut response = if !is_admitted {
+        let mut response = if let Err(cause) = admitted {
+            tracing::info!("refused: {cause}");
             // Empty, as the host's own 401 is.
             empty(StatusCode::UNAUTHORIZED)
         } else if let Ok(_place) = place {
@@ -141,7 +147,11 @@ pub(super) async fn run(
         };
         no_store(&mut response);
         log_outcome(&response, started.elapsed(), &outcome);
-        response
+        if is_pretty {
+            pretty::indent(response).await
+        } else {
+            response
+        }
     };
     trace::in_request(parent, run.instrument(exported))
         .instrument(span)

@@ -7,6 +7,7 @@
 //! | how does a function get its request, in every protocol mode? | [`router`] |
 //! | what is in `POST /<FunctionName>`? | [`envelope`] |
 //! | who may call? | [`authorization`] |
+//! | who asks for indented JSON? | `pretty` |
 //! | how does it start and stop? | [`server`] |
 
 pub mod authorization;
@@ -14,6 +15,7 @@ pub mod envelope;
 pub mod invocation;
 mod json;
 pub mod manifest;
+pub(crate) mod pretty;
 pub mod route;
 pub mod router;
 pub mod server;

@@ -20,9 +20,15 @@ use super::{
     envelope::{self, Target},
     invocation::{self, Access, Function, Limits},
     manifest::Manifest,
+    pretty,
     route::Route,
 };
 use crate::problem::{Problem, empty};
+
+/// Most characters of an unknown path that are logged.
+const PATH_SHOWN: usize = 200;
+/// Most characters of a method that are logged; the longest that anybody uses has 17.
+const METHOD_SHOWN: usize = 20;
 
 /// The code of each function, by name. Routes, methods and auth levels come from the
 /// manifests when the router is built.
@@ -156,10 +162,12 @@ impl<S: Clone + Send + Sync + 'static> Functions<S> {
         let spelling = Spelling::new(manifest, routes, direct.clone());
         Ok(direct
             .merge(envelopes)
-            .route(
-                "/",
-                get(async || empty(StatusCode::OK)).fallback(wrong_method),
-            )
+            .route("/", get(async || empty(StatusCode::OK)))
+            // Another method at `/` or at an envelope's path.
+            .method_not_allowed_fallback({
+                let spelling = spelling.clone();
+                move |request| spelling.answer(request)
+            })
             .fallback(move |request| spelling.answer(request)))
     }
 }
@@ -246,7 +254,12 @@ impl Spelling {
             .filter(|canonical| canonical != given)
             .and_then(|canonical| with_path(request.uri(), &canonical));
         let Some(uri) = canonical else {
-            return self.not_found().into_response();
+            log_no_route(&request);
+            let answer = self.not_found().into_response();
+            if pretty::is_asked_for(request.uri()) {
+                return pretty::indent(answer).await;
+            }
+            return answer;
         };
         *request.uri_mut() = uri;
         self.0
@@ -271,6 +284,19 @@ impl fmt::Debug for Spelling {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Spelling").field(&self.0.routes).finish()
     }
+}
+
+/// The line of a request that no function answers, without the query: a key can be in it.
+fn log_no_route(request: &Request<Body>) {
+    let path = request.uri().path();
+    let shown = match path.char_indices().nth(PATH_SHOWN) {
+        Some((end, _)) => &format!("{}…", &path[..end]),
+        None => path,
+    };
+    let status = StatusCode::NOT_FOUND.as_u16();
+    let method = request.method().as_str();
+    let method = method.get(..METHOD_SHOWN).unwrap_or(method);
+    tracing::info!(%method, path = %shown, status, "no function has this route");
 }
 
 fn with_path(uri: &Uri, path: &str) -> Option<Uri> {

@@ -42,7 +42,6 @@ pub async fn serve<L: Listener<Addr: fmt::Debug>>(
     let out_of_grace = async {
         // An error means that the server has ended by itself, and `serving` wins below.
         if stopped.wait_for(|stopping| *stopping).await.is_ok() {
-            tracing::info!("stopping: no new requests, those in flight may finish");
             sleep(grace).await;
         } else {
             std::future::pending::<()>().await;
@@ -57,26 +56,44 @@ pub async fn serve<L: Listener<Addr: fmt::Debug>>(
     }
 }
 
-/// Completes on SIGTERM or Ctrl+C.
-pub async fn stop_signal() {
-    let interrupt = async {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
+/// Completes on SIGTERM or Ctrl+C, and says so in the log: a server without requests ends so
+/// soon after it that nobody else is sure to. Both signals are caught from now on, not from the
+/// first poll.
+pub fn stop_signal() -> impl Future<Output = ()> + Send + 'static {
+    let signal = signal();
+    async {
+        signal.await;
+        tracing::info!("stopping: no new requests, those in flight may finish");
+    }
+}
+
+#[cfg(unix)]
+fn signal() -> impl Future<Output = ()> + Send + 'static {
+    use tokio::signal::unix::{SignalKind, signal};
+    let caught = |kind| {
+        let signal = signal(kind);
+        async {
+            match signal {
+                Ok(mut signal) => drop(signal.recv().await),
+                // It ends the process by itself.
+                Err(_) => std::future::pending().await,
+            }
         }
     };
-    #[cfg(unix)]
-    let terminate = async {
-        use tokio::signal::unix::{SignalKind, signal};
-        match signal(SignalKind::terminate()) {
-            Ok(mut signal) => drop(signal.recv().await),
-            Err(_) => std::future::pending().await,
+    let interrupt = caught(SignalKind::interrupt());
+    let terminate = caught(SignalKind::terminate());
+    async {
+        tokio::select! {
+            () = interrupt => {}
+            () = terminate => {}
         }
-    };
-    #[cfg(not(unix))]
-    let terminate = std::future::pending::<()>();
-    tokio::select! {
-        () = interrupt => {}
-        () = terminate => {}
+    }
+}
+
+#[cfg(not(unix))]
+async fn signal() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
     }
 }
 

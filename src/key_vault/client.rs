@@ -162,6 +162,8 @@ type Connect =
 pub struct Vaults {
     connect: Connect,
     connection: OnceCell<Connection>,
+    #[cfg(feature = "dev-vault")]
+    alias: Option<(VaultUrl, VaultUrl)>,
     open: std::sync::Mutex<HashMap<VaultUrl, Arc<Vault>>>,
 }
 
@@ -180,8 +182,19 @@ impl Vaults {
         Self {
             connect: Box::new(move || Box::pin(connect())),
             connection: OnceCell::new(),
+            #[cfg(feature = "dev-vault")]
+            alias: None,
             open: std::sync::Mutex::default(),
         }
+    }
+
+    /// Reads the vault `meant` where `named` is asked for: the name of the embedded vault means
+    /// nothing outside its process, and whoever has that name on the internet must not be asked.
+    #[cfg(feature = "dev-vault")]
+    #[must_use]
+    pub fn with_alias(self, named: VaultUrl, meant: VaultUrl) -> Self {
+        let alias = Some((named, meant));
+        Self { alias, ..self }
     }
 
     /// The client of one vault.
@@ -192,6 +205,11 @@ impl Vaults {
     pub async fn open(&self, url: &VaultUrl) -> Result<Arc<Vault>, Error> {
         let connection = self.connection.get_or_try_init(|| (self.connect)()).await;
         let connection = counted(connection)?;
+        #[cfg(feature = "dev-vault")]
+        let url = match &self.alias {
+            Some((named, meant)) if named == url => meant,
+            _ => url,
+        };
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(vault) = open.get(url) {
             return Ok(vault.clone());

@@ -6,7 +6,7 @@ use std::{fmt, fs, io, path::Path};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::HOST_PORTS;
+use super::{HOST_PORTS, names};
 
 /// What Core Tools puts before the name of a connection string of `local.settings.json`.
 pub(super) const CONNECTION_STRINGS: &str = "ConnectionStrings:";
@@ -115,6 +115,12 @@ impl Environment {
     #[must_use]
     pub fn get_from_process(&self, name: &str) -> Option<&str> {
         find(&self.process, name).filter(|value| !value.is_empty())
+    }
+
+    /// Whether the person at the terminal, if there is one, wants colours.
+    #[must_use]
+    pub fn wants_colours(&self) -> bool {
+        self.get(names::NO_COLOR).is_none() && self.get(names::TERM) != Some("dumb")
     }
 
     /// The names in the file, in their order.

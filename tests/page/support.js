@@ -13,7 +13,7 @@ export async function startHandler(cwd) {
     let output = "";
     const collect = (data) => {
       output += data;
-      const line = output.match(/In a browser: (\S+)\n/);
+      const line = output.match(/In a browser:\n\n {2}(\S+)\n/);
       if (line) found(line[1]);
     };
     child.stdout.on("data", collect);

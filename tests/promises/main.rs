@@ -15,6 +15,8 @@ mod a_cap_is_told;
 mod a_clone_answers_both_routes;
 mod a_cold_secret_is_read_once;
 mod a_fleet_stays_below_the_vaults_limit;
+#[cfg(unix)]
+mod a_person_at_a_terminal_is_served;
 
 mod all_protocol_modes_give_the_same_answer;
 mod an_unresolved_setting_of_ours_is_explained;
@@ -30,6 +32,7 @@ mod every_unresolved_reference_is_explained;
 mod explanations_are_true_where_they_are_read;
 mod freshness_is_told_without_the_value;
 mod it_stays_up;
+mod json_reads_well_in_a_terminal;
 mod keys_open_what_they_should;
 mod metadata_comes_without_the_value;
 mod no_answer_is_stored;

@@ -14,7 +14,7 @@ use keyvault_functions::{
         router::Functions,
     },
     settings::names,
-    telemetry::{self, Export},
+    telemetry::{self, Export, LineStyle},
 };
 
 use super::support::{
@@ -347,7 +347,7 @@ async fn child_with_functions_that_panic() {
         panic!("{HOSTILE}")
     }
     let all = "trace".parse().expect("a filter");
-    let telemetry = telemetry::start(&all, true, &Export::default()).expect("a thread");
+    let telemetry = telemetry::start(&all, LineStyle::Host, &Export::default()).expect("a thread");
     let router = Functions::new()
         .register("config-check", panics)
         .register("secrets-metadata", panics_elsewhere)

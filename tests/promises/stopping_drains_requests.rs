@@ -5,7 +5,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::support::{ClientRequest, FunctionsHost, Protocol, repository};
+use super::support::{ClientRequest, FunctionsHost, Handler, Protocol, repository};
 
 #[tokio::test]
 async fn a_request_in_flight_is_answered() {
@@ -35,6 +35,19 @@ async fn a_request_in_flight_is_answered() {
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     assert!(answer.contains("statusCode"), "{answer}");
     assert_eq!(host.handler.ended().await.code(), Some(0));
+}
+
+/// Also without requests, when the server ends at once.
+#[tokio::test]
+async fn every_clean_stop_is_in_the_log() {
+    for _ in 0..20 {
+        let mut handler = Handler::start(repository(), &["--port", "0"], &[]);
+        handler.wrote("Ctrl+C stops.").await;
+        handler.terminate();
+        assert_eq!(handler.ended().await.code(), Some(0));
+        let output = handler.output();
+        assert_eq!(output.matches("stopping: ").count(), 1, "{output}");
+    }
 }
 
 #[tokio::test]

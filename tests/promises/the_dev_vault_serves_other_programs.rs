@@ -5,7 +5,7 @@ use std::{fs, net::TcpListener};
 
 use serde_json::Value;
 
-use super::support::{DevVaultProcess, Folder, Handler, client};
+use super::support::{DevVaultProcess, Folder, Handler, Standalone, client, repository};
 
 /// A client that trusts what the vault says to trust, and nothing else.
 fn trusting(vault: &DevVaultProcess) -> reqwest::Client {
@@ -66,6 +66,36 @@ async fn a_token_of_its_identity_opens_it_and_no_other_does() {
     assert_eq!((status, &refused["access_token"]), (401, &Value::Null));
     let untrusted = client().get(vault.printed("KEY_VAULT_URL")).send().await;
     assert!(untrusted.is_err(), "trusted without its authority");
+}
+
+/// `cargo run` in a second terminal, with the lines that the first one prints. The references of
+/// the repository's local.settings.json name `embedded.vault.azure.net`.
+#[tokio::test]
+async fn this_handler_resolves_its_references_there() {
+    let vault = DevVaultProcess::start().await;
+    let printed = [
+        "IDENTITY_ENDPOINT",
+        "IDENTITY_HEADER",
+        "KEY_VAULT_URL",
+        "KEY_VAULT_CA_FILE",
+    ]
+    .map(|name| (name, vault.printed(name)));
+    let mut standalone = Standalone::start(repository(), &printed).await;
+    let header = vault.printed("IDENTITY_HEADER").to_owned();
+    standalone.handler.forbid(header);
+    let (key, url) = &standalone.lines[0];
+    let key = key.as_deref().expect("a key");
+    let answer = standalone.get(url, &[("x-functions-key", key)]).await;
+    let answer = answer.json();
+    let references = answer["references"].as_array().expect("an array");
+    let statuses: Vec<_> = references.iter().map(|entry| &entry["status"]).collect();
+    assert_eq!(
+        statuses,
+        ["Resolved", "Resolved", "SecretNotFound"],
+        "{answer}"
+    );
+    assert_eq!(answer["api_key_prefix"], "sk-a...");
+    assert_eq!(references[0]["vault"], "embedded.vault.azure.net");
 }
 
 #[tokio::test]

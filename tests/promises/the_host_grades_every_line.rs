@@ -12,13 +12,14 @@ use axum::{body::Body, extract::Request};
 use keyvault_functions::{
     dev_vault::Fault,
     key_vault::MetadataSource,
-    telemetry::{self, Export},
+    telemetry::{self, Export, LineStyle},
 };
 use tokio::time::advance;
 use tracing_subscriber::{filter::Targets, fmt::MakeWriter};
 
 use super::support::{
-    ClientRequest, FunctionsHost, Handler, INVOCATION_ID, InProcess, Key, MODES, Stream, repository,
+    Answer, ClientRequest, FunctionsHost, Handler, INVOCATION_ID, InProcess, Key, MODES, Stream,
+    client, repository,
 };
 
 const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";
@@ -110,6 +111,49 @@ async fn what_the_handler_writes_is_graded_by_its_level_and_names_the_request() 
     );
 }
 
+#[tokio::test]
+async fn a_request_that_no_function_answers_is_a_line_too() {
+    let mut host = FunctionsHost::start(&[]).await;
+    let long = format!("/{}", "x".repeat(5_000));
+    for (method, path, status, shown) in [
+        (
+            "GET",
+            "/api/nothing?code=canary-code",
+            404,
+            "path=/api/nothing ",
+        ),
+        ("POST", "/", 404, "path=/ "),
+        ("GET", "/config-check", 404, "path=/config-check "),
+        ("GET", "/api/a%0Ab", 404, "path=/api/a%0Ab "),
+        ("GET", long.as_str(), 404, "xxx… "),
+    ] {
+        let request = client().request(method.parse().expect("a method"), host.at(path));
+        let answer = Answer::of(request.send().await.expect("an answer")).await;
+        assert_eq!(answer.status, status, "{method} {path}");
+        assert_eq!(answer.json()["code"], "RouteNotFound", "{method} {path}");
+        host.handler.wrote(shown).await;
+    }
+    host.handler.terminate();
+    host.handler.ended().await;
+    let lines = graded(&host.handler);
+    let lines = lines
+        .iter()
+        .filter(|line| line.contains("no function has this route"));
+    let lines: Vec<_> = lines.collect();
+    assert_eq!(lines.len(), 5, "one for each request: {lines:?}");
+    for line in lines {
+        assert!(
+            line.starts_with("INFO") || line.starts_with(" INFO"),
+            "{line}"
+        );
+        assert!(
+            line.contains("method=") && line.contains("status=404"),
+            "{line}"
+        );
+        assert!(line.len() < 400, "{} characters", line.len());
+    }
+}
+
 #[test]
 fn every_level_is_graded_as_itself_and_one_event_is_one_line() {
     let binary = env::current_exe().expect("this test");
@@ -164,7 +208,7 @@ fn every_level_is_graded_as_itself_and_one_event_is_one_line() {
 #[ignore = "run by the test above, in a process of its own"]
 fn writes_every_level() {
     let all = Targets::new().with_default(tracing::Level::TRACE);
-    let telemetry = telemetry::start(&all, true, &Export::default()).expect("a thread");
+    let telemetry = telemetry::start(&all, LineStyle::Host, &Export::default()).expect("a thread");
     tracing::trace!("over\ntwo lines");
     tracing::debug!("over\ntwo lines");
     tracing::info!(with = "a\nfield", "over\ntwo lines");

@@ -217,7 +217,7 @@ async fn nor_is_what_is_not_there() {
     let host = FunctionsHost::start(&[]).await;
     let answer = host.call(MODES[0], &ClientRequest::config_check()).await;
     assert_eq!(
-        answer.body,
+        answer.body.trim_end(),
         r#"{"external_api_key_set":false,"database_password_set":false,"api_key_prefix":"***","references":[]}"#
     );
 }

@@ -23,7 +23,7 @@ pub(crate) use functions_host::{
 };
 pub(crate) use in_process::{InProcess, Setup, answer, func_a};
 pub(crate) use process::{Handler, Stream};
-pub(crate) use standalone::Standalone;
+pub(crate) use standalone::{Standalone, commands};
 pub(crate) use tls_vault::{Identity, TlsVault, Wire};
 
 /// What a client of the function app gets to see.

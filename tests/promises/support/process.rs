@@ -1,5 +1,7 @@
 //! The real binary as a child process, with everything it writes.
 
+#[cfg(unix)]
+use std::fs::File;
 use std::{
     io::{BufRead, BufReader, Read},
     path::Path,
@@ -69,6 +71,37 @@ impl Handler {
         }
     }
 
+    /// Starts the binary in `folder` as a person does who sits at a terminal of 80 columns:
+    /// with the default log, and what is in `environment`.
+    #[cfg(unix)]
+    pub(crate) fn start_in_terminal(
+        folder: &Path,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Self {
+        let (person, terminal) = open_terminal();
+        let stdio = || Stdio::from(terminal.try_clone().expect("a descriptor"));
+        let child = Command::new(env!("CARGO_BIN_EXE_handler"))
+            .args(arguments)
+            .current_dir(folder)
+            .env_clear()
+            .env("TERM", "xterm-256color")
+            .envs(environment.iter().copied())
+            .stdin(stdio())
+            .stdout(stdio())
+            .stderr(stdio())
+            .spawn()
+            .expect("the handler starts");
+        let output = Arc::default();
+        Self {
+            child,
+            // What a person sees is one stream.
+            readers: vec![collect(Stream::Stdout, person, &output)],
+            output,
+            more_secrets: Vec::new(),
+        }
+    }
+
     /// Adds a secret that was not known when the test was written.
     pub(crate) fn forbid(&mut self, secret: String) {
         self.more_secrets.push(secret);
@@ -91,8 +124,13 @@ impl Handler {
 
     /// Waits until the process has written `text`.
     pub(crate) async fn wrote(&self, text: &str) {
+        self.wrote_after(0, text).await;
+    }
+
+    /// Like [`Handler::wrote`], without the first `before` bytes.
+    pub(crate) async fn wrote_after(&self, before: usize, text: &str) {
         let started = Instant::now();
-        while !self.output().contains(text) {
+        while !self.output()[before..].contains(text) {
             let output = self.output();
             assert!(
                 started.elapsed() < PATIENCE,
@@ -148,6 +186,31 @@ impl Drop for Handler {
             leaks::assert_none("what the process wrote", &self.output(), &self.more_secrets);
         }
     }
+}
+
+/// A pseudo-terminal of 80 by 24: the person's end and the program's.
+#[cfg(unix)]
+fn open_terminal() -> (File, File) {
+    use rustix::{
+        fs::{Mode, OFlags, open},
+        pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
+        termios::{Winsize, tcsetwinsize},
+    };
+    let person = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
+    grantpt(&person).expect("granted");
+    unlockpt(&person).expect("unlocked");
+    let size = Winsize {
+        ws_row: 24,
+        ws_col: 80,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    tcsetwinsize(&person, size).expect("a size");
+    let name = ptsname(&person, Vec::new()).expect("a name");
+    // The tests' own process must not get it as its terminal, nor another child a copy.
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let terminal = open(name, flags, Mode::empty()).expect("opened");
+    (person.into(), terminal.into())
 }
 
 fn collect(
