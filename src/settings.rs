@@ -11,7 +11,7 @@ use crate::{
     key_vault::{
         MetadataSource, Policy, VaultUrl,
         credential::{Choice, Offered, Only},
-        transport::OwnCa,
+        tls::OwnCa,
     },
     references::{AppSetting, Resolves, Site, is_reference, status::read_platform_report},
     telemetry::{self, Export},

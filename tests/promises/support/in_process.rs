@@ -9,6 +9,7 @@ use std::{
 };
 
 use axum::{Router, body::Body, extract::Request, middleware};
+use azure_core::http::HttpClient;
 use http_body_util::BodyExt;
 use keyvault_functions::{
     dev_vault::DevVault,
@@ -17,7 +18,7 @@ use keyvault_functions::{
         invocation::{Access, Limits},
         manifest::Manifest,
     },
-    key_vault::{Error, MetadataSource, Policy, Vaults},
+    key_vault::{Connection, Error, MetadataSource, Policy, Vaults},
     references::{AppSetting, Inspector, Resolves, Site},
 };
 use tower::ServiceExt;
@@ -40,6 +41,8 @@ pub(crate) struct Setup {
     pub(crate) site: Site,
     pub(crate) wrap: fn(Router) -> Router,
     pub(crate) in_flight: usize,
+    /// Carries the requests in the place of the way to the embedded vault.
+    pub(crate) transport: Option<Arc<dyn HttpClient>>,
     /// No connection can be made, for this reason.
     pub(crate) unconnected: Option<Error>,
 }
@@ -53,6 +56,7 @@ impl Default for Setup {
             site: Site::default(),
             wrap: |vault| vault,
             in_flight: 20_000,
+            transport: None,
             unconnected: None,
         }
     }
@@ -82,9 +86,10 @@ impl InProcess {
                 next.run(request)
             },
         ));
-        let connection = match setup.unconnected {
-            Some(error) => Err(error),
-            None => Ok(vault.connection_through(counted)),
+        let connection = match (setup.unconnected, setup.transport) {
+            (Some(error), _) => Err(error),
+            (None, Some(transport)) => Ok(Connection::new(transport, vault.credential())),
+            (None, None) => Ok(vault.connection_through(counted)),
         };
         let vaults = Arc::new(Vaults::new(move || std::future::ready(connection.clone())));
         let options = MetadataOptions {
