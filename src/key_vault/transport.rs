@@ -5,7 +5,10 @@
 //! and keeps `Retry-After`, which the SDK would follow for as long as the server likes, for the
 //! caller.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use azure_core::{
@@ -16,6 +19,7 @@ use azure_core::{
     },
 };
 use futures_util::StreamExt;
+use tokio::time::Instant;
 use tracing::Instrument;
 
 use super::{client::NO_VERSION, error::Error, names::VaultUrl, token::SharedToken};
@@ -23,6 +27,8 @@ use crate::telemetry::trace;
 
 /// A vault that asks for a longer wait is not tried again within one call.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
+/// The longest time between two new tokens for a vault that goes on to refuse them.
+const LONGEST_REFUSAL_PAUSE: Duration = Duration::from_secs(30);
 /// The headers that the SDK reads, with their unit in milliseconds.
 const WAITS: [(HeaderName, u64); 3] = [
     (RETRY_AFTER, 1_000),
@@ -48,9 +54,46 @@ pub(super) fn passing_failure(cause: Error) -> azure_core::Error {
 /// A transport that serves one vault only.
 #[derive(Debug)]
 pub(super) struct Guarded {
-    pub(super) vault: VaultUrl,
-    pub(super) inner: Arc<dyn HttpClient>,
-    pub(super) token: Arc<SharedToken>,
+    vault: VaultUrl,
+    inner: Arc<dyn HttpClient>,
+    token: Arc<SharedToken>,
+    refusals: Refusals,
+}
+
+/// Decides whether a vault that refuses its token is worth a new one: at once, then not again
+/// before 1, 2, 4, 8, 16 and 30 s while it goes on. New keys are met by the first new token; a
+/// vault that refuses every token must not use up the identity endpoint.
+#[derive(Debug, Default)]
+struct Refusals(Mutex<Refused>);
+
+#[derive(Debug, Default)]
+struct Refused {
+    /// New tokens since the last one that was accepted.
+    strikes: u32,
+    not_before: Option<Instant>,
+}
+
+impl Refusals {
+    fn state(&self) -> MutexGuard<'_, Refused> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A token was refused. `forget` forgets it, and tells whether it was still in use.
+    fn refused(&self, forget: impl FnOnce() -> bool) {
+        let mut state = self.state();
+        let now = Instant::now();
+        if state.not_before.is_none_or(|at| at <= now) && forget() {
+            let pause = Duration::from_secs(1 << state.strikes.min(5));
+            state.not_before = Some(now + pause.min(LONGEST_REFUSAL_PAUSE));
+            state.strikes += 1;
+        }
+    }
+
+    /// A token was accepted. What is left of the pause still counts: a vault that refuses every
+    /// other token is no better.
+    fn accepted(&self) {
+        self.state().strikes = 0;
+    }
 }
 
 #[async_trait]
@@ -62,9 +105,15 @@ impl HttpClient for Guarded {
         }
         let response = self.send(request).await?;
         let (status, mut headers, mut stream) = response.deconstruct();
-        let is_signed = request.headers().get_optional_str(&AUTHORIZATION).is_some();
-        if status == StatusCode::Unauthorized && is_signed {
-            self.token.refused();
+        if let Some(authorization) = request.headers().get_optional_str(&AUTHORIZATION) {
+            if status == StatusCode::Unauthorized {
+                let forget = || self.token.forget_refused(authorization);
+                self.refusals.refused(forget);
+            } else if status.is_success()
+                || matches!(status, StatusCode::Forbidden | StatusCode::NotFound)
+            {
+                self.refusals.accepted();
+            }
         }
         let asked = asked_wait(&headers);
         // To try again at once would only make it worse, and to wait is not for this caller.
@@ -97,6 +146,19 @@ impl HttpClient for Guarded {
 }
 
 impl Guarded {
+    pub(super) fn new(
+        vault: VaultUrl,
+        inner: Arc<dyn HttpClient>,
+        token: Arc<SharedToken>,
+    ) -> Self {
+        Self {
+            vault,
+            inner,
+            token,
+            refusals: Refusals::default(),
+        }
+    }
+
     /// Sends one request, as a part of the trace that it belongs to.
     async fn send(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
         let host = request.url().host_str().unwrap_or_default();
@@ -187,11 +249,11 @@ mod tests {
     }
 
     async fn guarded(url: &str, headers: Headers, size: usize) -> Result<Headers, Error> {
-        let guard = Guarded {
-            vault: VaultUrl::of_public_vault("your-kv").expect("valid"),
-            inner: Arc::new(Answers(headers, vec![b'x'; size])),
-            token: crate::key_vault::Connection::new(Arc::new(Nobody), Arc::new(Nobody)).token,
-        };
+        let guard = Guarded::new(
+            VaultUrl::of_public_vault("your-kv").expect("valid"),
+            Arc::new(Answers(headers, vec![b'x'; size])),
+            crate::key_vault::Connection::new(Arc::new(Nobody), Arc::new(Nobody)).token,
+        );
         let request = Request::new(Url::parse(url).expect("a url"), Method::Get);
         let response = guard.execute_request(&request).await;
         response
