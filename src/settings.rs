@@ -11,7 +11,7 @@ use crate::{
     key_vault::{
         MetadataSource, Policy, VaultUrl,
         credential::{Offered, Only},
-        transport::OwnCa,
+        tls::OwnCa,
     },
     references::{AppSettings, ReferenceKind, Resolves, is_reference},
     telemetry::{self, Export},

@@ -340,11 +340,11 @@ impl fmt::Debug for Vault {
 
 impl Vault {
     fn new(url: &VaultUrl, connection: &Connection) -> Result<Self, Error> {
-        let transport = Guarded {
-            vault: url.clone(),
-            inner: connection.transport.clone(),
-            token: connection.token.clone(),
-        };
+        let transport = Guarded::new(
+            url.clone(),
+            connection.transport.clone(),
+            connection.token.clone(),
+        );
         let options = SecretClientOptions {
             // An emulator on this machine has no name below the challenge's domain.
             verify_challenge_resource: Some(!url.is_loopback()),
@@ -743,6 +743,76 @@ mod tests {
         }
         let asked = latest_of(&[('a', 20, 20), ('b', 20, 20)], Some('b')).await;
         assert_eq!(asked, ("b".to_owned(), String::new()));
+    }
+
+    /// A vault that accepts only tokens from this number on; how many were given.
+    fn choosy(from: &Arc<AtomicUsize>) -> (Vault, Arc<AtomicUsize>) {
+        const PAGE: &str = r#"{"value":[{"id":"https://v.vault.azure.net/secrets/n/00000000000000000000000000000001"}]}"#;
+        let from = from.clone();
+        let (connection, tokens) = Scripted::counted(move |token| {
+            if token < from.load(Ordering::SeqCst) {
+                (401, String::new())
+            } else {
+                (200, PAGE.to_owned())
+            }
+        });
+        let url = VaultUrl::of_public_vault("v").expect("valid");
+        (Vault::new(&url, &connection).expect("a client"), tokens)
+    }
+
+    async fn read(vault: &Vault) -> Result<(), Error> {
+        let id = SecretId {
+            name: SecretName::parse("n").expect("valid"),
+            version: None,
+        };
+        let read = vault.metadata(&id, MetadataSource::Versions).await;
+        read.map(drop)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_young_token_that_is_refused_is_replaced_within_the_same_call() {
+        let from = Arc::<AtomicUsize>::default();
+        let (vault, tokens) = choosy(&from);
+        assert_eq!(read(&vault).await, Ok(()));
+        for wanted in 2..6 {
+            // The keys that tokens are signed with change.
+            from.store(wanted, Ordering::SeqCst);
+            let crowd = (0..AT_ONCE).map(|_| read(&vault));
+            for read in futures_util::future::join_all(crowd).await {
+                assert_eq!(read, Ok(()), "{wanted}");
+            }
+            assert_eq!(tokens.load(Ordering::SeqCst), wanted);
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_vault_that_refuses_for_ever_costs_few_tokens() {
+        let from = Arc::new(AtomicUsize::new(usize::MAX));
+        let (vault, tokens) = choosy(&from);
+        for _ in 0..6_000 {
+            assert_eq!(read(&vault).await, Err(Error::TokenRefused));
+            tokio::time::advance(Duration::from_millis(100)).await;
+        }
+        // At 0, 1, 3, 7, 15 and 31 s, then each 30 s until 600 s; and the first one.
+        let spent = tokens.load(Ordering::SeqCst);
+        assert!((20..=26).contains(&spent), "{spent}");
+        from.store(0, Ordering::SeqCst);
+        tokio::time::advance(FIRST_FAILURE_PAUSE).await;
+        assert_eq!(read(&vault).await, Ok(()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_vault_that_refuses_every_other_token_costs_one_in_a_second() {
+        let from = Arc::<AtomicUsize>::default();
+        let (vault, tokens) = choosy(&from);
+        for _ in 0..100 {
+            from.store(tokens.load(Ordering::SeqCst) + 1, Ordering::SeqCst);
+            let _ = read(&vault).await;
+            tokio::time::advance(Duration::from_millis(100)).await;
+        }
+        let spent = tokens.load(Ordering::SeqCst);
+        assert!((10..=12).contains(&spent), "{spent}");
     }
 
     #[tokio::test]

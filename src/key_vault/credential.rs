@@ -40,9 +40,11 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::{
     client::Connection,
+    dns::Resolver,
     error::{CredentialError, CredentialKind, Error, SignInFailure},
+    https::{Https, Proxy},
+    tls::OwnCa,
     token::{MakeCredential, SharedToken},
-    transport::{Https, OwnCa, Proxy},
 };
 
 /// Time for a token where an endpoint gives it.
@@ -241,9 +243,15 @@ pub fn is_on_path(program: &str) -> bool {
 ///
 /// The credential refuses its settings.
 pub fn connect(choice: &Choice, own_ca: Option<&OwnCa>) -> Result<Connection, Error> {
-    let vault_transport = Arc::new(Https::new(Proxy::FromEnvironment, own_ca)?);
+    let vault_transport = Arc::new(Https::new(
+        Proxy::FromEnvironment,
+        own_ca,
+        Resolver::system(),
+    )?);
     let identity_transport: Arc<dyn HttpClient> = match choice {
-        Choice::ManagedIdentity { .. } => Arc::new(Https::new(Proxy::Never, None)?),
+        Choice::ManagedIdentity { .. } => {
+            Arc::new(Https::new(Proxy::Never, own_ca, Resolver::system())?)
+        }
         _ => vault_transport.clone(),
     };
     let chosen = choice.clone();

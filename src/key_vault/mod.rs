@@ -6,6 +6,9 @@
 //! | what may a secret, a version, a vault be called? | [`names`] |
 //! | how is a secret read, and how long may that take? | [`client`] |
 //! | which requests leave the process at all? | [`transport`] |
+//! | how do they travel, and why did one not arrive? | [`https`] |
+//! | which addresses does a host have? | [`dns`] |
+//! | which certificates are trusted? | [`tls`] |
 //! | when is the vault not asked? | [`cache`] |
 //! | as whom does the handler sign in? | [`credential`] |
 //! | who asks for a token, and when? | [`token`] |
@@ -14,8 +17,11 @@
 pub mod cache;
 pub mod client;
 pub mod credential;
+pub mod dns;
 pub mod error;
+pub mod https;
 pub mod names;
+pub mod tls;
 pub mod token;
 pub mod transport;
 

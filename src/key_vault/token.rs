@@ -39,8 +39,6 @@ const TOO_SHORT: Duration = Duration::from_secs(30);
 const SHORTEST_LIFE: Duration = Duration::from_secs(60);
 /// For how long a failure to get a token stands for those who ask next.
 const FAILURE_PAUSE: Duration = Duration::from_secs(2);
-/// A token that is refused although it is younger than this is not the reason.
-const NEW: Duration = Duration::from_secs(30);
 
 /// Finds the cause in an identity library's error.
 pub(super) type Explain = fn(&azure_core::Error) -> SignInFailure;
@@ -95,14 +93,16 @@ impl SharedToken {
         }))
     }
 
-    /// A vault refused a token: the next one is a new one, unless this one was.
-    pub(super) fn refused(&self) {
-        for state in self.0.state().values_mut() {
-            let is_old = |held: &Held| held.since.elapsed() >= NEW;
-            if state.held.as_ref().is_some_and(is_old) {
-                state.held = None;
-            }
-        }
+    /// Forgets the token of a request that a vault refused, so that the next one is a new one.
+    /// False if another one has taken its place already.
+    pub(super) fn forget_refused(&self, authorization: &str) -> bool {
+        let refused = authorization.strip_prefix("Bearer ");
+        let is_it = |held: &Held| refused == Some(held.token.token.secret());
+        let mut states = self.0.state();
+        let found = states
+            .values_mut()
+            .find(|state| state.held.as_ref().is_some_and(is_it));
+        found.is_some_and(|state| state.held.take().is_some())
     }
 }
 
@@ -354,13 +354,14 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_old_token_that_is_refused_is_not_given_again_and_a_new_one_is() {
+    async fn only_the_token_that_was_refused_is_forgotten() {
         let (endpoint, shared) = over(Endpoint::default());
         token(&shared).await.expect("a token");
-        shared.refused();
-        assert_eq!(token(&shared).await.as_deref(), Ok("1"));
-        advance(NEW).await;
-        shared.refused();
+        assert!(shared.forget_refused("Bearer 1"));
+        assert_eq!(token(&shared).await.as_deref(), Ok("2"));
+        for authorization in ["Bearer 1", "2", ""] {
+            assert!(!shared.forget_refused(authorization), "{authorization}");
+        }
         assert_eq!(token(&shared).await.as_deref(), Ok("2"));
         assert_eq!(endpoint.calls.load(Ordering::SeqCst), 2);
     }

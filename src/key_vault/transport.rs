@@ -4,9 +4,11 @@
 //! it keeps a vault's token from leaving for another host, bounds the size of an answer
 //! and keeps `Retry-After`, which the SDK would follow for as long as the server likes, for the
 //! caller.
-//! `Https` is the transport to real vaults.
 
-use std::{error::Error as StdError, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use azure_core::{
@@ -17,23 +19,16 @@ use azure_core::{
     },
 };
 use futures_util::StreamExt;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use tokio::time::Instant;
 use tracing::Instrument;
 
-use super::{
-    client::NO_VERSION,
-    error::{Error, Reach},
-    names::VaultUrl,
-    token::SharedToken,
-};
+use super::{client::NO_VERSION, error::Error, names::VaultUrl, token::SharedToken};
 use crate::telemetry::trace;
 
-/// Time to open a connection.
-const CONNECT_LIMIT: Duration = Duration::from_secs(2);
-/// Time for one attempt, connection included.
-const ATTEMPT_LIMIT: Duration = Duration::from_secs(4);
 /// A vault that asks for a longer wait is not tried again within one call.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
+/// The longest time between two new tokens for a vault that goes on to refuse them.
+const LONGEST_REFUSAL_PAUSE: Duration = Duration::from_secs(30);
 /// The headers that the SDK reads, with their unit in milliseconds.
 const WAITS: [(HeaderName, u64); 3] = [
     (RETRY_AFTER, 1_000),
@@ -52,16 +47,53 @@ pub(crate) fn final_failure(cause: Error) -> azure_core::Error {
 }
 
 /// Wraps `cause` so that the SDK carries it through and tries again within its limits.
-fn passing_failure(cause: Error) -> azure_core::Error {
+pub(super) fn passing_failure(cause: Error) -> azure_core::Error {
     azure_core::Error::with_error(ErrorKind::Io, cause, "failed in the transport")
 }
 
 /// A transport that serves one vault only.
 #[derive(Debug)]
 pub(super) struct Guarded {
-    pub(super) vault: VaultUrl,
-    pub(super) inner: Arc<dyn HttpClient>,
-    pub(super) token: Arc<SharedToken>,
+    vault: VaultUrl,
+    inner: Arc<dyn HttpClient>,
+    token: Arc<SharedToken>,
+    refusals: Refusals,
+}
+
+/// Decides whether a vault that refuses its token is worth a new one: at once, then not again
+/// before 1, 2, 4, 8, 16 and 30 s while it goes on. New keys are met by the first new token; a
+/// vault that refuses every token must not use up the identity endpoint.
+#[derive(Debug, Default)]
+struct Refusals(Mutex<Refused>);
+
+#[derive(Debug, Default)]
+struct Refused {
+    /// New tokens since the last one that was accepted.
+    strikes: u32,
+    not_before: Option<Instant>,
+}
+
+impl Refusals {
+    fn state(&self) -> MutexGuard<'_, Refused> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A token was refused. `forget` forgets it, and tells whether it was still in use.
+    fn refused(&self, forget: impl FnOnce() -> bool) {
+        let mut state = self.state();
+        let now = Instant::now();
+        if state.not_before.is_none_or(|at| at <= now) && forget() {
+            let pause = Duration::from_secs(1 << state.strikes.min(5));
+            state.not_before = Some(now + pause.min(LONGEST_REFUSAL_PAUSE));
+            state.strikes += 1;
+        }
+    }
+
+    /// A token was accepted. What is left of the pause still counts: a vault that refuses every
+    /// other token is no better.
+    fn accepted(&self) {
+        self.state().strikes = 0;
+    }
 }
 
 #[async_trait]
@@ -73,9 +105,15 @@ impl HttpClient for Guarded {
         }
         let response = self.send(request).await?;
         let (status, mut headers, mut stream) = response.deconstruct();
-        let is_signed = request.headers().get_optional_str(&AUTHORIZATION).is_some();
-        if status == StatusCode::Unauthorized && is_signed {
-            self.token.refused();
+        if let Some(authorization) = request.headers().get_optional_str(&AUTHORIZATION) {
+            if status == StatusCode::Unauthorized {
+                let forget = || self.token.forget_refused(authorization);
+                self.refusals.refused(forget);
+            } else if status.is_success()
+                || matches!(status, StatusCode::Forbidden | StatusCode::NotFound)
+            {
+                self.refusals.accepted();
+            }
         }
         let asked = asked_wait(&headers);
         // To try again at once would only make it worse, and to wait is not for this caller.
@@ -108,6 +146,19 @@ impl HttpClient for Guarded {
 }
 
 impl Guarded {
+    pub(super) fn new(
+        vault: VaultUrl,
+        inner: Arc<dyn HttpClient>,
+        token: Arc<SharedToken>,
+    ) -> Self {
+        Self {
+            vault,
+            inner,
+            token,
+            refusals: Refusals::default(),
+        }
+    }
+
     /// Sends one request, as a part of the trace that it belongs to.
     async fn send(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
         let host = request.url().host_str().unwrap_or_default();
@@ -154,140 +205,6 @@ fn asked_wait(headers: &Headers) -> Option<Duration> {
         .max()
 }
 
-/// HTTPS with the machine's own certificate authorities. One connection pool for all vaults.
-#[derive(Debug)]
-pub(super) struct Https(reqwest::Client);
-
-impl Https {
-    /// Loads the certificate authorities, which takes tens of milliseconds.
-    ///
-    /// # Errors
-    ///
-    /// The machine has no certificate authorities.
-    pub(super) fn new(proxy: Proxy, own_ca: Option<&OwnCa>) -> Result<Self, Error> {
-        let own_ca = own_ca.map(|ca| ca.0.clone()).into_iter().flatten();
-        let builder = reqwest::Client::builder()
-            .tls_certs_merge(own_ca)
-            .dns_resolver(Arc::new(Dns))
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT_LIMIT)
-            .timeout(ATTEMPT_LIMIT)
-            .https_only(proxy == Proxy::FromEnvironment);
-        let builder = match proxy {
-            Proxy::FromEnvironment => builder,
-            Proxy::Never => builder.no_proxy(),
-        };
-        let client = builder
-            .build()
-            .map_err(|_| Error::NoCertificateAuthorities)?;
-        Ok(Self(client))
-    }
-}
-
-/// Certificate authorities that are trusted beside the machine's own: for a vault behind a
-/// private one, or an emulator.
-#[derive(Debug, Clone)]
-pub struct OwnCa(Vec<reqwest::Certificate>);
-
-/// A text without a certificate.
-#[derive(Debug, Clone, Copy, thiserror::Error)]
-#[error("no PEM certificate in it")]
-pub struct NoCertificate;
-
-impl OwnCa {
-    /// Reads one or more certificates in PEM.
-    ///
-    /// # Errors
-    ///
-    /// There is none, or one of them is broken.
-    pub fn from_pem(pem: &[u8]) -> Result<Self, NoCertificate> {
-        match reqwest::Certificate::from_pem_bundle(pem) {
-            Ok(certificates) if !certificates.is_empty() => Ok(Self(certificates)),
-            _ => Err(NoCertificate),
-        }
-    }
-}
-
-/// Whether `HTTPS_PROXY` and its like are followed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Proxy {
-    /// For vaults and Entra ID.
-    FromEnvironment,
-    /// For the identity endpoint, which is on this machine and is sent a secret header.
-    Never,
-}
-
-#[async_trait]
-impl HttpClient for Https {
-    async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
-        HttpClient::execute_request(&self.0, request)
-            .await
-            .map_err(|error| {
-                let cause = cause(&error);
-                match cause {
-                    Error::VaultNotFound | Error::TlsFailed | Error::TimedOut => {
-                        final_failure(cause)
-                    }
-                    _ => passing_failure(cause),
-                }
-            })
-    }
-}
-
-/// Finds out why reqwest failed, by the types in its chain of causes.
-fn cause(error: &azure_core::Error) -> Error {
-    let mut current: Option<&(dyn StdError + 'static)> = Some(error);
-    let mut found = Error::Unreachable(Reach::Interrupted);
-    while let Some(error) = current {
-        if error.is::<UnknownHost>() {
-            return Error::VaultNotFound;
-        }
-        if let Some(error) = error.downcast_ref::<reqwest::Error>() {
-            if error.is_timeout() {
-                return Error::TimedOut;
-            }
-            if error.is_connect() {
-                found = Error::Unreachable(Reach::Connection);
-            }
-        }
-        if error.is::<rustls::Error>() {
-            return Error::TlsFailed;
-        }
-        current = match error.downcast_ref::<io::Error>() {
-            // Its `source` skips the error that it wraps.
-            Some(error) => error
-                .get_ref()
-                .map(|inner| inner as &(dyn StdError + 'static)),
-            None => error.source(),
-        };
-    }
-    found
-}
-
-/// The system's resolver, with a failure that can be recognised by its type.
-#[derive(Debug)]
-struct Dns;
-
-#[derive(Debug, thiserror::Error)]
-#[error("the host name does not resolve")]
-struct UnknownHost;
-
-impl Resolve for Dns {
-    fn resolve(&self, name: Name) -> Resolving {
-        Box::pin(async move {
-            // reqwest puts the real port in.
-            let addresses: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0))
-                .await
-                .map_err(|_| UnknownHost)?
-                .collect();
-            if addresses.is_empty() {
-                return Err(UnknownHost.into());
-            }
-            Ok(Box::new(addresses.into_iter()) as Addrs)
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use azure_core::credentials::{AccessToken, TokenCredential, TokenRequestOptions};
@@ -332,11 +249,11 @@ mod tests {
     }
 
     async fn guarded(url: &str, headers: Headers, size: usize) -> Result<Headers, Error> {
-        let guard = Guarded {
-            vault: VaultUrl::of_public_vault("your-kv").expect("valid"),
-            inner: Arc::new(Answers(headers, vec![b'x'; size])),
-            token: crate::key_vault::Connection::new(Arc::new(Nobody), Arc::new(Nobody)).token,
-        };
+        let guard = Guarded::new(
+            VaultUrl::of_public_vault("your-kv").expect("valid"),
+            Arc::new(Answers(headers, vec![b'x'; size])),
+            crate::key_vault::Connection::new(Arc::new(Nobody), Arc::new(Nobody)).token,
+        );
         let request = Request::new(Url::parse(url).expect("a url"), Method::Get);
         let response = guard.execute_request(&request).await;
         response
@@ -384,34 +301,5 @@ mod tests {
             );
             assert_eq!(headers.get_optional_str(&ASKED_WAIT), asked, "{sent}");
         }
-    }
-
-    #[tokio::test]
-    async fn failures_are_told_apart_by_type() {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let https = Https::new(Proxy::FromEnvironment, None).expect("certificate authorities");
-        let fails = async |url: &str| {
-            let request = Request::new(Url::parse(url).expect("a url"), Method::Get);
-            let error = https.execute_request(&request).await.expect_err(url);
-            Error::from_sdk(error)
-        };
-        let unknown = fails("https://no-such-vault.invalid/").await;
-        assert_eq!(unknown, Error::VaultNotFound);
-
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
-            .await
-            .expect("a port");
-        let port = listener.local_addr().expect("an address").port();
-        let not_tls = tokio::spawn(async move {
-            use tokio::io::AsyncWriteExt;
-            let (mut stream, _) = listener.accept().await.expect("a connection");
-            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
-        });
-        let broken = fails(&format!("https://127.0.0.1:{port}/")).await;
-        assert_eq!(broken, Error::TlsFailed);
-        not_tls.await.expect("served");
-
-        let refused = fails(&format!("https://127.0.0.1:{port}/")).await;
-        assert_eq!(refused, Error::Unreachable(Reach::Connection));
     }
 }

@@ -1,11 +1,26 @@
 //! A vault that cannot be read is named with its cause and its remedy, in good time, and
 //! readiness does not wait for it.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
-use keyvault_functions::{dev_vault::Fault, key_vault::MetadataSource};
+use keyvault_functions::{
+    dev_vault::Fault,
+    key_vault::{
+        MetadataSource,
+        dns::Resolver,
+        https::{Https, Proxy},
+    },
+};
 
-use super::support::{ClientRequest, FunctionsHost, InProcess, Protocol, free_port, repository};
+use super::support::{
+    Answer, ClientRequest, FunctionsHost, InProcess, Protocol, Setup, free_port, repository,
+};
 
 async fn metadata(settings: &[(&str, &str)]) -> (u16, String, String) {
     let host = FunctionsHost::start_in(repository(), free_port(), settings).await;
@@ -51,13 +66,46 @@ async fn nothing_listens() {
     assert_eq!((status, code.as_str()), (503, "VaultUnreachable"));
 }
 
-#[tokio::test]
-async fn the_name_does_not_resolve() {
-    let mut settings = vec![("KEY_VAULT_URL", "https://no-such-vault.invalid")];
-    settings.extend(IDENTITY);
-    let (status, code, fix) = metadata(&settings).await;
-    assert_eq!((status, code.as_str()), (502, "VaultNotFound"));
-    assert!(fix.contains("KEY_VAULT_URL"), "{fix}");
+/// What the app answers when the resolver says this, and how often that was asked.
+async fn unresolved(text: &'static str) -> (Answer, usize) {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let asked = Arc::<AtomicUsize>::default();
+    let counter = asked.clone();
+    let resolver = Resolver::of(move |_| {
+        counter.fetch_add(1, Ordering::SeqCst);
+        let text = format!("failed to lookup address information: {text}");
+        Box::pin(std::future::ready(Err(std::io::Error::other(text))))
+    });
+    let https = Https::new(Proxy::FromEnvironment, None, resolver);
+    let app = InProcess::with(Setup {
+        transport: Some(Arc::new(https.expect("certificate authorities"))),
+        ..Setup::default()
+    });
+    let answer = app.get("/api/secrets/ExternalApiKey").await;
+    (answer, asked.load(Ordering::SeqCst))
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_name_does_not_exist() {
+    for text in ["Name or service not known", "Name does not resolve"] {
+        let (answer, asked) = unresolved(text).await;
+        assert_eq!(answer.status, 502, "{answer:?}");
+        assert_eq!(answer.json()["code"], "VaultNotFound");
+        let fix = answer.json()["fix"].to_string();
+        assert!(fix.contains("KEY_VAULT_URL"), "{fix}");
+        assert_eq!((answer.header("retry-after"), asked), (None, 1));
+    }
+}
+
+/// It passes by itself, so it is tried again and says when to come back.
+#[tokio::test(start_paused = true)]
+async fn no_name_server_answers() {
+    for text in ["Temporary failure in name resolution", "Try again"] {
+        let (answer, asked) = unresolved(text).await;
+        assert_eq!(answer.status, 503, "{answer:?}");
+        assert_eq!(answer.json()["code"], "VaultUnreachable");
+        assert_eq!((answer.header("retry-after"), asked), (Some("10"), 3));
+    }
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use std::{
 };
 
 use axum::{Router, body::Body, extract::Request, middleware};
+use azure_core::http::HttpClient;
 use http_body_util::BodyExt;
 use keyvault_functions::{
     dev_vault::DevVault,
@@ -18,7 +19,7 @@ use keyvault_functions::{
         invocation::{Access, Limits},
         manifest::Manifest,
     },
-    key_vault::{Error, MetadataSource, Policy, Vaults},
+    key_vault::{Connection, Error, MetadataSource, Policy, Vaults},
     references::{AppSetting, Inspector, Resolves},
 };
 use tower::ServiceExt;
@@ -50,6 +51,8 @@ pub(crate) struct Setup {
     pub(crate) wrap: fn(Router) -> Router,
     pub(crate) in_flight: usize,
     pub(crate) access: Access,
+    /// Carries the requests in the place of the way to the embedded vault.
+    pub(crate) transport: Option<Arc<dyn HttpClient>>,
     /// No connection can be made, for this reason.
     pub(crate) unconnected: Option<Error>,
 }
@@ -64,6 +67,7 @@ impl Default for Setup {
             wrap: |vault| vault,
             in_flight: 20_000,
             access: Access::Host,
+            transport: None,
             unconnected: None,
         }
     }
@@ -93,9 +97,10 @@ impl InProcess {
                 next.run(request)
             },
         ));
-        let connection = match setup.unconnected {
-            Some(error) => Err(error),
-            None => Ok(vault.connection_through(counted)),
+        let connection = match (setup.unconnected, setup.transport) {
+            (Some(error), _) => Err(error),
+            (None, Some(transport)) => Ok(Connection::new(transport, vault.credential())),
+            (None, None) => Ok(vault.connection_through(counted)),
         };
         let vaults = Arc::new(Vaults::new(move || std::future::ready(connection.clone())));
         let options = MetadataOptions {

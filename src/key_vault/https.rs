@@ -1,0 +1,287 @@
+//! HTTPS to real vaults, to Entra ID and to the identity endpoint.
+
+use std::{error::Error as StdError, io, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use azure_core::http::{AsyncRawResponse, HttpClient, Request};
+
+use super::{
+    dns::{LookUpError, Resolver},
+    error::{Error, Reach},
+    tls::{self, OwnCa},
+    transport::{final_failure, passing_failure},
+};
+
+/// Time to open a connection.
+const CONNECT_LIMIT: Duration = Duration::from_secs(2);
+/// Time for one attempt, connection included.
+const ATTEMPT_LIMIT: Duration = Duration::from_secs(4);
+
+/// HTTPS with the machine's own certificate authorities. One connection pool for all vaults.
+#[derive(Debug)]
+pub struct Https(reqwest::Client);
+
+/// Whether `HTTPS_PROXY` and its like are followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Proxy {
+    /// For vaults and Entra ID.
+    FromEnvironment,
+    /// For the identity endpoint, which is on this machine and is sent a secret header.
+    Never,
+}
+
+impl Https {
+    /// Loads the certificate authorities, which takes tens of milliseconds.
+    ///
+    /// # Errors
+    ///
+    /// The machine has no certificate authorities.
+    pub fn new(proxy: Proxy, own_ca: Option<&OwnCa>, resolver: Resolver) -> Result<Self, Error> {
+        let builder = reqwest::Client::builder()
+            .dns_resolver(Arc::new(resolver))
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(CONNECT_LIMIT)
+            .timeout(ATTEMPT_LIMIT)
+            .https_only(proxy == Proxy::FromEnvironment);
+        let builder = match own_ca {
+            Some(own_ca) => builder.tls_backend_preconfigured(tls::config(own_ca)?),
+            None => builder,
+        };
+        let builder = match proxy {
+            Proxy::FromEnvironment => builder,
+            Proxy::Never => builder.no_proxy(),
+        };
+        let client = builder
+            .build()
+            .map_err(|_| Error::NoCertificateAuthorities)?;
+        Ok(Self(client))
+    }
+}
+
+#[async_trait]
+impl HttpClient for Https {
+    async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
+        HttpClient::execute_request(&self.0, request)
+            .await
+            .map_err(|error| {
+                let cause = cause(&error);
+                match cause {
+                    Error::VaultNotFound | Error::TlsFailed | Error::TimedOut => {
+                        final_failure(cause)
+                    }
+                    _ => passing_failure(cause),
+                }
+            })
+    }
+}
+
+/// Finds out why reqwest failed, by the types in its chain of causes.
+fn cause(error: &azure_core::Error) -> Error {
+    let mut current: Option<&(dyn StdError + 'static)> = Some(error);
+    let mut found = Error::Unreachable(Reach::Interrupted);
+    while let Some(error) = current {
+        if let Some(error) = error.downcast_ref::<LookUpError>() {
+            return match error {
+                LookUpError::NoSuchName => Error::VaultNotFound,
+                LookUpError::NoAnswer => Error::Unreachable(Reach::NameResolution),
+            };
+        }
+        if let Some(error) = error.downcast_ref::<reqwest::Error>() {
+            if error.is_timeout() {
+                return Error::TimedOut;
+            }
+            if error.is_connect() {
+                found = Error::Unreachable(Reach::Connection);
+            }
+        }
+        if error.is::<rustls::Error>() {
+            return Error::TlsFailed;
+        }
+        current = match error.downcast_ref::<io::Error>() {
+            Some(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                return Error::Unreachable(Reach::Refused);
+            }
+            // Its `source` skips the error that it wraps.
+            Some(error) => error
+                .get_ref()
+                .map(|inner| inner as &(dyn StdError + 'static)),
+            None => error.source(),
+        };
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use azure_core::http::{Method, Url};
+    use futures_util::FutureExt;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// Knows one name, and answers every other one with the system's text for it.
+    fn resolver() -> Resolver {
+        Resolver::of(|name| {
+            let text = match name.as_str() {
+                "silent.invalid" => return std::future::pending().boxed(),
+                "localhost" => {
+                    let address = IpAddr::from(Ipv4Addr::LOCALHOST);
+                    return std::future::ready(Ok(vec![address])).boxed();
+                }
+                "empty.invalid" => return std::future::ready(Ok(Vec::new())).boxed(),
+                "unknown.invalid" => "Name or service not known",
+                _ => "Temporary failure in name resolution",
+            };
+            let text = format!("failed to lookup address information: {text}");
+            std::future::ready(Err(io::Error::other(text))).boxed()
+        })
+    }
+
+    fn https(own_ca: Option<&OwnCa>) -> Https {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        Https::new(Proxy::FromEnvironment, own_ca, resolver()).expect("certificate authorities")
+    }
+
+    async fn failure(https: &Https, url: &str) -> (Error, bool) {
+        let request = Request::new(Url::parse(url).expect("a url"), Method::Get);
+        let error = https.execute_request(&request).await.expect_err(url);
+        // What the SDK tries again.
+        let passes = *error.kind() == azure_core::error::ErrorKind::Io;
+        (Error::from_sdk(error), passes)
+    }
+
+    #[tokio::test]
+    async fn a_name_that_does_not_exist_is_final_and_a_silent_name_server_passes() {
+        let https = https(None);
+        for (host, expected) in [
+            ("unknown.invalid", (Error::VaultNotFound, false)),
+            ("empty.invalid", (Error::VaultNotFound, false)),
+            (
+                "temporary.invalid",
+                (Error::Unreachable(Reach::NameResolution), true),
+            ),
+        ] {
+            let found = failure(&https, &format!("https://{host}/")).await;
+            assert_eq!(found, expected, "{host}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_look_up_without_an_answer_is_not_taken_for_a_silent_vault() {
+        let found = failure(&https(None), "https://silent.invalid/").await;
+        assert_eq!(found, (Error::Unreachable(Reach::NameResolution), true));
+    }
+
+    #[tokio::test]
+    async fn failures_are_told_apart_by_type() {
+        let https = https(None);
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let not_tls = tokio::spawn(async move {
+            use tokio::io::AsyncWriteExt;
+            let (mut stream, _) = listener.accept().await.expect("a connection");
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+        });
+        let broken = failure(&https, &format!("https://localhost:{port}/")).await;
+        assert_eq!(broken, (Error::TlsFailed, false));
+        not_tls.await.expect("served");
+
+        let refused = failure(&https, &format!("https://127.0.0.1:{port}/")).await;
+        assert_eq!(refused, (Error::Unreachable(Reach::Refused), true));
+    }
+
+    /// What plain `openssl req -x509` makes: self-signed, and a certificate authority too.
+    #[cfg(feature = "dev-vault")]
+    mod a_self_signed_certificate {
+        use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
+        use time::OffsetDateTime;
+        use tokio::io::AsyncWriteExt;
+        use tokio_rustls::{
+            TlsAcceptor,
+            rustls::{ServerConfig, pki_types::PrivateKeyDer},
+        };
+
+        use super::*;
+
+        struct Certificate {
+            pem: String,
+            acceptor: TlsAcceptor,
+        }
+
+        fn certificate(change: impl FnOnce(&mut CertificateParams)) -> Certificate {
+            let mut parameters = CertificateParams::new(["localhost".to_owned()]).expect("valid");
+            parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            change(&mut parameters);
+            let key = KeyPair::generate().expect("a key");
+            let made = parameters.self_signed(&key).expect("a certificate");
+            let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
+            let provider = Arc::new(rustls::crypto::ring::default_provider());
+            let config = ServerConfig::builder_with_provider(provider)
+                .with_safe_default_protocol_versions()
+                .expect("versions")
+                .with_no_client_auth()
+                .with_single_cert(vec![made.der().clone()], key)
+                .expect("a configuration");
+            Certificate {
+                pem: made.pem(),
+                acceptor: TlsAcceptor::from(Arc::new(config)),
+            }
+        }
+
+        /// What a client that trusts `pem` gets from a server that shows `shown`.
+        async fn asked(pem: &str, shown: &Certificate, host: &str) -> Result<u16, Error> {
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+            let port = listener.local_addr().expect("an address").port();
+            let acceptor = shown.acceptor.clone();
+            let serving = tokio::spawn(async move {
+                let (stream, _) = listener.accept().await.expect("a connection");
+                if let Ok(mut tls) = acceptor.accept(stream).await {
+                    let answer = b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n";
+                    let _ = tls.write_all(answer).await;
+                    let _ = tls.shutdown().await;
+                }
+            });
+            let own_ca = OwnCa::from_pem(pem.as_bytes()).expect("PEM");
+            let https = https(Some(&own_ca));
+            let url = Url::parse(&format!("https://{host}:{port}/")).expect("a url");
+            let request = Request::new(url, Method::Get);
+            let answer = https.execute_request(&request).await;
+            serving.await.expect("served");
+            answer
+                .map(|answer| answer.status().into())
+                .map_err(Error::from_sdk)
+        }
+
+        #[tokio::test]
+        async fn is_accepted_if_it_is_in_the_file() {
+            let own = certificate(|_| {});
+            let other = certificate(|_| {});
+            assert_eq!(asked(&own.pem, &own, "localhost").await, Ok(204));
+            let both = format!("{}{}", other.pem, own.pem);
+            assert_eq!(asked(&both, &own, "localhost").await, Ok(204));
+            // One that is no authority was accepted before.
+            let leaf = certificate(|parameters| parameters.is_ca = IsCa::ExplicitNoCa);
+            assert_eq!(asked(&leaf.pem, &leaf, "localhost").await, Ok(204));
+        }
+
+        #[tokio::test]
+        async fn is_refused_if_it_is_another_one_or_of_another_name_or_time() {
+            let refused = Err(Error::TlsFailed);
+            let own = certificate(|_| {});
+            let other = certificate(|_| {});
+            assert_eq!(asked(&other.pem, &own, "localhost").await, refused);
+            assert_eq!(asked(&own.pem, &own, "127.0.0.1").await, refused);
+            let days = time::Duration::days;
+            let expired = certificate(|parameters| {
+                parameters.not_after = OffsetDateTime::now_utc() - days(1);
+            });
+            assert_eq!(asked(&expired.pem, &expired, "localhost").await, refused);
+            let early = certificate(|parameters| {
+                parameters.not_before = OffsetDateTime::now_utc() + days(1);
+            });
+            assert_eq!(asked(&early.pem, &early, "localhost").await, refused);
+        }
+    }
+}
