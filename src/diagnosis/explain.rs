@@ -29,7 +29,7 @@ pub fn explain(
     surroundings: &Surroundings,
     now: OffsetDateTime,
 ) -> Explanation {
-    let case = Case {
+    let explainer = Case {
         subject,
         surroundings,
         commands: Commands {
@@ -38,7 +38,7 @@ pub fn explain(
             now,
         },
     };
-    case.explain(cause)
+    explainer.explain(cause)
 }
 
 impl Explanation {

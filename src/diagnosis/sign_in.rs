@@ -14,16 +14,16 @@ impl Case<'_> {
             CredentialError::Failed { credential, cause } => match credential {
                 CredentialKind::ManagedIdentity => self.managed_identity(*cause),
                 CredentialKind::ClientSecret | CredentialKind::WorkloadIdentity => {
-                    self.application(*credential, *cause)
+                    Self::application(*credential, *cause)
                 }
-                CredentialKind::AzureCli => self.tool(
+                CredentialKind::AzureCli => Self::tool(
                     *cause,
                     "the Azure CLI",
                     "az",
                     "az login",
                     "https://aka.ms/installazurecli",
                 ),
-                CredentialKind::AzureDeveloperCli => self.tool(
+                CredentialKind::AzureDeveloperCli => Self::tool(
                     *cause,
                     "the Azure Developer CLI",
                     "azd",
@@ -134,7 +134,7 @@ impl Case<'_> {
         }
     }
 
-    fn application(&self, kind: CredentialKind, cause: SignInFailure) -> (String, Fix) {
+    fn application(kind: CredentialKind, cause: SignInFailure) -> (String, Fix) {
         let (own, secret) = match kind {
             CredentialKind::WorkloadIdentity => ("federated token", "AZURE_FEDERATED_TOKEN_FILE"),
             _ => ("client secret", "AZURE_CLIENT_SECRET"),
@@ -180,7 +180,6 @@ impl Case<'_> {
     }
 
     fn tool(
-        &self,
         cause: SignInFailure,
         tool: &str,
         program: &str,

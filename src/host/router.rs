@@ -146,11 +146,9 @@ impl<S: Clone + Send + Sync + 'static> Functions<S> {
                 ));
                 let path = format!("/{name}");
                 let output = function.output.clone();
-                let answer = post(move |request| envelope::answer(target, request))
-                    .fallback(wrong_method)
-                    .layer(CatchPanicLayer::custom(move |_| {
-                        envelope::panicked(&output)
-                    }));
+                let answer = post(move |request| envelope::answer(target, request)).layer(
+                    CatchPanicLayer::custom(move |_| envelope::panicked(&output)),
+                );
                 envelopes = envelopes.route(&path, answer);
             }
             direct = direct.merge(only_this);
@@ -163,10 +161,10 @@ impl<S: Clone + Send + Sync + 'static> Functions<S> {
         Ok(direct
             .merge(envelopes)
             .route("/", get(async || empty(StatusCode::OK)))
-            // Another method at `/` or at an envelope's path.
-            .method_not_allowed_fallback({
-                let spelling = spelling.clone();
-                move |request| spelling.answer(request)
+            // At `/` and at an envelope's path, which no function's own line is about.
+            .method_not_allowed_fallback(async |request: Request<Body>| {
+                log_unanswered(&request, StatusCode::METHOD_NOT_ALLOWED);
+                wrong_method().await
             })
             .fallback(move |request| spelling.answer(request)))
     }
@@ -254,7 +252,7 @@ impl Spelling {
             .filter(|canonical| canonical != given)
             .and_then(|canonical| with_path(request.uri(), &canonical));
         let Some(uri) = canonical else {
-            log_no_route(&request);
+            log_unanswered(&request, StatusCode::NOT_FOUND);
             let answer = self.not_found().into_response();
             if pretty::is_asked_for(request.uri()) {
                 return pretty::indent(answer).await;
@@ -287,16 +285,16 @@ impl fmt::Debug for Spelling {
 }
 
 /// The line of a request that no function answers, without the query: a key can be in it.
-fn log_no_route(request: &Request<Body>) {
+fn log_unanswered(request: &Request<Body>, status: StatusCode) {
     let path = request.uri().path();
     let shown = match path.char_indices().nth(PATH_SHOWN) {
         Some((end, _)) => &format!("{}…", &path[..end]),
         None => path,
     };
-    let status = StatusCode::NOT_FOUND.as_u16();
+    let status = status.as_u16();
     let method = request.method().as_str();
     let method = method.get(..METHOD_SHOWN).unwrap_or(method);
-    tracing::info!(%method, path = %shown, status, "no function has this route");
+    tracing::info!(%method, path = %shown, status, "no function answers this");
 }
 
 fn with_path(uri: &Uri, path: &str) -> Option<Uri> {
