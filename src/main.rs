@@ -272,7 +272,7 @@ fn azure(settings: &Settings) -> Vaults {
                 "AZURE_CLIENT_SECRET, AZURE_FEDERATED_TOKEN_FILE, IDENTITY_ENDPOINT, az, azd",
             "no credential for Key Vault was found in the environment"
         );
-        let error = Error::Credential(settings.credential.nothing());
+        let error = Error::Credential(settings.credential.why_none());
         return Vaults::new(move || std::future::ready(Err(error.clone())));
     };
     tracing::info!(credential = %choice, "signing in to Key Vault");

@@ -10,7 +10,7 @@ use crate::{
     host::authorization::FunctionKey,
     key_vault::{
         MetadataSource, Policy, VaultUrl,
-        credential::{Offered, Only},
+        credential::{CredentialFilter, CredentialSettings},
         tls::OwnCa,
     },
     references::{AppSettings, ReferenceKind, Resolves, is_reference},
@@ -188,7 +188,7 @@ pub struct Settings {
     /// For how long answers of the vault are kept, and how many.
     pub cache: Policy,
     /// What could sign in.
-    pub credential: Offered,
+    pub credential: CredentialSettings,
     /// Which log lines are written.
     pub log_filter: Targets,
     /// Whether a terminal may be written to in colours.
@@ -532,11 +532,11 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn credential(&mut self) -> Offered {
+    fn credential(&mut self) -> CredentialSettings {
         let name = names::AZURE_TOKEN_CREDENTIALS;
-        let only = self.text(name).map(Only::parse);
-        if only == Some(None) {
-            let words = Only::WORDS.map(|(word, _)| word).join(", ");
+        let filter = self.text(name).map(CredentialFilter::parse);
+        if filter == Some(None) {
+            let words = CredentialFilter::WORDS.map(|(word, _)| word).join(", ");
             let remedy = format!("give one of {words}, or remove it");
             self.refuse(name, "a word that this handler does not support", remedy);
         }
@@ -550,8 +550,8 @@ impl<'a> Reader<'a> {
         }
         let owned = |name| self.text(name).map(str::to_owned);
         let in_process = |name| self.environment.get_from_process(name).is_some();
-        Offered {
-            only: only.flatten(),
+        CredentialSettings {
+            filter: filter.flatten(),
             tenant_id: owned(names::AZURE_TENANT_ID),
             client_id: owned(names::AZURE_CLIENT_ID),
             client_secret: owned(names::AZURE_CLIENT_SECRET).map(Into::into),

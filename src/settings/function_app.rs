@@ -5,7 +5,7 @@ use crate::{
     diagnosis::{FunctionApp, Identity, Plan, RunsIn, Surroundings},
     key_vault::{
         VaultUrl,
-        credential::{Choice, Offered},
+        credential::{ChosenCredential, CredentialSettings},
     },
     references::Resolves,
 };
@@ -41,7 +41,7 @@ impl Reader<'_> {
         }
     }
 
-    pub(super) fn surroundings(&self, credential: &Offered) -> Surroundings {
+    pub(super) fn surroundings(&self, credential: &CredentialSettings) -> Surroundings {
         let runs_in = match (self.resolves(), self.embedded_vault()) {
             (Resolves::Platform, _) => RunsIn::Azure,
             (Resolves::Handler, None) => RunsIn::Local,
@@ -49,16 +49,18 @@ impl Reader<'_> {
         };
         // Which developer tool is there does not matter for who is signed in with it.
         let identity = match credential.choose(|_| false) {
-            Some(Choice::ManagedIdentity { client_id: None }) => Identity::SystemAssigned,
-            Some(Choice::ManagedIdentity {
+            Some(ChosenCredential::ManagedIdentity { client_id: None }) => Identity::SystemAssigned,
+            Some(ChosenCredential::ManagedIdentity {
                 client_id: Some(id),
             }) => Identity::UserAssigned(id),
             Some(
-                Choice::ClientSecret { client_id, .. } | Choice::WorkloadIdentity { client_id, .. },
+                ChosenCredential::ClientSecret { client_id, .. }
+                | ChosenCredential::WorkloadIdentity { client_id, .. },
             ) => Identity::Application(client_id),
-            Some(Choice::AzureCli | Choice::AzureDeveloperCli) => Identity::Developer,
             None if runs_in == RunsIn::Azure => Identity::SystemAssigned,
-            None => Identity::Developer,
+            Some(ChosenCredential::AzureCli | ChosenCredential::AzureDeveloperCli) | None => {
+                Identity::Developer
+            }
         };
         Surroundings {
             runs_in,

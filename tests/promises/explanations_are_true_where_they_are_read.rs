@@ -33,126 +33,74 @@ fn now() -> OffsetDateTime {
     OffsetDateTime::from_unix_timestamp(1_800_000_000).expect("a time")
 }
 
-fn places() -> Vec<Place> {
-    let vault = |url: &str| VaultUrl::parse(url).expect("an address");
-    let real = || vault("https://your-kv.vault.azure.net");
-    let embedded = || DevVault::url().expect("an address");
-    let app = |slot, plan| FunctionApp::new(Some("func-a"), Some("rg-a"), slot, Some(plan));
-    let azure = |app, identity| Surroundings {
-        runs_in: RunsIn::Azure,
-        app,
-        identity,
-    };
-    let local = |identity| Surroundings {
-        runs_in: RunsIn::Local,
-        app: FunctionApp::default(),
-        identity,
-    };
-    let in_process = || Surroundings {
-        runs_in: RunsIn::Embedded(embedded()),
-        ..local(Identity::Developer)
-    };
-    let flex = || azure(app(None, Plan::FlexConsumption), Identity::SystemAssigned);
-    let connection_string = Named::ConnectionString {
-        name: "Orders",
-        kind: "SQLAzure",
-    };
-    let user_assigned = || Identity::UserAssigned(CLIENT_ID.into());
-    let application = || Identity::Application(CLIENT_ID.into());
-    let place = |name, surroundings, vault, named| Place {
+fn vault(url: &str) -> VaultUrl {
+    VaultUrl::parse(url).expect("an address")
+}
+
+fn real() -> VaultUrl {
+    vault("https://your-kv.vault.azure.net")
+}
+
+fn application() -> Identity {
+    Identity::Application(CLIENT_ID.into())
+}
+
+fn place(
+    name: &'static str,
+    surroundings: Surroundings,
+    vault: VaultUrl,
+    named: Named<'static>,
+) -> Place {
+    Place {
         name,
         surroundings,
         vault,
         named,
-    };
+    }
+}
+
+fn places() -> Vec<Place> {
+    let mut places = on_azure();
+    places.extend(on_a_laptop());
+    places
+}
+
+#[rustfmt::skip]
+fn on_azure() -> Vec<Place> {
+    let azure = |app, identity| Surroundings { runs_in: RunsIn::Azure, app, identity };
+    let app = |slot, plan| FunctionApp::new(Some("func-a"), Some("rg-a"), slot, Some(plan));
+    let unknown = FunctionApp::new(None, None, None, Some(Plan::Consumption));
+    let flex = || azure(app(None, Plan::FlexConsumption), Identity::SystemAssigned);
+    let staging = azure(app(Some("staging"), Plan::Dedicated), Identity::UserAssigned(CLIENT_ID.into()));
+    let own = azure(app(None, Plan::FlexConsumption), application());
+    let orders = Named::ConnectionString { name: "Orders", kind: "SQLAzure" };
     vec![
-        place(
-            "Azure, Flex Consumption: a reference",
-            flex(),
-            real(),
-            SETTING,
-        ),
-        place(
-            "Azure, Flex Consumption: secrets/<name>",
-            flex(),
-            real(),
-            Named::KeyVaultUrl,
-        ),
-        place(
-            "Azure, Premium, slot staging, user-assigned identity: a reference",
-            azure(app(Some("staging"), Plan::Dedicated), user_assigned()),
-            real(),
-            SETTING,
-        ),
-        place(
-            "Azure, Consumption, names unknown: a reference",
-            azure(
-                FunctionApp::new(None, None, None, Some(Plan::Consumption)),
-                Identity::SystemAssigned,
-            ),
-            real(),
-            SETTING,
-        ),
-        place(
-            "Azure China, Flex Consumption: a connection string",
-            flex(),
-            vault("https://your-kv.vault.azure.cn"),
-            connection_string,
-        ),
-        place(
-            "Azure, application with a client secret: secrets/<name>",
-            azure(app(None, Plan::FlexConsumption), application()),
-            real(),
-            Named::KeyVaultUrl,
-        ),
-        place(
-            "a laptop with az: a reference",
-            local(Identity::Developer),
-            real(),
-            SETTING,
-        ),
-        place(
-            "a laptop with az: secrets/<name>",
-            local(Identity::Developer),
-            real(),
-            Named::KeyVaultUrl,
-        ),
-        place(
-            "a laptop with an application: a reference",
-            local(application()),
-            real(),
-            SETTING,
-        ),
-        place(
-            "a laptop with the dev vault: a reference",
-            local(Identity::SystemAssigned),
-            vault("https://localhost:8443"),
-            SETTING,
-        ),
-        place(
-            "a laptop with the dev vault: secrets/<name>",
-            local(Identity::SystemAssigned),
-            vault("https://localhost:8443"),
-            Named::KeyVaultUrl,
-        ),
-        place(
-            "the embedded vault: a reference",
-            in_process(),
-            embedded(),
-            SETTING,
-        ),
-        place(
-            "the embedded vault: secrets/<name>",
-            in_process(),
-            embedded(),
-            Named::KeyVaultUrl,
-        ),
-        place(
-            "the embedded vault: a reference to another vault",
-            in_process(),
-            real(),
-            SETTING,
-        ),
+        place("Azure, Flex Consumption: a reference", flex(), real(), SETTING),
+        place("Azure, Flex Consumption: secrets/<name>", flex(), real(), Named::KeyVaultUrl),
+        place("Azure, Premium, slot staging, user-assigned identity: a reference", staging, real(), SETTING),
+        place("Azure, Consumption, names unknown: a reference", azure(unknown, Identity::SystemAssigned), real(), SETTING),
+        place("Azure China, Flex Consumption: a connection string", flex(), vault("https://your-kv.vault.azure.cn"), orders),
+        place("Azure, application with a client secret: secrets/<name>", own, real(), Named::KeyVaultUrl),
+    ]
+}
+
+#[rustfmt::skip]
+fn on_a_laptop() -> Vec<Place> {
+    let local = |identity| Surroundings { runs_in: RunsIn::Local, app: FunctionApp::default(), identity };
+    let az = || local(Identity::Developer);
+    let endpoint = || local(Identity::SystemAssigned);
+    let embedded = || DevVault::url().expect("an address");
+    let in_process = || Surroundings { runs_in: RunsIn::Embedded(embedded()), ..az() };
+    let dev_vault = || vault("https://localhost:8443");
+    vec![
+        place("a laptop with az: a reference", az(), real(), SETTING),
+        place("a laptop with az: secrets/<name>", az(), real(), Named::KeyVaultUrl),
+        place("a laptop with an application: a reference", local(application()), real(), SETTING),
+        place("a laptop with the dev vault: a reference", endpoint(), dev_vault(), SETTING),
+        place("a laptop with the dev vault: secrets/<name>", endpoint(), dev_vault(), Named::KeyVaultUrl),
+        place("the embedded vault: a reference", in_process(), embedded(), SETTING),
+        place("the embedded vault: secrets/<name>", in_process(), embedded(), Named::KeyVaultUrl),
+        place("the embedded vault: a reference to another vault", in_process(), real(), SETTING),
     ]
 }
 
