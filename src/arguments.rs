@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::fmt;
+use std::ffi::OsStr;
 #[cfg(feature = "dev-vault")]
 use std::path::PathBuf;
 
@@ -66,23 +66,57 @@ const DEV_VAULT_PORT: u16 = 8443;
 const VERSION: &str = concat!("keyvault-functions ", env!("CARGO_PKG_VERSION"));
 
 /// A command line that cannot be understood.
-#[derive(Debug)]
-pub(crate) struct UsageError(lexopt::Error);
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum UsageError {
+    #[error("there is no option {0}; see --help")]
+    Option(String),
+    #[error("there is no command {0:?}; see --help")]
+    Command(String),
+    #[error("{0} needs a value; see --help")]
+    NoValue(String),
+    #[error("{0} takes no value; see --help")]
+    Value(String),
+    #[error("--port takes a number from 0 to 65535; {0:?} is none; see --help")]
+    Port(String),
+    #[cfg(feature = "dev-vault")]
+    #[error("dev-vault needs --ca-out FILE; see --help")]
+    NoCaFile,
+    #[error("the command line is not understood; see --help")]
+    Other,
+}
 
-impl fmt::Display for UsageError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}; see --help", self.0)
+impl From<lexopt::Error> for UsageError {
+    fn from(error: lexopt::Error) -> Self {
+        use lexopt::Error as Given;
+        match error {
+            Given::UnexpectedOption(option) => Self::Option(option),
+            Given::UnexpectedArgument(argument) => Self::Command(lossy(&argument)),
+            Given::MissingValue { option } => Self::NoValue(option.unwrap_or_default()),
+            Given::UnexpectedValue { option, .. } => Self::Value(option),
+            Given::ParsingFailed { .. } | Given::NonUnicodeValue(_) | Given::Custom(_) => {
+                Self::Other
+            }
+        }
     }
+}
+
+fn lossy(text: &OsStr) -> String {
+    text.to_string_lossy().into_owned()
+}
+
+fn port(text: &OsStr) -> Result<u16, UsageError> {
+    let number = text.to_str().and_then(|text| text.parse().ok());
+    number.ok_or_else(|| UsageError::Port(lossy(text)))
 }
 
 impl Arguments {
     /// Parses the process's arguments.
     pub(crate) fn parse() -> Result<Self, UsageError> {
-        Self::parse_from(lexopt::Parser::from_env()).map_err(UsageError)
+        Self::parse_from(lexopt::Parser::from_env())
     }
 
-    fn parse_from(mut parser: lexopt::Parser) -> Result<Self, lexopt::Error> {
-        use lexopt::prelude::{Long, Short, ValueExt};
+    fn parse_from(mut parser: lexopt::Parser) -> Result<Self, UsageError> {
+        use lexopt::prelude::{Long, Short};
         #[cfg(feature = "dev-vault")]
         if parser
             .try_raw_args()
@@ -90,33 +124,36 @@ impl Arguments {
         {
             return Self::parse_dev_vault(parser);
         }
-        let mut port = None;
+        let mut chosen = None;
         while let Some(argument) = parser.next()? {
             match argument {
-                Long("port") => port = Some(parser.value()?.parse()?),
+                Long("port") => chosen = Some(port(&parser.value()?)?),
                 Short('h') | Long("help") => return Ok(Self::Print(HELP)),
                 Short('V') | Long("version") => return Ok(Self::Print(VERSION)),
-                other => return Err(other.unexpected()),
+                other => return Err(other.unexpected().into()),
             }
         }
-        Ok(Self::Run { port })
+        Ok(Self::Run { port: chosen })
     }
 
     #[cfg(feature = "dev-vault")]
-    fn parse_dev_vault(mut parser: lexopt::Parser) -> Result<Self, lexopt::Error> {
-        use lexopt::prelude::{Long, Short, ValueExt};
-        let (mut port, mut ca_out) = (DEV_VAULT_PORT, None);
+    fn parse_dev_vault(mut parser: lexopt::Parser) -> Result<Self, UsageError> {
+        use lexopt::prelude::{Long, Short};
+        let (mut chosen, mut ca_out) = (DEV_VAULT_PORT, None);
         while let Some(argument) = parser.next()? {
             match argument {
-                Long("port") => port = parser.value()?.parse()?,
+                Long("port") => chosen = port(&parser.value()?)?,
                 Long("ca-out") => ca_out = Some(parser.value()?.into()),
                 Short('h') | Long("help") => return Ok(Self::Print(DEV_VAULT_HELP)),
-                other => return Err(other.unexpected()),
+                other => return Err(other.unexpected().into()),
             }
         }
         match ca_out {
-            Some(ca_out) => Ok(Self::DevVault { port, ca_out }),
-            None => Err("dev-vault needs --ca-out FILE".into()),
+            Some(ca_out) => Ok(Self::DevVault {
+                port: chosen,
+                ca_out,
+            }),
+            None => Err(UsageError::NoCaFile),
         }
     }
 }
@@ -127,7 +164,7 @@ mod tests {
 
     fn parse(arguments: &[&str]) -> Result<Arguments, String> {
         Arguments::parse_from(lexopt::Parser::from_args(arguments))
-            .map_err(|error| UsageError(error).to_string())
+            .map_err(|error| error.to_string())
     }
 
     #[test]

@@ -14,24 +14,26 @@ use futures_util::FutureExt;
 use keyvault_functions::{
     dev_vault::{Certificates, DevVault, IDENTITY_PATH, TlsListener},
     host::{authorization::FunctionKey, server},
-    settings::{Environment, names},
+    settings::{Environment, SettingWarning, names},
+    system,
     telemetry::{self, Export, LineStyle},
 };
 use tokio::net::TcpListener;
 
-use super::{Failure, banner, exit, no_port, no_thread};
+use super::{Failure, banner, exit, no_port, no_thread, server_failed};
 
 /// Serves until the process is asked to stop.
 pub(crate) fn run(port: u16, ca_out: &Path) -> Result<(), Failure> {
     let environment = Environment::of_process();
     let style = LineStyle::standalone(environment.wants_colours());
-    let filter = match environment.get(names::RUST_LOG) {
-        Some(text) => text
-            .parse()
-            .map_err(|_| Failure::new(exit::CONFIGURATION, "RUST_LOG is not a log filter"))?,
-        None => telemetry::default_filter(),
-    };
+    let given = environment.get(names::RUST_LOG);
+    let filter = given.map(telemetry::parse_filter);
+    let is_unreadable = filter == Some(None);
+    let filter = filter.flatten().unwrap_or_else(telemetry::default_filter);
     let telemetry = telemetry::start(&filter, style, &Export::default()).map_err(no_thread)?;
+    if is_unreadable {
+        tracing::warn!("{}", SettingWarning::LogFilter);
+    }
     let no_randomness = |_| Failure::new(exit::INTERNAL, "the system has no randomness to give");
     let vault = DevVault::seeded().map_err(no_randomness)?;
     let certificates = Certificates::make().map_err(|error| Failure::new(exit::INTERNAL, error))?;
@@ -58,9 +60,7 @@ pub(crate) fn run(port: u16, ca_out: &Path) -> Result<(), Failure> {
             server::serve(vault_listener, vault, stop.clone(), server::GRACE),
             server::serve(identity_listener, identity, stop, server::GRACE),
         );
-        served.map_err(|error| {
-            Failure::new(exit::INTERNAL, format!("server failed: {}", error.kind()))
-        })?;
+        served.map_err(|error| server_failed(&error))?;
         Ok(())
     });
     telemetry.flush();
@@ -71,14 +71,18 @@ pub(crate) fn run(port: u16, ca_out: &Path) -> Result<(), Failure> {
 fn write_authority(pem: &str, file: &Path) -> Result<PathBuf, Failure> {
     let written = fs::write(file, pem).and_then(|()| fs::canonicalize(file));
     written.map_err(|error| {
-        let line = format!("{} cannot be written: {}", file.display(), error.kind());
+        let line = format!(
+            "{} cannot be written: {}",
+            file.display(),
+            system::reason(error.kind())
+        );
         Failure::new(exit::CANNOT_CREATE, line)
     })
 }
 
 fn address(listener: &TcpListener) -> Result<SocketAddr, Failure> {
     let address = listener.local_addr();
-    address.map_err(|error| Failure::new(exit::INTERNAL, error.kind()))
+    address.map_err(|error| server_failed(&error))
 }
 
 /// So much of Azure Resource Manager that `az login --identity` is content.

@@ -9,6 +9,7 @@
 //! | [`settings`] | every setting, typed, read and validated once |
 //! | [`telemetry`] | log lines that the Functions host understands, traces, counters |
 //! | [`problem`] | the one shape of a refusal |
+//! | [`jsonc`], [`system`] | files that people write; what the operating system refuses |
 //! | [`functions`] | one module per Azure Function |
 //! | [`host`] | the custom-handler protocol; nothing of Key Vault |
 //! | [`key_vault`] | reading a vault; nothing of HTTP serving |
@@ -32,8 +33,10 @@ pub mod dev_vault;
 pub mod diagnosis;
 pub mod functions;
 pub mod host;
+pub mod jsonc;
 pub mod key_vault;
 pub mod problem;
 pub mod references;
 pub mod settings;
+pub mod system;
 pub mod telemetry;

@@ -31,6 +31,7 @@ use keyvault_functions::{
     },
     references::Inspector,
     settings::{Environment, Mode, OwnKey, STANDALONE_PORT, Settings, VaultSetting, names},
+    system,
     telemetry::{self, LineStyle},
 };
 use zeroizing_alloc::ZeroAlloc;
@@ -105,6 +106,9 @@ fn run(port: Option<u16>) -> Result<(), Failure> {
     };
     let telemetry =
         telemetry::start(&settings.log_filter, style, &settings.export).map_err(no_thread)?;
+    for warning in &settings.warnings {
+        tracing::warn!("{warning}");
+    }
     let ended = run_with(port, &root, settings, &manifest);
     telemetry.flush();
     ended
@@ -147,7 +151,15 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::new(exit::INTERNAL, format!("no runtime: {}", error.kind())))
+        .map_err(|error| {
+            Failure::new(
+                exit::INTERNAL,
+                format!(
+                    "the runtime cannot be started: {}",
+                    system::reason(error.kind())
+                ),
+            )
+        })
 }
 
 fn no_port(port: u16, error: &io::Error) -> Failure {
@@ -155,14 +167,20 @@ fn no_port(port: u16, error: &io::Error) -> Failure {
         io::ErrorKind::AddrInUse => {
             format!("port {port} is already in use; stop the other process or give --port")
         }
-        kind => format!("port {port} cannot be opened: {kind}"),
+        kind => format!("port {port} cannot be opened: {}", system::reason(kind)),
     };
     Failure::new(exit::PORT, line)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "what map_err hands over")]
 fn no_thread(error: io::Error) -> Failure {
-    Failure::new(exit::INTERNAL, format!("no thread: {}", error.kind()))
+    Failure::new(
+        exit::INTERNAL,
+        format!(
+            "a thread cannot be started: {}",
+            system::reason(error.kind())
+        ),
+    )
 }
 
 fn read_configuration() -> Result<(PathBuf, Settings, Manifest), Failure> {
@@ -307,5 +325,10 @@ async fn serve(
     tokio::spawn(async move { app.warm_up().await });
     server::serve(listener, router, stop, server::GRACE)
         .await
-        .map_err(|error| Failure::new(exit::INTERNAL, format!("server failed: {}", error.kind())))
+        .map_err(|error| server_failed(&error))
+}
+
+fn server_failed(error: &io::Error) -> Failure {
+    let line = format!("the server failed: {}", system::reason(error.kind()));
+    Failure::new(exit::INTERNAL, line)
 }

@@ -1,7 +1,7 @@
 //! Every setting, typed, read and validated once. No other file names an environment
 //! variable of this handler.
 
-use std::{fmt, ops::RangeInclusive, path::PathBuf, time::Duration};
+use std::{collections::HashSet, fmt, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use tracing_subscriber::filter::Targets;
 
@@ -21,7 +21,9 @@ mod app_settings;
 mod environment;
 mod export;
 mod function_app;
+mod spelling;
 
+use environment::LocalFile;
 pub use environment::{Environment, LocalSettingsError};
 
 macro_rules! names {
@@ -189,6 +191,8 @@ pub struct Settings {
     pub cache: Policy,
     /// What could sign in.
     pub credential: CredentialSettings,
+    /// What is said before the first request.
+    pub warnings: Vec<SettingWarning>,
     /// Which log lines are written.
     pub log_filter: Targets,
     /// Whether a terminal may be written to in colours.
@@ -284,6 +288,34 @@ impl fmt::Display for SettingError {
 
 impl std::error::Error for SettingError {}
 
+/// What the handler does not read although somebody may think that it does.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SettingWarning {
+    /// No `local.settings.json`, and nothing in its place.
+    #[error(
+        "local.settings.json: there is none, and the environment sets no KEY_VAULT_URL; \
+         copy the repository's, or set KEY_VAULT_URL"
+    )]
+    NoLocalSettings,
+    /// A `local.settings.json` that sets nothing.
+    #[error("local.settings.json: has no Values, so it sets nothing; begin with {{\"Values\": {{")]
+    NoValues,
+    /// A name that no setting has, but nearly.
+    #[error("{name}: this handler has no such setting; did you mean {meant}?", meant = .meant.join(" or "))]
+    Misspelt {
+        /// As it was written.
+        name: String,
+        /// None of which is set.
+        meant: Vec<&'static str>,
+    },
+    /// `RUST_LOG` is none.
+    #[error(
+        "RUST_LOG: found text that is not a log filter; give a level (off, error, warn, info, \
+         debug, trace) or target=level, separated by commas; until then it is info"
+    )]
+    LogFilter,
+}
+
 impl Settings {
     /// The setting that keeps the handler from reading any vault, if one does.
     #[must_use]
@@ -302,10 +334,14 @@ impl Settings {
             environment,
             errors: Vec::new(),
             unresolved: Vec::new(),
+            warnings: Vec::new(),
         };
         reader.refuse_references();
+        reader.warn_of_local_settings();
+        reader.warn_of_names();
         let credential = reader.credential();
         let surroundings = reader.surroundings(&credential);
+        let log_filter = reader.log_filter();
         let settings = Self {
             mode: reader.mode(),
             vault: reader.vault(),
@@ -313,7 +349,8 @@ impl Settings {
             metadata_source: reader.metadata_source(),
             cache: reader.cache(),
             credential,
-            log_filter: reader.log_filter(),
+            warnings: std::mem::take(&mut reader.warnings),
+            log_filter,
             wants_colours: environment.wants_colours(),
             export: reader.export(),
             app_settings: app_settings::read(environment, reader.resolves()),
@@ -333,7 +370,11 @@ struct Reader<'a> {
     environment: &'a Environment,
     errors: Vec<SettingError>,
     unresolved: Vec<SettingError>,
+    warnings: Vec<SettingWarning>,
 }
+
+/// Most misspelt names that are told.
+const WARNINGS_LIMIT: usize = 10;
 
 /// Whether the handler runs although `name` is a reference that was not resolved, and explains it.
 /// The platform's report quotes references, and is none.
@@ -387,6 +428,36 @@ impl<'a> Reader<'a> {
                 self.errors.push(error);
             }
         }
+    }
+
+    fn warn_of_local_settings(&mut self) {
+        let is_set = |name: &&str| self.environment.get(name).is_some();
+        let is_configured = LOOKED_AT.iter().any(is_set) || is_set(&names::KEY_VAULT_URL);
+        match self.environment.file {
+            LocalFile::Missing if !is_configured => {
+                self.warnings.push(SettingWarning::NoLocalSettings);
+            }
+            LocalFile::NoValues => self.warnings.push(SettingWarning::NoValues),
+            LocalFile::Missing | LocalFile::NotRead | LocalFile::Values => {}
+        }
+    }
+
+    /// A name is told only where the setting that it may mean is not set: then it may well be
+    /// another program's.
+    fn warn_of_names(&mut self) {
+        let mut seen = HashSet::new();
+        let names = self.environment.local_names();
+        let names = names.chain(self.environment.process_names());
+        let misspelt = names.filter(|name| seen.insert(*name)).filter_map(|name| {
+            let mut meant = spelling::meant_by(name);
+            meant.retain(|meant| self.environment.get(meant).is_none());
+            (!meant.is_empty()).then(|| SettingWarning::Misspelt {
+                name: name.to_owned(),
+                meant,
+            })
+        });
+        let misspelt: Vec<_> = misspelt.take(WARNINGS_LIMIT).collect();
+        self.warnings.extend(misspelt);
     }
 
     fn refuse(&mut self, name: &'static str, found: &'static str, remedy: impl Into<String>) {
@@ -568,10 +639,8 @@ impl<'a> Reader<'a> {
         let Some(text) = self.text(names::RUST_LOG) else {
             return telemetry::default_filter();
         };
-        text.parse().unwrap_or_else(|_| {
-            let remedy = "give a level (error, warn, info, debug, trace) or target=level, \
-                          separated by commas";
-            self.refuse(names::RUST_LOG, "text that is not a log filter", remedy);
+        telemetry::parse_filter(text).unwrap_or_else(|| {
+            self.warnings.push(SettingWarning::LogFilter);
             telemetry::default_filter()
         })
     }
@@ -617,13 +686,43 @@ mod tests {
             names::SECRET_CACHE_NEGATIVE_TTL_SECONDS,
             names::SECRET_CACHE_CAPACITY,
         ];
-        let mut pairs = bad.map(|name| (name, canary)).to_vec();
-        pairs.push((names::RUST_LOG, "a=b=c"));
-        let errors = read(&pairs).expect_err("all bad");
-        assert_eq!(errors.len(), bad.len() + 1, "{errors:?}");
+        let errors = read(&bad.map(|name| (name, canary))).expect_err("all bad");
+        assert_eq!(errors.len(), bad.len(), "{errors:?}");
         for (name, error) in bad.iter().zip(&errors) {
             assert!(error.starts_with(&format!("{name}: found ")), "{error}");
             assert!(!error.contains("canary"), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_may_be_a_mistake_is_a_warning() {
+        let warnings = |pairs: &[_]| read(pairs).expect("valid").warnings;
+        let vault = (names::KEY_VAULT_URL, "https://your-kv.vault.azure.net");
+        assert_eq!(warnings(&[vault, ("PATH", "/bin")]), []);
+        assert_eq!(warnings(&[vault, ("KEY_VAULT_URI", "x")]), []);
+        let misspelt = SettingWarning::Misspelt {
+            name: "KEY_VAULT_URI".into(),
+            meant: vec![names::KEY_VAULT_URL],
+        };
+        assert_eq!(warnings(&[("KEY_VAULT_URI", "x")]), [misspelt]);
+        for filter in [
+            "a=b=c",
+            "verbose",
+            "inof",
+            "info,verbose",
+            "keyvault_functions=loud",
+        ] {
+            let found = warnings(&[(names::RUST_LOG, filter)]);
+            assert_eq!(found, [SettingWarning::LogFilter], "{filter}");
+        }
+        for filter in [
+            "off",
+            "WARN",
+            "info,",
+            "hyper",
+            "warn,keyvault_functions::host=debug",
+        ] {
+            assert_eq!(warnings(&[(names::RUST_LOG, filter)]), [], "{filter}");
         }
     }
 

@@ -211,6 +211,42 @@ pub fn default_filter() -> Targets {
         .with_targets(CAPPED.map(|target| (target, LevelFilter::WARN)))
 }
 
+/// The crates whose lines can be asked for by name alone, at every level.
+const TARGETS: [&str; 14] = [
+    "axum",
+    "azure_core",
+    "azure_identity",
+    "azure_security_keyvault_secrets",
+    "handler",
+    "hyper",
+    "hyper_util",
+    "keyvault_functions",
+    "reqwest",
+    "rustls",
+    "tower",
+    "tower_http",
+    "typespec",
+    "typespec_client_core",
+];
+
+/// An operator's filter; nothing if it is none. A word that is neither a level nor a crate would
+/// be taken for a target and switch off all other lines: `verbose`, or a misspelt level.
+#[must_use]
+pub fn parse_filter(text: &str) -> Option<Targets> {
+    let directives = text.split(',').map(str::trim).filter(|one| !one.is_empty());
+    let directives: Vec<_> = directives.collect();
+    let is_known = |directive: &&str| {
+        let krate = directive.split("::").next().unwrap_or_default();
+        directive.contains('=')
+            || directive.parse::<LevelFilter>().is_ok()
+            || TARGETS.contains(&krate)
+    };
+    if !directives.iter().all(is_known) {
+        return None;
+    }
+    directives.join(",").parse().ok()
+}
+
 /// Whether `metadata` may become a line, whatever the operator's filter says.
 fn is_for_lines(metadata: &Metadata<'_>) -> bool {
     metadata.target() != trace::TARGET && !is_too_fine(metadata)

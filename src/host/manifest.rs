@@ -15,6 +15,7 @@ use super::{
     authorization::AuthLevel,
     route::{Route, RouteError},
 };
+use crate::{jsonc, system};
 
 /// The functions of one app, as its manifests describe them.
 #[derive(Debug, Clone)]
@@ -63,19 +64,16 @@ pub struct ManifestError {
 pub enum ManifestErrorKind {
     /// The file or folder cannot be read.
     #[error(
-        "cannot be read ({0}); start the handler in the app's root folder or set FUNCTIONS_APP_ROOT_PATH"
+        "cannot be read: {why}; start the handler in the app's root folder or set FUNCTIONS_APP_ROOT_PATH",
+        why = system::reason(*.0)
     )]
     Unreadable(io::ErrorKind),
     /// Not JSON, or not of the manifest's shape.
     #[error(
-        "line {line}, column {column}: not the JSON of this manifest; compare it with the one in the repository"
+        "line {line}, column {column}: {cause}; compare it with the one in the repository",
+        line = .0.line, column = .0.column, cause = .0.cause
     )]
-    Invalid {
-        /// Counted from 1.
-        line: usize,
-        /// Counted from 1.
-        column: usize,
-    },
+    Invalid(jsonc::Invalid),
     /// `routePrefix` is empty or has several segments.
     #[error(
         "extensions.http.routePrefix must be one plain segment: with an empty one, an outside POST could look like the host's own"
@@ -187,13 +185,7 @@ fn read_text(file: &Path) -> Text {
 }
 
 fn parse_json<T: DeserializeOwned>(text: &str) -> Result<T, ManifestErrorKind> {
-    // Visual Studio saves JSON with a byte order mark, and the host accepts it.
-    serde_json::from_str(text.trim_start_matches('\u{feff}')).map_err(|error| {
-        ManifestErrorKind::Invalid {
-            line: error.line(),
-            column: error.column(),
-        }
-    })
+    jsonc::parse(text).map_err(ManifestErrorKind::Invalid)
 }
 
 #[derive(Deserialize)]
@@ -351,7 +343,7 @@ mod tests {
         ));
         assert!(matches!(
             function("{"),
-            Err(ManifestErrorKind::Invalid { line: 1, .. })
+            Err(ManifestErrorKind::Invalid(jsonc::Invalid { line: 1, .. }))
         ));
     }
 

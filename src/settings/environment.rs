@@ -3,10 +3,13 @@
 
 use std::{fmt, fs, io, path::Path};
 
-use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{HOST_PORTS, names};
+use crate::{
+    jsonc::{self, Cause, Invalid},
+    system,
+};
 
 /// What Core Tools puts before the name of a connection string of `local.settings.json`.
 pub(super) const CONNECTION_STRINGS: &str = "ConnectionStrings:";
@@ -15,45 +18,47 @@ pub(super) const CONNECTION_STRINGS: &str = "ConnectionStrings:";
 pub struct Environment {
     process: Pairs,
     local: Pairs,
+    pub(super) file: LocalFile,
 }
 
 /// Names and values in their order.
 type Pairs = Vec<(String, String)>;
 
+/// What `local.settings.json` gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LocalFile {
+    /// It was not looked for.
+    NotRead,
+    /// There is none.
+    Missing,
+    /// It has no `Values`.
+    NoValues,
+    /// Its `Values`, even if they are none.
+    Values,
+}
+
 /// `local.settings.json` cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LocalSettingsError {
     /// The file is there and cannot be read.
-    #[error("local.settings.json: cannot be read ({0}); check its permissions")]
+    #[error("local.settings.json: cannot be read: {why}", why = system::reason(*.0))]
     Unreadable(io::ErrorKind),
-    /// Not JSON of the right shape.
+    /// Not a JSON object.
     #[error(
-        "local.settings.json: line {line}, column {column}: not the expected JSON; \
-         `Values` is an object of texts"
+        "local.settings.json: line {line}, column {column}: {cause}{example}",
+        line = .0.line, column = .0.column, cause = .0.cause,
+        example = if .0.cause == Cause::NotAnObject { "\"Values\": {" } else { "" }
     )]
-    Invalid {
-        /// Counted from 1.
-        line: usize,
-        /// Counted from 1.
-        column: usize,
-    },
+    Invalid(Invalid),
+    /// `Values` or `ConnectionStrings` has another type.
+    #[error("local.settings.json: {0} is not an object of names and texts")]
+    NotAnObject(&'static str),
     /// One of the `Values` is not a text.
     #[error("local.settings.json: the value of {0} is not a text; put it into quotes")]
     NotText(String),
     /// Core Tools can encrypt the file with a key that only it has.
     #[error("local.settings.json: is encrypted; run `func settings decrypt`")]
     Encrypted,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct LocalSettings {
-    #[serde(default)]
-    is_encrypted: bool,
-    #[serde(default)]
-    values: serde_json::Map<String, Value>,
-    #[serde(default)]
-    connection_strings: serde_json::Map<String, Value>,
 }
 
 impl Environment {
@@ -71,6 +76,7 @@ impl Environment {
         Self {
             process: values,
             local: Pairs::new(),
+            file: LocalFile::NotRead,
         }
     }
 
@@ -81,15 +87,23 @@ impl Environment {
         Self {
             process: pairs.iter().map(owned).collect(),
             local: Pairs::new(),
+            file: LocalFile::NotRead,
         }
     }
 
     /// Adds the `Values` of `local.settings.json` in `folder` for names that are not set, and its
     /// `ConnectionStrings` as Core Tools names them.
-    /// No file is no error; one that cannot be used adds nothing.
+    /// No file is no error, but a warning; one that cannot be used adds nothing.
     pub fn with_local_settings(self, folder: &Path) -> (Self, Result<(), LocalSettingsError>) {
         match read_local_settings(folder) {
-            Ok(local) => (Self { local, ..self }, Ok(())),
+            Ok((file, local)) => (
+                Self {
+                    local,
+                    file,
+                    ..self
+                },
+                Ok(()),
+            ),
             Err(error) => (self, Err(error)),
         }
     }
@@ -139,38 +153,54 @@ fn find<'a>(pairs: &'a Pairs, name: &str) -> Option<&'a str> {
     found.map(|(_, value)| value.as_str())
 }
 
-fn read_local_settings(folder: &Path) -> Result<Pairs, LocalSettingsError> {
+fn read_local_settings(folder: &Path) -> Result<(LocalFile, Pairs), LocalSettingsError> {
     let text = match fs::read_to_string(folder.join("local.settings.json")) {
         Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Pairs::new()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Ok((LocalFile::Missing, Pairs::new()));
+        }
         Err(error) => return Err(LocalSettingsError::Unreadable(error.kind())),
     };
-    let local: LocalSettings =
-        serde_json::from_str(text.trim_start_matches('\u{feff}')).map_err(|error| {
-            LocalSettingsError::Invalid {
-                line: error.line(),
-                column: error.column(),
-            }
-        })?;
-    if local.is_encrypted {
+    let file: Map<String, Value> = jsonc::parse(&text).map_err(|invalid| {
+        let cause = match invalid.cause {
+            Cause::Shape => Cause::NotAnObject,
+            cause => cause,
+        };
+        LocalSettingsError::Invalid(Invalid { cause, ..invalid })
+    })?;
+    // Core Tools ignores the case of these two.
+    let member = |wanted: &str| {
+        let mut members = file.iter();
+        let found = members.find(|(name, _)| name.eq_ignore_ascii_case(wanted));
+        found.map(|(_, value)| value)
+    };
+    if member("IsEncrypted") == Some(&Value::Bool(true)) {
         return Err(LocalSettingsError::Encrypted);
     }
-    let connection_strings = local.connection_strings.into_iter().map(|(name, value)| {
+    let connection_strings = match member("ConnectionStrings") {
+        None | Some(Value::Null) => Map::new(),
+        Some(Value::Object(all)) => all.clone(),
+        Some(_) => return Err(LocalSettingsError::NotAnObject("ConnectionStrings")),
+    };
+    let connection_strings = connection_strings.into_iter().map(|(name, value)| {
         let value = match value {
             Value::Object(mut members) => members.remove("ConnectionString").unwrap_or_default(),
             value => value,
         };
         (format!("{CONNECTION_STRINGS}{name}"), value)
     });
-    local
-        .values
-        .into_iter()
-        .chain(connection_strings)
-        .map(|(name, value)| match value {
-            Value::String(value) => Ok((name, value)),
-            _ => Err(LocalSettingsError::NotText(name)),
-        })
-        .collect()
+    let (state, values) = match member("Values") {
+        None | Some(Value::Null) => (LocalFile::NoValues, Map::new()),
+        Some(Value::Object(values)) => (LocalFile::Values, values.clone()),
+        Some(_) => return Err(LocalSettingsError::NotAnObject("Values")),
+    };
+    let settings = values.into_iter().chain(connection_strings);
+    let settings = settings.map(|(name, value)| match value {
+        Value::String(value) => Ok((name, value)),
+        _ => Err(LocalSettingsError::NotText(name)),
+    });
+    let settings: Result<_, _> = settings.collect();
+    Ok((state, settings?))
 }
 
 impl fmt::Debug for Environment {
@@ -199,7 +229,8 @@ mod tests {
 
     #[test]
     fn the_process_wins_over_the_file() {
-        let environment = with_file(r#"{"Values":{"A":"file","B":"file","C":""}}"#).expect("valid");
+        let text = r#"{"values":{"A":"file","B":"file","C":"",}}"#;
+        let environment = with_file(text).expect("valid");
         assert_eq!(environment.get("A"), Some("process"));
         assert_eq!(environment.get("B"), Some("file"));
         assert_eq!(environment.get("C"), None);
@@ -219,7 +250,10 @@ mod tests {
     #[test]
     fn a_file_that_cannot_be_used_says_why() {
         for (content, why) in [
-            ("{", "line 1"),
+            ("{", "line 1, column 1: not JSON"),
+            ("[]", "line 1, column 1: not an object"),
+            ("5", "not an object; begin with {\"Values\": {"),
+            (r#"{"Values":"x"}"#, "Values is not an object"),
             (r#"{"Values":{"A":1}}"#, "the value of A is not a text"),
             (
                 r#"{"ConnectionStrings":{"A":{"ProviderName":"x"}}}"#,

@@ -1,6 +1,6 @@
 //! A configuration that cannot work ends the process with every reason, never with 0.
 
-use super::support::{Folder, Handler, Stream, free_port, repository};
+use super::support::{Folder, Handler, Standalone, Stream, free_port, repository};
 
 #[tokio::test]
 async fn each_on_its_own_line_and_without_its_value() {
@@ -80,5 +80,157 @@ async fn a_port_in_use_says_so() {
                 .is_some_and(|line| line.contains("already in use")),
             "{lines:?}"
         );
+    }
+}
+
+/// A standalone handler in a folder of its own, until it runs; what it wrote.
+async fn started(local: Option<&str>, environment: &[(&str, &str)]) -> String {
+    let root = Folder::app_root();
+    if let Some(local) = local {
+        root.write("local.settings.json", local);
+    }
+    let mut handler = Handler::start(root.path(), &["--port", "0"], environment);
+    handler.wrote("Ctrl+C stops.").await;
+    handler.terminate();
+    assert_eq!(
+        handler.ended().await.code(),
+        Some(0),
+        "{}",
+        handler.output()
+    );
+    handler.output()
+}
+
+/// What is no mistake for sure is a warning: the handler runs, and says what it did not read.
+#[tokio::test]
+async fn what_is_left_out_is_a_warning_that_says_what_to_do() {
+    let embedded = r#"{"Values":{"KEY_VAULT_URL":"embedded"}}"#;
+    for (local, environment, warning) in [
+        (None, &[][..], "local.settings.json: there is none"),
+        (Some("{}"), &[], "local.settings.json: has no Values"),
+        (
+            Some(r#"{"Values":null}"#),
+            &[],
+            "local.settings.json: has no Values",
+        ),
+        (
+            Some(r#"{"Values":{"KEY_VAULT_URI":"canary"}}"#),
+            &[],
+            "KEY_VAULT_URI: this handler has no such setting; did you mean KEY_VAULT_URL?",
+        ),
+        (
+            Some(embedded),
+            &[("SECRET_CACHE_TTL", "canary")],
+            "SECRET_CACHE_TTL: this handler has no such setting; did you mean SECRET_CACHE_TTL_SECONDS?",
+        ),
+        (
+            Some(embedded),
+            &[("RUST_LOG", "verbose")],
+            "RUST_LOG: found text that is not a log filter; give a level (off, error, warn, info, \
+             debug, trace) or target=level, separated by commas",
+        ),
+    ] {
+        let output = started(local, environment).await;
+        let line = output.lines().find(|line| line.contains(warning));
+        let line = line.unwrap_or_else(|| panic!("{warning:?} is not in:\n{output}"));
+        assert!(line.contains(" WARN "), "{line}");
+    }
+    for (local, environment) in [
+        (Some(embedded), &[][..]),
+        (None, &[("KEY_VAULT_URL", "embedded")]),
+        (Some(embedded), &[("KEY_VAULT_URI", "canary")]),
+        (Some(embedded), &[("AZURE_SUBSCRIPTION_ID", "canary")]),
+        (
+            Some(embedded),
+            &[("RUST_LOG", "warn,hyper,keyvault_functions::host=debug")],
+        ),
+    ] {
+        let output = started(local, environment).await;
+        assert!(!output.contains(" WARN "), "{environment:?}: {output}");
+    }
+}
+
+/// As the Functions host and Core Tools read them.
+#[tokio::test]
+async fn comments_and_trailing_commas_are_no_mistake() {
+    let root = Folder::app_root();
+    for file in ["host.json", "config-check/function.json"] {
+        let text = std::fs::read_to_string(root.path().join(file)).expect("a manifest");
+        let text = text.replacen('{', "{ // the host's\n /* comment, */", 1);
+        let (text, _) = text.rsplit_once('}').expect("an object");
+        root.write(file, &format!("{text},}}\n// end\n"));
+    }
+    let local = r#"{
+        // "KEY_VAULT_URL": "https://canary",
+        "Values": { "KEY_VAULT_URL": "embedded", /* here */ },
+    }"#;
+    root.write("local.settings.json", local);
+    let standalone = Standalone::start(root.path(), &[]).await;
+    assert!(
+        standalone
+            .handler
+            .output()
+            .contains("embedded in this process")
+    );
+}
+
+#[tokio::test]
+async fn each_message_is_a_sentence_about_what_is_there() {
+    let lines = async |file: &str, content: &str| {
+        let root = Folder::app_root();
+        root.write(file, content);
+        let mut handler = Handler::start(root.path(), &[], &[]);
+        assert_eq!(handler.ended().await.code(), Some(78), "{content}");
+        handler.lines(Stream::Stderr)
+    };
+    let local = "local.settings.json";
+    for (file, content, message) in [
+        (
+            local,
+            "[]",
+            "line 1, column 1: not an object; begin with {\"Values\": {",
+        ),
+        (
+            local,
+            r#"{"Values":[]}"#,
+            "Values is not an object of names and texts",
+        ),
+        (
+            local,
+            "{\n\"Values\":{\"A\":\"b\" // c\n\"C\":\"d\"}}",
+            "line 3, column 1: not JSON; look for a missing comma, quote or bracket",
+        ),
+        (
+            "host.json",
+            "{\"version\": /* two */ ;}",
+            "line 1, column 23: not JSON; look for a missing comma, quote or bracket",
+        ),
+        ("host.json", "[]", "line 1, column 1: not an object"),
+    ] {
+        let lines = lines(file, content).await;
+        let expected = format!("keyvault-functions: {file}: {message}");
+        assert!(lines[0].starts_with(&expected), "{expected}\n{lines:?}");
+    }
+    for (arguments, code, message) in [
+        (
+            &["--port", "x"][..],
+            64,
+            "--port takes a number from 0 to 65535; \"x\" is none; see --help",
+        ),
+        (&["--port"], 64, "--port needs a value; see --help"),
+        (
+            &["--prot", "1"],
+            64,
+            "there is no option --prot; see --help",
+        ),
+        (&["x"], 64, "there is no command \"x\"; see --help"),
+        (&[], 78, "host.json: cannot be read: there is no such file"),
+    ] {
+        let nowhere = Folder::new();
+        let mut handler = Handler::start(nowhere.path(), arguments, &[]);
+        assert_eq!(handler.ended().await.code(), Some(code), "{arguments:?}");
+        let lines = handler.lines(Stream::Stderr);
+        let expected = format!("keyvault-functions: {message}");
+        assert!(lines[0].starts_with(&expected), "{expected}\n{lines:?}");
     }
 }
