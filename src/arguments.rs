@@ -31,7 +31,7 @@ Usage: handler [--port PORT]
        handler dev-vault --help   (in development builds)
 
 Under the Functions host it takes its port and settings from the environment. Without one
-it reads local.settings.json, listens on 127.0.0.1:7071 and prints curl lines to try.
+it reads local.settings.json, listens on 127.0.0.1:7071 and prints commands to paste.
 
 Options:
       --port PORT  listen on PORT when no Functions host gives one (0: any free port)

@@ -48,7 +48,13 @@ pub(super) fn render(status: StatusCode, answer: &Answer) -> Response {
 fn markup(answer: &Answer) -> Markup {
     let is_resolved = |reference: &&ReferenceReport| reference.status == Status::Resolved;
     let all = answer.references.len();
-    let resolved = answer.references.iter().filter(is_resolved).count();
+    // What needs a person comes first; the sort keeps the settings' order otherwise.
+    let mut references: Vec<_> = answer.references.iter().collect();
+    references.sort_by_key(is_resolved);
+    let resolved = references
+        .iter()
+        .filter(|reference| is_resolved(reference))
+        .count();
     let summary = summary(resolved, all, answer.not_listed);
     html! {
         (DOCTYPE)
@@ -66,7 +72,7 @@ fn markup(answer: &Answer) -> Markup {
                     p.summary { (summary) }
                     @if all > 0 {
                         ul.references {
-                            @for reference in &answer.references { (row(reference)) }
+                            @for reference in references { (row(reference)) }
                         }
                     }
                     h2 { "App settings" }
@@ -117,8 +123,8 @@ fn row(reference: &ReferenceReport) -> Markup {
         ("bad", "✗")
     };
     let source = match reference.source {
-        Source::Platform => "says the platform",
-        Source::Handler => "found by this handler",
+        Source::Platform => "reported by the platform",
+        Source::Handler => "checked by this handler",
     };
     let freshness = reference.freshness.map(|freshness| match freshness {
         Freshness::Current => "current value",
@@ -128,9 +134,11 @@ fn row(reference: &ReferenceReport) -> Markup {
     html! {
         li class=(class) {
             h3 {
-                // The word next to it says the same to a screen reader.
-                span.sign aria-hidden="true" { (sign) }
-                span.setting { (reference.setting) }
+                span.name {
+                    // The status says the same to a screen reader.
+                    span.sign aria-hidden="true" { (sign) }
+                    span.setting { (reference.setting) }
+                }
                 span.status { (reference.status.to_string()) }
             }
             p.place {

@@ -10,6 +10,7 @@ import { after, before, test } from "node:test";
 import { repository, startBrowser, startHandler } from "./support.js";
 
 const hostile = "<img src=x onerror=\"window.hacked=1\">&amp;'\"";
+const long = "Connection__Settings__Of__The__Payment__Service__For__Customers__In__Other__Countries__ApiKey";
 const reference = (secret) => `@Microsoft.KeyVault(VaultName=embedded;SecretName=${secret})`;
 
 let root, handler, browser;
@@ -26,6 +27,7 @@ before(async () => {
     BROKEN: "@Microsoft.KeyVault(SecretUri=https://<script>alert(1)</script>)",
     PINNED: reference(`ExternalApiKey;SecretVersion=${"0".repeat(32)}`),
     [hostile]: reference("Missing"),
+    [long]: reference("DatabasePassword"),
   };
   writeFileSync(join(root, "local.settings.json"), JSON.stringify({ Values: settings }));
   handler = await startHandler(root);
@@ -65,7 +67,7 @@ for (const colorScheme of ["light", "dark"]) {
       open({ colorScheme, viewport }, async (page) => {
         const text = await page.locator("main").innerText();
         for (const expected of [
-          "Key Vault references", "4 of 5 references not resolved",
+          "Key Vault references", "4 of 6 references not resolved",
           "EXTERNAL_API_KEY", "Resolved",
           "PAYMENT_API_KEY", "VaultNotFound", "elsewhere.vault.azure.net",
           "BROKEN", "InvalidSyntax", hostile, "SecretNotFound", "sk-a...",
@@ -85,6 +87,14 @@ for (const colorScheme of ["light", "dark"]) {
         });
         assert.equal(overflow, 0);
 
+        // The sign stands before its setting, on the same line, however long the name is.
+        for (const heading of await page.locator("h3").all()) {
+          const sign = await heading.locator(".sign").boundingBox();
+          const setting = await heading.locator(".setting").boundingBox();
+          const name = await heading.innerText();
+          assert.ok(Math.abs(sign.y - setting.y) < 6 && sign.x < setting.x, name);
+        }
+
         // The theme is applied, and every text can be read on its background.
         const contrasts = await page.evaluate(measureContrasts);
         assert.ok(contrasts.length > 20);
@@ -96,6 +106,13 @@ for (const colorScheme of ["light", "dark"]) {
       }));
   }
 }
+
+test("what is broken comes first, otherwise in the settings' order", () =>
+  open({ colorScheme: "light", viewport: sizes[0] }, async (page) => {
+    const settings = await page.locator(".setting").allInnerTexts();
+    const broken = ["PAYMENT_API_KEY", "BROKEN", "PINNED", hostile];
+    assert.deepEqual(settings, [...broken, "EXTERNAL_API_KEY", long]);
+  }));
 
 test("a screen reader hears the status in words", () =>
   open({ colorScheme: "light", viewport: sizes[0] }, async (page) => {

@@ -1,7 +1,7 @@
 //! A browser gets a page, and whatever is on it is text. How it looks is tested in a real
 //! browser by `tests/page`.
 
-use keyvault_functions::references::AppSetting;
+use keyvault_functions::references::{AppSetting, Resolves};
 
 use super::support::{InProcess, Setup, func_a};
 
@@ -61,6 +61,38 @@ async fn it_says_what_the_json_says() {
     for forbidden in ["<script", "http://", "https://", "src=", "onclick"] {
         assert!(!page.contains(forbidden), "{forbidden} is on {page}");
     }
+}
+
+#[tokio::test]
+async fn what_is_broken_comes_first_and_says_who_checked_it() {
+    let reference =
+        |secret: &str| format!("@Microsoft.KeyVault(VaultName=embedded;SecretName={secret})");
+    let setting = |name, secret| AppSetting::new(name, reference(secret).into());
+    let app = InProcess::with(Setup {
+        settings: vec![
+            setting("FIRST", "ExternalApiKey"),
+            setting("SECOND", "Missing"),
+            setting("THIRD", "DatabasePassword"),
+            setting("FOURTH", "Missing"),
+        ],
+        resolves: Resolves::Handler,
+        ..Setup::default()
+    });
+    let page = app.get_as("/api/config-check", BROWSER).await.body;
+    let place = |text: &str| {
+        page.find(text)
+            .unwrap_or_else(|| panic!("no {text}: {page}"))
+    };
+    let places = ["SECOND", "FOURTH", "FIRST", "THIRD"].map(|name| place(&format!(">{name}<")));
+    assert!(places.is_sorted(), "{page}");
+    assert_eq!(page.matches("checked by this handler").count(), 4, "{page}");
+    let json = app.get("/api/config-check").await.json();
+    let order = json["references"].as_array().expect("an array");
+    let order: Vec<_> = order
+        .iter()
+        .map(|reference| &reference["setting"])
+        .collect();
+    assert_eq!(order, ["FIRST", "SECOND", "THIRD", "FOURTH"]);
 }
 
 #[tokio::test]
