@@ -24,6 +24,7 @@ mod documents_match_the_code;
 mod envelopes_are_always_answered;
 mod every_fault_has_an_answer;
 mod every_unresolved_reference_is_explained;
+mod failed_sign_ins_are_told_by_cause;
 mod freshness_is_told_without_the_value;
 mod it_stays_up;
 mod keys_open_what_they_should;
