@@ -31,7 +31,7 @@ use tokio::{
 use tracing::Instrument;
 
 use super::{
-    error::{CredentialKind, Error, SignInFailure},
+    error::{CredentialKind, Error},
     names::{SecretId, SecretName, SecretVersion, VaultUrl},
     token::{MakeCredential, SharedToken},
     transport::Guarded,
@@ -139,11 +139,10 @@ impl Connection {
     #[must_use]
     pub fn new(transport: Arc<dyn HttpClient>, credential: Arc<dyn TokenCredential>) -> Self {
         let make: MakeCredential = Box::new(move || Ok(credential.clone()));
-        let explain = |_: &azure_core::Error| SignInFailure::Other;
         let kind = CredentialKind::ManagedIdentity;
         Self {
             transport,
-            token: Arc::new(SharedToken::new(kind, make, CALL_LIMIT, explain)),
+            token: Arc::new(SharedToken::new(kind, make, CALL_LIMIT)),
             token_time: Duration::ZERO,
         }
     }

@@ -172,7 +172,8 @@ pub enum SignInFailure {
     Unreachable,
     /// No answer in time.
     TimedOut,
-    /// The file that `AZURE_FEDERATED_TOKEN_FILE` names is not there.
+    /// The file that `AZURE_FEDERATED_TOKEN_FILE` names cannot be read, most often because it is
+    /// not there.
     NoTokenFile,
     /// The developer tool is not installed, or not on the path.
     ToolMissing,
@@ -281,7 +282,7 @@ impl Error {
     )]
     pub fn from_sdk(error: azure_core::Error) -> Self {
         if let Some(own) = own_cause(&error) {
-            return own;
+            return own.clone();
         }
         match error.kind() {
             ErrorKind::HttpResponse { status, .. } => {
@@ -296,16 +297,24 @@ impl Error {
     }
 }
 
-/// Causes that this crate's own transport or credential put into the chain.
-fn own_cause(error: &(dyn std::error::Error + 'static)) -> Option<Error> {
-    let mut current = Some(error);
-    while let Some(error) = current {
-        if let Some(own) = error.downcast_ref::<Error>() {
-            return Some(own.clone());
+/// The cause that this crate's own transport or credential put into the chain.
+pub(super) fn own_cause(error: &azure_core::Error) -> Option<&Error> {
+    chain(error).find_map(|error| error.downcast_ref())
+}
+
+/// An error and what caused it, outermost first.
+pub(super) fn chain<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |error| {
+        match error.downcast_ref::<std::io::Error>() {
+            // Its `source` skips the error that it wraps.
+            Some(error) => error
+                .get_ref()
+                .map(|inner| inner as &(dyn std::error::Error + 'static)),
+            None => error.source(),
         }
-        current = error.source();
-    }
-    None
+    })
 }
 
 fn retry_after(error: &azure_core::Error) -> Option<Duration> {

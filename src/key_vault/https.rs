@@ -1,13 +1,13 @@
 //! HTTPS to real vaults, to Entra ID and to the identity endpoint.
 
-use std::{error::Error as StdError, io, sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use azure_core::http::{AsyncRawResponse, HttpClient, Request};
 
 use super::{
     dns::{LookUpError, Resolver},
-    error::{Error, Reach},
+    error::{Error, Reach, chain},
     tls::{self, OwnCa},
     transport::{final_failure, passing_failure},
 };
@@ -77,9 +77,8 @@ impl HttpClient for Https {
 
 /// Finds out why reqwest failed, by the types in its chain of causes.
 fn cause(error: &azure_core::Error) -> Error {
-    let mut current: Option<&(dyn StdError + 'static)> = Some(error);
     let mut found = Error::Unreachable(Reach::Interrupted);
-    while let Some(error) = current {
+    for error in chain(error) {
         if let Some(error) = error.downcast_ref::<LookUpError>() {
             return match error {
                 LookUpError::NoSuchName => Error::VaultNotFound,
@@ -97,16 +96,10 @@ fn cause(error: &azure_core::Error) -> Error {
         if error.is::<rustls::Error>() {
             return Error::TlsFailed;
         }
-        current = match error.downcast_ref::<io::Error>() {
-            Some(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                return Error::Unreachable(Reach::Refused);
-            }
-            // Its `source` skips the error that it wraps.
-            Some(error) => error
-                .get_ref()
-                .map(|inner| inner as &(dyn StdError + 'static)),
-            None => error.source(),
-        };
+        let io = error.downcast_ref::<io::Error>();
+        if io.is_some_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
+            return Error::Unreachable(Reach::Refused);
+        }
     }
     found
 }

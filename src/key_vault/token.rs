@@ -25,6 +25,7 @@ use time::OffsetDateTime;
 use tokio::time::{Instant, timeout};
 
 use super::{
+    credential,
     error::{CredentialError, CredentialKind, Error, SignInFailure},
     transport::final_failure,
 };
@@ -40,9 +41,6 @@ const SHORTEST_LIFE: Duration = Duration::from_secs(60);
 /// For how long a failure to get a token stands for those who ask next.
 const FAILURE_PAUSE: Duration = Duration::from_secs(2);
 
-/// Finds the cause in an identity library's error.
-pub(super) type Explain = fn(&azure_core::Error) -> SignInFailure;
-
 /// A credential whose tokens are shared.
 pub struct SharedToken(Arc<Inner>);
 
@@ -54,7 +52,6 @@ struct Inner {
     credential: CredentialKind,
     make: MakeCredential,
     limit: Duration,
-    explain: Explain,
     state: Mutex<HashMap<String, State>>,
 }
 
@@ -77,18 +74,12 @@ type Flight = Shared<BoxFuture<'static, Result<AccessToken, SignInFailure>>>;
 
 impl SharedToken {
     /// Shares the tokens of the `credential`s that `make` makes, waiting at most `limit` for
-    /// each. `explain` finds the cause of a failure.
-    pub(super) fn new(
-        credential: CredentialKind,
-        make: MakeCredential,
-        limit: Duration,
-        explain: Explain,
-    ) -> Self {
+    /// each.
+    pub(super) fn new(credential: CredentialKind, make: MakeCredential, limit: Duration) -> Self {
         Self(Arc::new(Inner {
             credential,
             make,
             limit,
-            explain,
             state: Mutex::default(),
         }))
     }
@@ -141,11 +132,13 @@ impl Inner {
     }
 
     async fn fetch(&self, scope: &str) -> Result<AccessToken, SignInFailure> {
-        let credential = (self.make)().map_err(|_| SignInFailure::WrongSetting)?;
+        let explain = |error: &azure_core::Error| credential::explain(self.credential, error);
+        let credential = (self.make)()
+            .map_err(|error| explain(&error).unwrap_or(SignInFailure::WrongSetting))?;
         let scopes = [scope];
         match timeout(self.limit, credential.get_token(&scopes, None)).await {
             Ok(Ok(token)) => Ok(token),
-            Ok(Err(error)) => Err((self.explain)(&error)),
+            Ok(Err(error)) => Err(explain(&error).unwrap_or(SignInFailure::Other)),
             Err(_) => Err(SignInFailure::TimedOut),
         }
     }
@@ -268,7 +261,7 @@ mod tests {
         let endpoint = Arc::new(endpoint);
         let credential = endpoint.clone();
         let make: MakeCredential = Box::new(move || Ok(credential.clone()));
-        let shared = SharedToken::new(KIND, make, LIMIT, |_| SignInFailure::Other);
+        let shared = SharedToken::new(KIND, make, LIMIT);
         (endpoint, shared)
     }
 
@@ -388,7 +381,7 @@ mod tests {
             assert!(!is_first.swap(false, Ordering::SeqCst), "a defect");
             Ok(endpoint.clone())
         });
-        let shared = SharedToken::new(KIND, make, LIMIT, |_| SignInFailure::Other);
+        let shared = SharedToken::new(KIND, make, LIMIT);
         let failed = Err(failed());
         assert_eq!(token(&shared).await, failed);
         sleep(FAILURE_PAUSE).await;

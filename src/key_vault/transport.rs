@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use azure_core::{
     error::ErrorKind,
     http::{
-        AsyncRawResponse, HttpClient, Request, StatusCode, Url,
+        AsyncRawResponse, AsyncResponseBody, HttpClient, Request, StatusCode, Url,
         headers::{AUTHORIZATION, HeaderName, Headers, RETRY_AFTER},
     },
 };
@@ -22,7 +22,12 @@ use futures_util::StreamExt;
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use super::{client::NO_VERSION, error::Error, names::VaultUrl, token::SharedToken};
+use super::{
+    client::NO_VERSION,
+    error::{Error, Reach},
+    names::VaultUrl,
+    token::SharedToken,
+};
 use crate::telemetry::trace;
 
 /// A vault that asks for a longer wait is not tried again within one call.
@@ -104,7 +109,7 @@ impl HttpClient for Guarded {
             return Err(final_failure(Error::UnexpectedAnswer));
         }
         let response = self.send(request).await?;
-        let (status, mut headers, mut stream) = response.deconstruct();
+        let (status, mut headers, stream) = response.deconstruct();
         if let Some(authorization) = request.headers().get_optional_str(&AUTHORIZATION) {
             if status == StatusCode::Unauthorized {
                 let forget = || self.token.forget_refused(authorization);
@@ -126,18 +131,9 @@ impl HttpClient for Guarded {
                 Error::Throttled { retry_after }
             }));
         }
-        let mut body = Vec::new();
-        while let Some(chunk) = stream.next().await {
-            let chunk = chunk?;
-            if body.len() + chunk.len() > ANSWER_LIMIT {
-                return Err(final_failure(Error::UnexpectedAnswer));
-            }
-            body.extend_from_slice(&chunk);
-        }
+        let body = collect(stream, ANSWER_LIMIT).await?;
         // What is left is short, or a date, which the SDK would follow for as long as it takes.
-        for (name, _) in WAITS {
-            headers.remove(name);
-        }
+        remove_waits(&mut headers);
         if let Some(asked) = asked {
             headers.insert(ASKED_WAIT, asked.as_secs_f64().ceil().to_string());
         }
@@ -192,6 +188,29 @@ fn may_carry_a_value(url: &Url) -> bool {
     let mut parts = url.path_segments().into_iter().flatten();
     let is_secret = parts.next() == Some("secrets") && parts.next().is_some();
     is_secret && !matches!(parts.next(), Some("versions" | NO_VERSION))
+}
+
+/// Reads an answer of at most `limit` bytes.
+pub(super) async fn collect(
+    mut stream: AsyncResponseBody,
+    limit: usize,
+) -> azure_core::Result<Vec<u8>> {
+    let mut body = Vec::new();
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk.map_err(|_| passing_failure(Error::Unreachable(Reach::Interrupted)))?;
+        if body.len() + chunk.len() > limit {
+            return Err(final_failure(Error::UnexpectedAnswer));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// Removes what would make the SDK wait.
+pub(super) fn remove_waits(headers: &mut Headers) {
+    for (name, _) in WAITS {
+        headers.remove(name);
+    }
 }
 
 /// The longest wait that the headers ask for, dates left aside.

@@ -201,6 +201,11 @@ pub fn is_on_path(program: &str) -> bool {
 }
 
 impl ChosenCredential {
+    /// Whether a developer tool signs in.
+    pub(super) fn is_tool(&self) -> bool {
+        matches!(self, Self::AzureCli | Self::AzureDeveloperCli)
+    }
+
     pub(super) fn kind(&self) -> CredentialKind {
         match self {
             Self::ClientSecret { .. } => CredentialKind::ClientSecret,

@@ -15,14 +15,14 @@
 
 mod choice;
 mod cli;
+mod endpoint;
+mod failure;
 
 use std::{sync::Arc, time::Duration};
 
 use azure_core::{
     credentials::{Secret, TokenCredential},
-    http::{
-        ClientOptions, ExponentialRetryOptions, HttpClient, RetryOptions, StatusCode, Transport,
-    },
+    http::{ClientOptions, ExponentialRetryOptions, HttpClient, RetryOptions, Transport},
 };
 use azure_identity::{
     AzureCliCredential, AzureCliCredentialOptions, AzureDeveloperCliCredential,
@@ -33,6 +33,9 @@ use azure_identity::{
 use secrecy::ExposeSecret;
 
 use cli::CliExecutor;
+use endpoint::TokenEndpoint;
+
+pub(super) use failure::explain;
 
 pub use choice::{ChosenCredential, CredentialFilter, CredentialSettings, is_on_path};
 
@@ -68,32 +71,37 @@ pub fn connect(choice: &ChosenCredential, own_ca: Option<&OwnCa>) -> Result<Conn
         }
         _ => vault_transport.clone(),
     };
-    let chosen = choice.clone();
-    let make: MakeCredential = Box::new(move || chosen.credential(&identity_transport));
     // What the settings rule out shows now.
     let credential = choice.kind();
-    make().map_err(|_| {
-        let cause = SignInFailure::WrongSetting;
+    choice.credential(&identity_transport).map_err(|error| {
+        let cause = explain(credential, &error).unwrap_or(SignInFailure::WrongSetting);
         Error::Credential(CredentialError::Failed { credential, cause })
     })?;
-    let is_tool = matches!(
-        choice,
-        ChosenCredential::AzureCli | ChosenCredential::AzureDeveloperCli
-    );
-    let (limit, token_time) = if is_tool {
-        (TOOL_LIMIT, TOOL_LIMIT)
-    } else {
-        (TOKEN_LIMIT, Duration::ZERO)
-    };
-    let explain = match choice {
-        ChosenCredential::ManagedIdentity { .. } => explain_managed,
-        _ => |_: &azure_core::Error| SignInFailure::Other,
-    };
     Ok(Connection {
         transport: vault_transport,
-        token: Arc::new(SharedToken::new(credential, make, limit, explain)),
-        token_time,
+        token: Arc::new(shared_token(choice, identity_transport)),
+        token_time: if choice.is_tool() {
+            TOOL_LIMIT
+        } else {
+            Duration::ZERO
+        },
     })
+}
+
+/// The tokens of the chosen credential, which asks for them through `transport`.
+fn shared_token(choice: &ChosenCredential, transport: Arc<dyn HttpClient>) -> SharedToken {
+    let chosen = choice.clone();
+    let transport: Arc<dyn HttpClient> = Arc::new(TokenEndpoint {
+        credential: choice.kind(),
+        inner: transport,
+    });
+    let make: MakeCredential = Box::new(move || chosen.credential(&transport));
+    let limit = if choice.is_tool() {
+        TOOL_LIMIT
+    } else {
+        TOKEN_LIMIT
+    };
+    SharedToken::new(choice.kind(), make, limit)
 }
 
 impl ChosenCredential {
@@ -155,27 +163,4 @@ fn client_options(transport: Transport) -> ClientOptions {
         }),
         ..Default::default()
     }
-}
-
-/// What went wrong, if the identity endpoint was asked.
-fn explain_managed(error: &azure_core::Error) -> SignInFailure {
-    if is_not_assigned(error) {
-        SignInFailure::IdentityNotAssigned
-    } else {
-        SignInFailure::Other
-    }
-}
-
-/// The identity endpoint answers 400 when it does not know the identity.
-fn is_not_assigned(error: &azure_core::Error) -> bool {
-    let mut current: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = current {
-        if let Some(error) = error.downcast_ref::<azure_core::Error>()
-            && error.http_status() == Some(StatusCode::BadRequest)
-        {
-            return true;
-        }
-        current = error.source();
-    }
-    false
 }

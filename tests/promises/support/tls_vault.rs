@@ -61,6 +61,8 @@ pub(crate) enum Wire {
 pub(crate) enum Identity {
     /// Gives a token of this many seconds.
     Gives(i64),
+    /// Gives a token of an hour, with a number for the time where others have a text.
+    GivesNumber,
     /// Gives a token that the vault does not accept.
     GivesAnother,
     /// Answers with this status and the text of the service.
@@ -106,17 +108,17 @@ impl TlsVault {
         let wire = Arc::new(Mutex::new(Wire::Serves));
         let requests = Arc::<AtomicUsize>::default();
         let challenges = Arc::<AtomicUsize>::default();
-        let router = counted(vault.router(), &requests, &challenges);
+        let identity = Arc::new(Mutex::new(Identity::Gives(3_600)));
+        let tokens = Arc::<AtomicUsize>::default();
+        let endpoint = identity_endpoint(identity.clone(), token.clone(), tokens.clone());
+        let router = counted(vault.router(), &requests, &challenges).merge(endpoint.clone());
         #[cfg(feature = "otlp-test")]
         let traces = Traces::default();
         #[cfg(feature = "otlp-test")]
         let router = traced(router, traces.clone());
         let accepting = accept(listener, certificates.acceptor, router, wire.clone());
-        let identity = Arc::new(Mutex::new(Identity::Gives(3_600)));
-        let tokens = Arc::<AtomicUsize>::default();
         let identities = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let identity_port = identities.local_addr().expect("an address").port();
-        let endpoint = identity_endpoint(identity.clone(), token.clone(), tokens.clone());
         let serving = async move {
             axum::serve(identities, endpoint).await.expect("served");
         };
@@ -164,6 +166,11 @@ impl TlsVault {
     /// Requests for a token.
     pub(crate) fn tokens(&self) -> usize {
         self.tokens.load(Ordering::SeqCst)
+    }
+
+    /// The identity endpoint over TLS, with the vault's certificate.
+    pub(crate) fn identity_over_tls(&self) -> String {
+        format!("https://localhost:{}/msi/token", self.port)
     }
 
     /// The token that the identity endpoint gives.
@@ -373,6 +380,15 @@ fn identity_endpoint(
         let identity = *identity.lock().expect("lock");
         match identity {
             Identity::Gives(life) => give(&token, life),
+            Identity::GivesNumber => json!({
+                "access_token": token,
+                "expires_on": SystemTime::now()
+                    .duration_since(UNIX_EPOCH)
+                    .map_or(0, |now| now.as_secs() + 3_600),
+                "token_type": "Bearer",
+            })
+            .to_string()
+            .into_response(),
             Identity::GivesAnother => give("canary-token-of-another-audience", 3_600),
             Identity::Refuses(status) => refuse(status),
             Identity::Echoes(status) => {

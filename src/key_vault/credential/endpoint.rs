@@ -1,0 +1,134 @@
+//! The transport between the identity library and what gives tokens.
+//!
+//! It bounds what is read, accepts a time that is a number, and keeps nothing of a refusal but
+//! its status and Entra ID's number.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use azure_core::http::{AsyncRawResponse, HttpClient, Request};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::key_vault::{
+    error::{CredentialKind, Error, Reach, own_cause},
+    transport::{collect, final_failure, remove_waits},
+};
+
+/// Largest answer taken, in bytes. A token has a few thousand.
+const ANSWER_LIMIT: usize = 64 * 1024;
+
+/// Carries the requests of one credential.
+#[derive(Debug)]
+pub(super) struct TokenEndpoint {
+    pub(super) credential: CredentialKind,
+    pub(super) inner: Arc<dyn HttpClient>,
+}
+
+#[async_trait]
+impl HttpClient for TokenEndpoint {
+    async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
+        let response = self.inner.execute_request(request).await.map_err(once)?;
+        let (status, mut headers, stream) = response.deconstruct();
+        let body = collect(stream, ANSWER_LIMIT).await?;
+        // The library would wait for as long as it is told to, and the caller has no time.
+        remove_waits(&mut headers);
+        let body = if !status.is_success() {
+            Refusal::of(&body).to_json()
+        } else if self.credential == CredentialKind::ManagedIdentity {
+            with_time_as_text(&body).unwrap_or(body)
+        } else {
+            body
+        };
+        Ok(AsyncRawResponse::from_bytes(status, headers, body))
+    }
+}
+
+/// Nothing listens a tenth of a second later either, and on a machine without an identity the
+/// library would ask for more than a minute.
+fn once(error: azure_core::Error) -> azure_core::Error {
+    let refused = Error::Unreachable(Reach::Refused);
+    if own_cause(&error) == Some(&refused) {
+        final_failure(refused)
+    } else {
+        error
+    }
+}
+
+/// What is kept of a refusal, in the form that the identity library reads without failing.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Refusal {
+    /// Entra ID's numbers.
+    #[serde(default)]
+    error_codes: Vec<u32>,
+    #[serde(default, skip_deserializing)]
+    error_description: &'static str,
+}
+
+impl Refusal {
+    /// Reads the numbers, which are a list or, from an identity endpoint, a part of a text.
+    pub(super) fn of(body: &[u8]) -> Self {
+        let listed: Option<Self> = serde_json::from_slice(body).ok();
+        listed
+            .filter(|listed| !listed.error_codes.is_empty())
+            .unwrap_or_else(|| Self {
+                error_codes: number_in_text(body).into_iter().collect(),
+                error_description: "",
+            })
+    }
+
+    /// The number behind `AADSTS`.
+    pub(super) fn aadsts(&self) -> Option<u32> {
+        self.error_codes.first().copied()
+    }
+
+    fn to_json(&self) -> Vec<u8> {
+        // Numbers and a text: this cannot fail.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+}
+
+fn number_in_text(body: &[u8]) -> Option<u32> {
+    let text = String::from_utf8_lossy(body);
+    let (_, rest) = text.split_once("AADSTS")?;
+    let end = rest.find(|c: char| !c.is_ascii_digit());
+    rest[..end.unwrap_or(rest.len())].parse().ok()
+}
+
+/// A managed identity's token as the identity library insists on it. The clients of other
+/// languages take a number for the time, and so do endpoints that were tried with those only.
+fn with_time_as_text(body: &[u8]) -> Option<Vec<u8>> {
+    #[derive(Deserialize)]
+    struct Given<'a> {
+        #[serde(borrow)]
+        access_token: &'a RawValue,
+        expires_on: Time,
+    }
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Time {
+        Text(String),
+        Whole(i64),
+        Broken(f64),
+    }
+    #[derive(Serialize)]
+    struct Expected<'a> {
+        access_token: &'a RawValue,
+        expires_on: String,
+        token_type: &'static str,
+        resource: &'static str,
+    }
+    let given: Given<'_> = serde_json::from_slice(body).ok()?;
+    let expected = Expected {
+        access_token: given.access_token,
+        expires_on: match given.expires_on {
+            Time::Text(text) => text,
+            Time::Whole(seconds) => seconds.to_string(),
+            Time::Broken(seconds) => format!("{:.0}", seconds.trunc()),
+        },
+        // Neither is looked at, and both must be there.
+        token_type: "Bearer",
+        resource: "",
+    };
+    serde_json::to_vec(&expected).ok()
+}
