@@ -31,6 +31,7 @@ mod every_setting_has_its_own_name;
 mod every_unresolved_reference_is_explained;
 mod explanations_are_true_where_they_are_read;
 mod failed_sign_ins_are_told_by_cause;
+mod fixes_work_where_beginners_are;
 mod freshness_is_told_without_the_value;
 mod it_stays_up;
 mod json_reads_well_in_a_terminal;
