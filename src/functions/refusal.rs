@@ -57,6 +57,7 @@ pub(super) fn no_vault() -> Problem {
 }
 
 /// The refusal for `error`, met while `id` was read from `vault`.
+#[expect(clippy::too_many_lines, reason = "one arm for each cause")]
 pub(super) fn because(error: &Error, id: &SecretId, vault: &VaultUrl, site: &Site) -> Problem {
     let name = vault.vault_name();
     let secret = &id.name;
