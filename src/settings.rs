@@ -14,7 +14,7 @@ use crate::{
         transport::OwnCa,
     },
     references::{AppSetting, Resolves, Site, is_reference, status::read_platform_report},
-    telemetry::{self, Export},
+    telemetry::{self, Export, LineStyle},
 };
 
 mod environment;
@@ -161,8 +161,8 @@ pub struct Settings {
     pub warnings: Vec<SettingWarning>,
     /// Which log lines are written.
     pub log_filter: Targets,
-    /// Whether a terminal may be written to in colours.
-    pub wants_colours: bool,
+    /// How log lines look without a host.
+    pub line_style: LineStyle,
     /// What is exported.
     pub export: Export,
     /// The recipe's two settings and every other one that is a reference, in their order.
@@ -296,7 +296,7 @@ impl Settings {
             credential,
             warnings: std::mem::take(&mut reader.warnings),
             log_filter,
-            wants_colours: environment.wants_colours(),
+            line_style: environment.line_style(),
             export: reader.export(),
             app_settings: reader.app_settings(),
             resolves: reader.resolves(),
