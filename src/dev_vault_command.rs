@@ -16,7 +16,7 @@ use keyvault_functions::{
     host::{authorization::FunctionKey, server},
     settings::{Environment, SettingWarning, names},
     system,
-    telemetry::{self, Export, LineStyle},
+    telemetry::{self, Export},
 };
 use tokio::net::TcpListener;
 
@@ -25,7 +25,7 @@ use super::{Failure, banner, exit, no_port, no_thread, server_failed};
 /// Serves until the process is asked to stop.
 pub(crate) fn run(port: u16, ca_out: &Path) -> Result<(), Failure> {
     let environment = Environment::of_process();
-    let style = LineStyle::standalone(environment.wants_colours());
+    let style = environment.line_style();
     let given = environment.get(names::RUST_LOG);
     let filter = given.map(telemetry::parse_filter);
     let is_unreadable = filter == Some(None);

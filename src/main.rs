@@ -102,7 +102,7 @@ fn run(port: Option<u16>) -> Result<(), Failure> {
     let (root, settings, manifest) = read_configuration()?;
     let style = match settings.mode {
         Mode::Host { .. } => LineStyle::Host,
-        Mode::Standalone { .. } => LineStyle::standalone(settings.wants_colours),
+        Mode::Standalone { .. } => settings.line_style,
     };
     let telemetry =
         telemetry::start(&settings.log_filter, style, &settings.export).map_err(no_thread)?;

@@ -14,7 +14,7 @@ use crate::{
         tls::OwnCa,
     },
     references::{AppSettings, ReferenceKind, Resolves, is_reference},
-    telemetry::{self, Export},
+    telemetry::{self, Export, LineStyle},
 };
 
 mod app_settings;
@@ -195,8 +195,8 @@ pub struct Settings {
     pub warnings: Vec<SettingWarning>,
     /// Which log lines are written.
     pub log_filter: Targets,
-    /// Whether a terminal may be written to in colours.
-    pub wants_colours: bool,
+    /// How log lines look without a host.
+    pub line_style: LineStyle,
     /// What is exported.
     pub export: Export,
     /// The recipe's two settings and every other one that is a reference, in their order.
@@ -351,7 +351,7 @@ impl Settings {
             credential,
             warnings: std::mem::take(&mut reader.warnings),
             log_filter,
-            wants_colours: environment.wants_colours(),
+            line_style: environment.line_style(),
             export: reader.export(),
             app_settings: app_settings::read(environment, reader.resolves()),
             resolves: reader.resolves(),

@@ -39,11 +39,13 @@ pub mod counters;
 #[cfg(feature = "otlp")]
 mod otlp;
 mod output;
+mod paint;
 pub mod trace;
 
 pub use counters::{COUNTERS, Lookup};
 pub use output::Output;
 use output::one_line;
+use paint::painted;
 pub use trace::TraceParent;
 
 /// Lines kept for one invocation; more are dropped, since the host's answer must stay small.
@@ -77,22 +79,15 @@ pub struct Export {
 pub enum LineStyle {
     /// The Functions host, which notes the time itself.
     Host,
-    /// A file or another program: with the time.
+    /// A file, another program or a person: with the time.
     Plain,
-    /// A person: with the time, in colours.
-    Terminal,
+    /// The same, and in colours on each stream that is a terminal.
+    Coloured,
 }
 
 impl LineStyle {
-    /// The style without a host. A stream that is redirected goes to a program or a file, and
-    /// the two streams share one formatter, so there are colours only where both are a terminal.
-    #[must_use]
-    pub fn standalone(wants_colours: bool) -> Self {
-        if wants_colours && io::stdout().is_terminal() && io::stderr().is_terminal() {
-            Self::Terminal
-        } else {
-            Self::Plain
-        }
+    fn paints(self, stream: &impl IsTerminal) -> bool {
+        self == Self::Coloured && stream.is_terminal()
     }
 }
 
@@ -126,7 +121,7 @@ impl Telemetry {
 /// The system has no thread to give.
 pub fn start(filter: &Targets, style: LineStyle, export: &Export) -> io::Result<Telemetry> {
     let output = Output::new(io::stdout())?;
-    let subscriber = subscriber(filter, style, output.lines());
+    let subscriber = subscriber(filter, style, output.lines(style.paints(&io::stdout())));
     let is_wanted = export.traces || export.metrics;
     #[cfg(feature = "otlp")]
     let (telemetry, is_unusable) = {
@@ -174,32 +169,46 @@ pub fn subscriber<W>(
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let writer = (|| OneLine(io::stderr()))
+    let is_painted = style.paints(&io::stderr());
+    let stderr = move || OneLine {
+        to: io::stderr(),
+        is_painted,
+    };
+    let writer = stderr
         .with_max_level(Level::WARN)
         .or_else(stdout.with_max_level(Level::TRACE));
     let lines = tracing_subscriber::fmt::layer()
-        .with_ansi(style == LineStyle::Terminal)
+        .with_ansi(false)
         .with_writer(writer);
     let lines = match style {
         LineStyle::Host => lines.without_time().boxed(),
-        LineStyle::Plain | LineStyle::Terminal => lines.boxed(),
+        LineStyle::Plain | LineStyle::Coloured => lines.boxed(),
     };
     let filter = filter.clone().and(filter_fn(is_for_lines));
     Registry::default().with(lines.and_then(KeepForInvocation).with_filter(filter))
 }
 
 /// Keeps an event on one line, which the host takes for one entry.
-struct OneLine<W>(W);
+struct OneLine<W> {
+    to: W,
+    is_painted: bool,
+}
 
 impl<W: io::Write> io::Write for OneLine<W> {
     /// An event comes as a whole, with the end of its line.
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
-        self.0.write_all(&one_line(event))?;
+        let line = one_line(event);
+        let line = if self.is_painted {
+            painted(&line)
+        } else {
+            line.as_ref().into()
+        };
+        self.to.write_all(&line)?;
         Ok(event.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
+        self.to.flush()
     }
 }
 
@@ -375,9 +384,12 @@ mod tests {
             ("INFO a\nb\r\n\n", "INFO a b  \n"),
             ("a", "a"),
         ] {
-            let mut written = OneLine(Vec::new());
+            let mut written = OneLine {
+                to: Vec::new(),
+                is_painted: false,
+            };
             written.write_all(event.as_bytes()).expect("written");
-            assert_eq!(written.0, line.as_bytes());
+            assert_eq!(written.to, line.as_bytes());
         }
     }
 

@@ -9,6 +9,7 @@ use super::{HOST_PORTS, names};
 use crate::{
     jsonc::{self, Cause, Invalid},
     system,
+    telemetry::LineStyle,
 };
 
 /// What Core Tools puts before the name of a connection string of `local.settings.json`.
@@ -131,10 +132,14 @@ impl Environment {
         find(&self.process, name).filter(|value| !value.is_empty())
     }
 
-    /// Whether the person at the terminal, if there is one, wants colours.
+    /// How log lines look without a host: in colours at a terminal, for who has not said no.
     #[must_use]
-    pub fn wants_colours(&self) -> bool {
-        self.get(names::NO_COLOR).is_none() && self.get(names::TERM) != Some("dumb")
+    pub fn line_style(&self) -> LineStyle {
+        if self.get(names::NO_COLOR).is_some() || self.get(names::TERM) == Some("dumb") {
+            LineStyle::Plain
+        } else {
+            LineStyle::Coloured
+        }
     }
 
     /// The names in the file, in their order.

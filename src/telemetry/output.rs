@@ -16,6 +16,8 @@ use std::{
 
 use tracing_subscriber::fmt::MakeWriter;
 
+use super::paint::painted;
+
 /// For how long lines are gathered. A process that is killed loses no more than this.
 const GATHERED_FOR: Duration = Duration::from_millis(1);
 /// How long the end waits for a reader that does not read.
@@ -34,7 +36,10 @@ pub struct Output {
 
 /// Takes lines for an [`Output`].
 #[derive(Debug, Clone)]
-pub struct Lines(Arc<Gathered>);
+pub struct Lines {
+    gathered: Arc<Gathered>,
+    is_painted: bool,
+}
 
 #[derive(Debug, Default)]
 struct Gathered {
@@ -69,10 +74,13 @@ impl Output {
         })
     }
 
-    /// Where lines are put.
+    /// Where lines are put, `is_painted` with colours.
     #[must_use]
-    pub fn lines(&self) -> Lines {
-        Lines(self.gathered.clone())
+    pub fn lines(&self, is_painted: bool) -> Lines {
+        Lines {
+            gathered: self.gathered.clone(),
+            is_painted,
+        }
     }
 }
 
@@ -160,7 +168,12 @@ impl<'a> MakeWriter<'a> for Lines {
 /// One call is one event.
 impl Write for &Lines {
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
-        self.0.put(&one_line(event));
+        let line = one_line(event);
+        if self.is_painted {
+            self.gathered.put(&painted(&line));
+        } else {
+            self.gathered.put(&line);
+        }
         Ok(event.len())
     }
 
@@ -203,7 +216,7 @@ mod tests {
     fn lines_come_out_in_their_order_and_all_of_them() {
         let (output, given, go_on) = slow();
         drop(go_on);
-        let lines = output.lines();
+        let lines = output.lines(false);
         for number in 0..1_000 {
             writeln!(&lines, "{number}").expect("taken");
         }
@@ -217,7 +230,7 @@ mod tests {
     #[test]
     fn a_reader_that_does_not_read_holds_up_nobody() {
         let (output, given, go_on) = slow();
-        let lines = output.lines();
+        let lines = output.lines(false);
         writeln!(&lines, "first").expect("taken");
         // The writer hangs from here on.
         given.recv().expect("a line");
@@ -225,7 +238,7 @@ mod tests {
         for _ in 0..2 * WAITING_LIMIT / line.len() {
             (&lines).write_all(&line).expect("taken or lost");
         }
-        assert_eq!(lines.0.lock().bytes.len(), WAITING_LIMIT);
+        assert_eq!(lines.gathered.lock().bytes.len(), WAITING_LIMIT);
         drop(go_on);
         drop(output);
         let written: Vec<u8> = given.iter().flatten().collect();
@@ -237,7 +250,7 @@ mod tests {
     #[test]
     fn a_reader_that_never_reads_again_does_not_hold_up_the_end() {
         let (output, given, go_on) = slow();
-        let lines = output.lines();
+        let lines = output.lines(false);
         writeln!(&lines, "first").expect("taken");
         given.recv().expect("a line");
         // The writer hangs until `go_on` is dropped, after the end.
