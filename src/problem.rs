@@ -124,7 +124,7 @@ pub fn indented(line: &[u8]) -> Option<Vec<u8>> {
     Some(format!("{value:#}\n").into_bytes())
 }
 
-/// Like [`json`], for a body that is a [`line`] already.
+/// Like [`json`], for a body that is a [`line()`] already.
 pub fn json_bytes(status: StatusCode, body: impl Into<axum::body::Body>) -> Response {
     let mut response = Response::new(body.into());
     *response.status_mut() = status;
