@@ -95,6 +95,7 @@ impl Case<'_> {
         match self.azure_name() {
             Some(name) => format!("the vault {name}"),
             None if self.is_embedded() => "the embedded vault".to_owned(),
+            None if self.is_dev_vault() => "the dev vault".to_owned(),
             None => format!("the vault at {}", self.host()),
         }
     }
@@ -111,7 +112,7 @@ impl Case<'_> {
     /// What `az keyvault` calls the vault. An emulator or the embedded vault has no such name.
     pub(super) fn azure_name(&self) -> Option<&str> {
         let vault = self.subject.vault?;
-        if self.is_embedded() {
+        if self.is_embedded() || self.is_dev_vault() {
             return None;
         }
         vault.azure_name()
@@ -122,12 +123,16 @@ impl Case<'_> {
         vault.is_some_and(|vault| self.surroundings.is_embedded(vault))
     }
 
+    fn is_dev_vault(&self) -> bool {
+        self.subject.vault.is_some() && self.subject.vault == self.surroundings.dev_vault.as_ref()
+    }
+
     pub(super) fn is_on_azure(&self) -> bool {
         self.surroundings.is_on_azure()
     }
 
     fn is_local_vault(&self) -> bool {
-        self.subject.vault.is_some_and(VaultUrl::is_loopback)
+        self.is_dev_vault() || self.subject.vault.is_some_and(VaultUrl::is_loopback)
     }
 
     /// A command for vaults on Azure; for others, `otherwise`.

@@ -11,6 +11,8 @@ pub struct Surroundings {
     pub app: FunctionApp,
     /// As whom the handler signs in to vaults.
     pub identity: Identity,
+    /// The address at which `handler dev-vault` stands in for a vault on Azure.
+    pub dev_vault: Option<VaultUrl>,
 }
 
 /// Where the handler runs.

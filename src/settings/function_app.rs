@@ -66,6 +66,7 @@ impl Reader<'_> {
             runs_in,
             app: self.function_app(),
             identity,
+            dev_vault: self.dev_vault(),
         }
     }
 
@@ -95,6 +96,20 @@ impl Reader<'_> {
         } else {
             has_instance.then_some(Plan::Dedicated)
         }
+    }
+
+    /// With `KEY_VAULT_URL` on this machine, the embedded vault's name means that vault.
+    #[cfg(feature = "dev-vault")]
+    fn dev_vault(&self) -> Option<VaultUrl> {
+        let url = VaultUrl::parse(self.text(names::KEY_VAULT_URL)?).ok()?;
+        let is_local = url.is_loopback();
+        is_local.then(crate::dev_vault::DevVault::url).flatten()
+    }
+
+    #[cfg(not(feature = "dev-vault"))]
+    #[expect(clippy::unused_self, reason = "this build knows no such name")]
+    fn dev_vault(&self) -> Option<VaultUrl> {
+        None
     }
 
     #[cfg(feature = "dev-vault")]

@@ -67,7 +67,7 @@ fn places() -> Vec<Place> {
 
 #[rustfmt::skip]
 fn on_azure() -> Vec<Place> {
-    let azure = |app, identity| Surroundings { runs_in: RunsIn::Azure, app, identity };
+    let azure = |app, identity| Surroundings { runs_in: RunsIn::Azure, app, identity, dev_vault: None };
     let app = |slot, plan| FunctionApp::new(Some("func-a"), Some("rg-a"), slot, Some(plan));
     let unknown = FunctionApp::new(None, None, None, Some(Plan::Consumption));
     let flex = || azure(app(None, Plan::FlexConsumption), Identity::SystemAssigned);
@@ -86,9 +86,10 @@ fn on_azure() -> Vec<Place> {
 
 #[rustfmt::skip]
 fn on_a_laptop() -> Vec<Place> {
-    let local = |identity| Surroundings { runs_in: RunsIn::Local, app: FunctionApp::default(), identity };
+    let local = |identity| Surroundings { runs_in: RunsIn::Local, app: FunctionApp::default(), identity, dev_vault: None };
     let az = || local(Identity::Developer);
     let endpoint = || local(Identity::SystemAssigned);
+    let aliased = || Surroundings { dev_vault: DevVault::url(), ..endpoint() };
     let embedded = || DevVault::url().expect("an address");
     let in_process = || Surroundings { runs_in: RunsIn::Embedded(embedded()), ..az() };
     let dev_vault = || vault("https://localhost:8443");
@@ -97,6 +98,7 @@ fn on_a_laptop() -> Vec<Place> {
         place("a laptop with az: secrets/<name>", az(), real(), Named::KeyVaultUrl),
         place("a laptop with an application: a reference", local(application()), real(), SETTING),
         place("a laptop with the dev vault: a reference", endpoint(), dev_vault(), SETTING),
+        place("a laptop with the dev vault: a reference to embedded", aliased(), embedded(), SETTING),
         place("a laptop with the dev vault: secrets/<name>", endpoint(), dev_vault(), Named::KeyVaultUrl),
         place("the embedded vault: a reference", in_process(), embedded(), SETTING),
         place("the embedded vault: secrets/<name>", in_process(), embedded(), Named::KeyVaultUrl),
