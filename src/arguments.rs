@@ -48,11 +48,12 @@ A Key Vault for development that other programs on this machine can use, over TL
 two demo secrets and forgets everything when it ends. The environment that each client needs
 is printed at start.
 
-Usage: handler dev-vault --ca-out FILE [--port PORT]
+Usage: handler dev-vault [--ca-out FILE] [--port PORT]
 
 Options:
-      --ca-out FILE  write the certificate authority that clients must trust to FILE; a new
-                     one at each start, and its key is never written
+      --ca-out FILE  write the certificate authority that clients must trust to FILE
+                     (default dev-vault-ca.pem); it is new at each start, and its key is
+                     never written
       --port PORT    listen on PORT (default 8443; 0: any free port)
   -h, --help         print this
 
@@ -62,6 +63,9 @@ docs/dev-vault.md lists what the real service does and this does not.";
 /// Port of the vault unless another one is given.
 #[cfg(feature = "dev-vault")]
 const DEV_VAULT_PORT: u16 = 8443;
+/// Where the certificate authority goes unless another file is given.
+#[cfg(feature = "dev-vault")]
+const DEV_VAULT_CA: &str = "dev-vault-ca.pem";
 
 const VERSION: &str = concat!("keyvault-functions ", env!("CARGO_PKG_VERSION"));
 
@@ -78,9 +82,6 @@ pub(crate) enum UsageError {
     Value(String),
     #[error("--port takes a number from 0 to 65535; {0:?} is none; see --help")]
     Port(String),
-    #[cfg(feature = "dev-vault")]
-    #[error("dev-vault needs --ca-out FILE; see --help")]
-    NoCaFile,
     #[error("the command line is not understood; see --help")]
     Other,
 }
@@ -139,22 +140,19 @@ impl Arguments {
     #[cfg(feature = "dev-vault")]
     fn parse_dev_vault(mut parser: lexopt::Parser) -> Result<Self, UsageError> {
         use lexopt::prelude::{Long, Short};
-        let (mut chosen, mut ca_out) = (DEV_VAULT_PORT, None);
+        let (mut chosen, mut ca_out) = (DEV_VAULT_PORT, PathBuf::from(DEV_VAULT_CA));
         while let Some(argument) = parser.next()? {
             match argument {
                 Long("port") => chosen = port(&parser.value()?)?,
-                Long("ca-out") => ca_out = Some(parser.value()?.into()),
+                Long("ca-out") => ca_out = parser.value()?.into(),
                 Short('h') | Long("help") => return Ok(Self::Print(DEV_VAULT_HELP)),
                 other => return Err(other.unexpected().into()),
             }
         }
-        match ca_out {
-            Some(ca_out) => Ok(Self::DevVault {
-                port: chosen,
-                ca_out,
-            }),
-            None => Err(UsageError::NoCaFile),
-        }
+        Ok(Self::DevVault {
+            port: chosen,
+            ca_out,
+        })
     }
 }
 
@@ -179,7 +177,12 @@ mod tests {
 
     #[cfg(feature = "dev-vault")]
     #[test]
-    fn the_dev_vault_needs_a_file_for_its_authority() {
+    fn the_dev_vault_needs_no_option() {
+        let plain = Arguments::DevVault {
+            port: DEV_VAULT_PORT,
+            ca_out: DEV_VAULT_CA.into(),
+        };
+        assert_eq!(parse(&["dev-vault"]), Ok(plain));
         let dev_vault = |port| Arguments::DevVault {
             port,
             ca_out: "ca.pem".into(),
@@ -197,8 +200,7 @@ mod tests {
             Ok(Arguments::Print(DEV_VAULT_HELP))
         );
         for arguments in [
-            &["dev-vault"][..],
-            &["dev-vault", "--ca-out"],
+            &["dev-vault", "--ca-out"][..],
             &["dev-vault", "--ca-out", "ca.pem", "--address", "::"],
             &["--port", "0", "dev-vault"],
         ] {

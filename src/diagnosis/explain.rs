@@ -404,6 +404,10 @@ impl Case<'_> {
                 "In local.settings.json, point {} at a secret of the embedded vault. It has {EMBEDDED_SECRETS}.",
                 named.setting()
             )),
+            named if self.is_dev_vault() => Fix::without_command(format!(
+                "In local.settings.json, point {} at a secret of the dev vault. It starts with {EMBEDDED_SECRETS}.",
+                named.setting()
+            )),
             _ => self.for_azure(
                 "Compare the name with",
                 fix::list_secrets,

@@ -7,7 +7,7 @@
 //!
 //! | question | file |
 //! | --- | --- |
-//! | what happened? | [`explain`] |
+//! | what happened? | [`explain()`] |
 //! | why is there no token? | `sign_in` |
 //! | which network refuses, and how is it opened? | `network` |
 //! | with which command, exactly? | [`fix`] |

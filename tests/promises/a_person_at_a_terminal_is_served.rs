@@ -6,10 +6,7 @@ use super::support::{Folder, Handler, commands, repository};
 const ESCAPE: char = '\u{1b}';
 
 /// `cargo run` and `cargo run -- dev-vault`, with what they need beside a free port.
-const COMMANDS: [&[&str]; 2] = [
-    &["--port", "0"],
-    &["dev-vault", "--port", "0", "--ca-out", "ca.pem"],
-];
+const COMMANDS: [&[&str]; 2] = [&["--port", "0"], &["dev-vault", "--port", "0"]];
 
 async fn started(arguments: &[&str], environment: &[(&str, &str)]) -> (Handler, Folder) {
     let folder = Folder::app_root();

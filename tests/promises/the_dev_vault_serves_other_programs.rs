@@ -153,7 +153,7 @@ async fn what_stands_in_its_way_is_named() {
     let path = files.path().join("no-folder/ca.pem");
     let path = path.to_str().expect("a path");
     for (arguments, code, text) in [
-        (&["--port", "0"][..], 64, "dev-vault needs --ca-out FILE"),
+        (&["--ca-out"][..], 64, "--ca-out needs a value"),
         (&["--ca-out", "a", "--address", "::"], 64, "--address"),
         (
             &["--ca-out", path],
