@@ -7,11 +7,11 @@ use time::{OffsetDateTime, format_description::FormatItem, macros::format_descri
 use super::{
     Cause, Explanation, Facts, Fix, Named, Subject,
     fix::{self, Commands},
-    function_app::{Identity, RunsIn, Surroundings},
+    function_app::{Identity, Plan, Surroundings},
 };
 use crate::key_vault::{
     Error, VaultUrl,
-    error::{Denial, Reach},
+    error::{Denial, Reach, TlsFailure},
 };
 
 /// What a caller is asked to wait when the vault does not say.
@@ -38,13 +38,25 @@ pub fn explain(
             now,
         },
     };
-    explainer.explain(cause)
+    let words = explainer.explain(cause);
+    Explanation {
+        code: cause.code(),
+        detail: words.detail,
+        fix: words.fix,
+        retry_after: words.retry_after,
+    }
 }
 
-impl Explanation {
-    pub(super) fn new(code: &'static str, detail: impl Into<String>, fix: Fix) -> Self {
+/// An explanation without its code, which the cause has.
+pub(super) struct Words {
+    detail: String,
+    fix: Fix,
+    retry_after: Option<Duration>,
+}
+
+impl Words {
+    pub(super) fn new(detail: impl Into<String>, fix: Fix) -> Self {
         Self {
-            code,
             detail: detail.into(),
             fix,
             retry_after: None,
@@ -56,7 +68,9 @@ impl Explanation {
         self.retry_after = Some(wait.unwrap_or(WAIT).min(LONGEST_WAIT));
         self
     }
+}
 
+impl Explanation {
     /// Adds what is odd about the secret. The cause stays the cause.
     #[must_use]
     pub fn and(mut self, facts: &Facts, now: OffsetDateTime) -> Self {
@@ -105,8 +119,31 @@ impl Case<'_> {
         self.vault().replacen('t', "T", 1)
     }
 
+    /// Where the vault is asked: host and, if it is not 443, port.
     pub(super) fn host(&self) -> &str {
-        self.subject.vault.map_or("", VaultUrl::authority)
+        self.asked().map_or("", VaultUrl::authority)
+    }
+
+    /// The vault's host alone, which is what a name server is asked for.
+    pub(super) fn name_in_dns(&self) -> &str {
+        self.asked().map_or("", VaultUrl::host)
+    }
+
+    fn asked(&self) -> Option<&VaultUrl> {
+        let vault = self.subject.vault;
+        match &self.surroundings.dev_vault {
+            Some(dev_vault) if vault == Some(&dev_vault.alias) => Some(&dev_vault.real),
+            _ => vault,
+        }
+    }
+
+    /// The setting that says where the vault is.
+    pub(super) fn where_it_is_set(&self) -> &str {
+        if self.is_dev_vault() {
+            "KEY_VAULT_URL"
+        } else {
+            self.subject.named.setting()
+        }
     }
 
     /// What `az keyvault` calls the vault. An emulator or the embedded vault has no such name.
@@ -124,7 +161,8 @@ impl Case<'_> {
     }
 
     fn is_dev_vault(&self) -> bool {
-        self.subject.vault.is_some() && self.subject.vault == self.surroundings.dev_vault.as_ref()
+        let alias = self.surroundings.dev_vault.as_ref().map(|one| &one.alias);
+        self.subject.vault.is_some() && self.subject.vault == alias
     }
 
     pub(super) fn is_on_azure(&self) -> bool {
@@ -132,7 +170,7 @@ impl Case<'_> {
     }
 
     fn is_local_vault(&self) -> bool {
-        self.is_dev_vault() || self.subject.vault.is_some_and(VaultUrl::is_loopback)
+        self.asked().is_some_and(VaultUrl::is_loopback)
     }
 
     /// A command for vaults on Azure; for others, `otherwise`.
@@ -143,18 +181,16 @@ impl Case<'_> {
         }
     }
 
-    fn explain(&self, cause: &Cause) -> Explanation {
+    fn explain(&self, cause: &Cause) -> Words {
         let secret = self.subject.secret;
         match cause {
             Cause::Failed(error) => self.failed(error),
-            Cause::NoVault => Explanation::new(
-                "KeyVaultUrlNotSet",
+            Cause::NoVault => Words::new(
                 "The app setting KEY_VAULT_URL is not set.",
                 self.commands
-                    .set_app_setting("KEY_VAULT_URL", "https://<vault>.vault.azure.net"),
+                    .set_app_setting("KEY_VAULT_URL", "<vault-url>"),
             ),
-            Cause::Deleted => Explanation::new(
-                "SecretNotFound",
+            Cause::Deleted => Words::new(
                 format!(
                     "The secret {secret} is deleted from {} and can be recovered.",
                     self.vault()
@@ -165,27 +201,23 @@ impl Case<'_> {
                     Fix::without_command("Recover it, or set the secret again."),
                 ),
             ),
-            Cause::MayNotList => Explanation::new(
-                "Initialized",
+            Cause::MayNotList => Words::new(
                 format!(
                     "The handler may get secrets of {} but not list them. So it cannot tell whether {secret} exists without reading its value.",
                     self.vault()
                 ),
                 self.commands.try_again(),
             ),
-            Cause::ResolvedSinceStart => Explanation::new(
-                "Initialized",
+            Cause::ResolvedSinceStart => Words::new(
                 "The platform resolved the reference after this process started.",
                 Fix::with("Restart the app with", self.commands.restart()),
             ),
-            Cause::UnusualSpelling(reference) => Explanation::new(
-                "InvalidSyntax",
+            Cause::UnusualSpelling(reference) => Words::new(
                 "The handler can read the secret, but the reference is not spelt as documented (letter case or white space). The platform may not accept it.",
                 self.commands
                     .set_reference("Use the documented spelling with", reference),
             ),
-            Cause::OtherIdentity(client_id) => Explanation::new(
-                "Initialized",
+            Cause::OtherIdentity(client_id) => Words::new(
                 format!(
                     "The handler's user-assigned identity can read {secret} in {}. The platform resolves references with the system-assigned identity unless keyVaultReferenceIdentity names another.",
                     self.vault()
@@ -195,43 +227,63 @@ impl Case<'_> {
                     self.commands.use_identity_for_references(client_id),
                 ),
             ),
-            Cause::Readable => Explanation::new(
-                "Initialized",
+            Cause::OtherSignIn => Words::new(
+                format!(
+                    "The handler can read {secret} in {}, but it signs in as another identity than the platform, which uses the app's managed identity.",
+                    self.vault()
+                ),
+                self.grant_the_app(),
+            ),
+            Cause::Readable => Words::new(
                 format!(
                     "The handler can read {secret} in {}. The setting or the access may have changed after the platform last tried.",
                     self.vault()
                 ),
                 self.commands.try_again(),
             ),
-            Cause::Syntax(what) => Explanation::new(
-                "InvalidSyntax",
+            Cause::Syntax(what) => Words::new(
                 format!("The reference is not valid: {what}."),
                 self.commands.correct_reference(),
             ),
             Cause::Stale(other_form) => self.stale(other_form.as_deref()),
             Cause::AppConfiguration => self.app_configuration(),
-            Cause::EmptyValue => Explanation::new(
-                "OtherReasons",
-                "The setting exists and is empty. On Flex Consumption the platform leaves a reference empty when it has no identity to resolve it with.",
-                match &self.surroundings.identity {
-                    Identity::UserAssigned(id) => Fix::with(
-                        "If the setting is a reference, let the platform use the app's identity with",
-                        self.commands.use_identity_for_references(id),
-                    ),
-                    _ => Fix::with(
-                        "If the setting is a reference, give the app an identity with",
-                        self.commands.assign_identity(),
-                    ),
-                },
-            ),
+            Cause::EmptyValue => self.empty_value(),
         }
     }
 
-    fn stale(&self, other_form: Option<&str>) -> Explanation {
+    /// A setting that is meant to come from a vault has no value.
+    fn empty_value(&self) -> Words {
+        let may_be_flex = !matches!(
+            self.surroundings.app.plan(),
+            Some(Plan::Consumption | Plan::Dedicated)
+        );
+        let detail = if may_be_flex {
+            "The setting exists and is empty. On Flex Consumption the platform leaves a reference empty when it has no identity to resolve it with."
+        } else {
+            "The setting exists and is empty."
+        };
+        let fix = match &self.surroundings.identity {
+            Identity::UserAssigned(id) => Fix::with(
+                "If the setting is a reference, let the platform use the app's identity with",
+                self.commands.use_identity_for_references(id),
+            ),
+            Identity::SystemAssigned if !self.surroundings.has_identity_endpoint => Fix::with(
+                "If the setting is a reference, give the app an identity with",
+                self.commands.assign_identity(),
+            ),
+            _ => Fix::with(
+                "If the setting is a reference, see what the platform says about it with",
+                self.commands.platforms_reason(),
+            ),
+        };
+        Words::new(detail, fix)
+    }
+
+    fn stale(&self, other_form: Option<&str>) -> Words {
         let detail = "The vault has a newer value than the app.";
         if !self.is_on_azure() {
             let fix = Fix::without_command("Restart the handler. It resolves references once.");
-            return Explanation::new("Resolved", detail, fix);
+            return Words::new(detail, fix);
         }
         let refresh = self.commands.refresh();
         let other = other_form.map(|form| self.commands.set_reference("", form));
@@ -242,10 +294,10 @@ impl Case<'_> {
             ),
             None => Fix::with("Make the platform read the vault again with", refresh),
         };
-        Explanation::new("Resolved", detail, fix)
+        Words::new(detail, fix)
     }
 
-    fn app_configuration(&self) -> Explanation {
+    fn app_configuration(&self) -> Words {
         let detail = "The value is still an App Configuration reference. Nothing has resolved it.";
         let fix = if self.is_on_azure() {
             Fix::with(
@@ -258,11 +310,10 @@ impl Case<'_> {
                 self.subject.named.setting()
             ))
         };
-        Explanation::new("OtherReasons", detail, fix)
+        Words::new(detail, fix)
     }
 
-    fn failed(&self, error: &Error) -> Explanation {
-        let code = error.code();
+    fn failed(&self, error: &Error) -> Words {
         match error {
             Error::SecretNotFound | Error::SecretVersionNotFound => self.not_found(error),
             Error::SecretDisabled => self.disabled(),
@@ -273,44 +324,40 @@ impl Case<'_> {
             Error::VaultNotFound => self.vault_not_found(),
             Error::Unreachable(reach) => self.unreachable(*reach).passing(None),
             Error::TimedOut => self.timed_out(),
-            Error::TlsFailed => Explanation::new(
-                code,
-                format!("The certificate of {} is not trusted here.", self.host()),
-                Fix::without_command(
-                    "If a proxy intercepts TLS, or the vault is an emulator, put its certificate authority into a PEM file and name it in KEY_VAULT_CA_FILE. Otherwise check that the address is the vault's.",
-                ),
+            Error::TlsFailed(failure) => self.tls_failed(*failure),
+            Error::NoCertificateAuthorities => Words::new("This machine has no certificate authorities to check the vault's certificate with.",
+                Fix::without_command(if self.is_on_azure() {
+                    "Put a PEM file of authorities into the package, and name it in SSL_CERT_FILE."
+                } else {
+                    "Install the package ca-certificates, or correct SSL_CERT_FILE and SSL_CERT_DIR."
+                }),
             ),
-            Error::NoCertificateAuthorities => Explanation::new(
-                code,
-                "This machine has no certificate authorities to check the vault's certificate with.",
-                Fix::without_command(
-                    "Install the package ca-certificates, or correct SSL_CERT_FILE and SSL_CERT_DIR.",
-                ),
-            ),
-            Error::TooManyVersions => Explanation::new(
-                code,
-                format!(
+            Error::TooManyVersions => Words::new(format!(
                     "The secret {} has more versions than the handler can list in time.",
                     self.subject.secret
                 ),
                 self.without_a_list(),
             ),
-            Error::TooManyVaults => Explanation::new(
-                code,
-                "The app's settings name more vaults than the handler reads (64). This vault is one too many.",
-                Fix::without_command("The platform has no such limit: see this reference in the portal, on the app's page Environment variables."),
+            Error::TooManyVaults => Words::new("The app's settings name more vaults than the handler reads (64). This vault is one too many.",
+                if self.is_on_azure() {
+                    Fix::with(
+                        "The platform has no such limit. See what it says about this reference with",
+                        self.commands.platforms_reason(),
+                    )
+                } else {
+                    Fix::without_command("Use fewer vaults in local.settings.json.")
+                },
             ),
-            Error::Throttled { retry_after } => Explanation::new(
-                code,
-                format!("{} limits the number of requests.", self.vault_first()),
-                Fix::without_command(
-                    "Wait. If this happens often, raise SECRET_CACHE_TTL_SECONDS or give the vault fewer clients.",
-                ),
+            Error::Throttled { retry_after } => Words::new(format!("{} limits the number of requests.", self.vault_first()),
+                Fix::without_command(match self.subject.named {
+                    Named::KeyVaultUrl => {
+                        "Wait. If this happens often, raise SECRET_CACHE_TTL_SECONDS or give the vault fewer clients."
+                    }
+                    _ => "Wait. The handler tries again by itself. If this happens often, give the vault fewer clients.",
+                }),
             )
             .passing(*retry_after),
-            Error::Unavailable { retry_after } => Explanation::new(
-                code,
-                format!("{} reports a problem of its own.", self.vault_first()),
+            Error::Unavailable { retry_after } => Words::new(format!("{} reports a problem of its own.", self.vault_first()),
                 Fix::without_command(if self.azure_name().is_some() {
                     "Wait. If it stays, see https://status.azure.com"
                 } else {
@@ -319,42 +366,21 @@ impl Case<'_> {
             )
             .passing(*retry_after),
             Error::Credential(cause) => self.without_token(cause),
-            Error::WrongSetting(name) => Explanation::new(
-                code,
-                format!(
-                    "The setting {name} is a Key Vault reference that was not resolved. The handler needs its value to read a vault."
-                ),
-                match self.surroundings.runs_in {
-                    RunsIn::Azure => Fix::with(
-                        format!("config-check says why {name} was not resolved. Without a reference, set it with"),
-                        format!(
-                            "az functionapp config appsettings set {} --settings {name}=<value>",
-                            self.surroundings.app.options()
-                        ),
-                    ),
-                    RunsIn::Local | RunsIn::Embedded(_) => Fix::without_command(format!(
-                        "In local.settings.json, set {name} to the value itself."
-                    )),
-                },
-            ),
-            Error::RequestRefused => Explanation::new(
-                code,
-                format!(
+            Error::WrongSetting(name) => self.wrong_setting(name),
+            Error::RequestRefused => Words::new(format!(
                     "{} refused the request as malformed. It may not support this API version.",
                     self.host()
                 ),
                 Fix::without_command(if self.azure_name().is_some() {
-                    "This is a defect in the handler. Report it with the secret's name."
+                    "This is a defect in the handler. Please report it."
                 } else {
                     "Use a newer version of the emulator."
                 }),
             ),
-            Error::UnexpectedAnswer => Explanation::new(
-                code,
-                format!("The answer of {} is not Key Vault's.", self.host()),
+            Error::UnexpectedAnswer => Words::new(format!("The answer of {} is not Key Vault's.", self.host()),
                 Fix::without_command(format!(
                     "Check that {} names a vault, and that no proxy answers in its place.",
-                    self.subject.named.setting()
+                    self.where_it_is_set()
                 )),
             ),
         }
@@ -376,13 +402,64 @@ impl Case<'_> {
         }
     }
 
-    fn not_found(&self, error: &Error) -> Explanation {
+    fn wrong_setting(&self, name: &str) -> Words {
+        let is_reference = self.subject.named != Named::KeyVaultUrl;
+        let detail = if is_reference {
+            format!(
+                "The handler cannot check this reference: it needs {name}, which is itself a reference that was not resolved."
+            )
+        } else {
+            format!(
+                "The setting {name} is a reference that was not resolved. The handler needs its value to read a vault."
+            )
+        };
+        let fix = match (is_reference, self.is_on_azure()) {
+            (true, true) => Fix::with(
+                "See what the platform says about it with",
+                self.commands.platforms_reason(),
+            ),
+            (false, true) => Fix::without_command(format!(
+                "See the entry of {name} in config-check, or set the value itself."
+            )),
+            (_, false) => Fix::without_command(format!(
+                "In local.settings.json, set {name} to the value itself."
+            )),
+        };
+        Words::new(detail, fix)
+    }
+
+    fn tls_failed(&self, failure: TlsFailure) -> Words {
+        let (host, setting) = (self.host(), self.where_it_is_set());
+        let (detail, fix) = match failure {
+            TlsFailure::UnknownIssuer => (
+                format!("The certificate of {host} is from an authority that is not trusted here."),
+                "If a proxy intercepts TLS, or the vault is an emulator, put its certificate authority into a PEM file and name it in KEY_VAULT_CA_FILE.".to_owned(),
+            ),
+            TlsFailure::WrongName => (
+                format!("The certificate of {host} is another host's."),
+                format!("Correct the host name in {setting}, or check which machine answers there."),
+            ),
+            TlsFailure::Expired => (
+                format!("The certificate of {host} has expired, or is not valid yet."),
+                "Check the date of this machine. If it is right, the certificate must be renewed.".to_owned(),
+            ),
+            TlsFailure::NotTls => (
+                format!("What answers at {host} does not speak TLS."),
+                format!("Check the port in {setting}, and that no proxy answers in its place."),
+            ),
+            TlsFailure::Other => (
+                format!("No TLS connection to {host} could be made."),
+                format!("Check that {setting} names a vault, and that no proxy intercepts TLS."),
+            ),
+        };
+        Words::new(detail, Fix::without_command(fix))
+    }
+
+    fn not_found(&self, error: &Error) -> Words {
         let (vault, secret) = (self.vault(), self.subject.secret);
-        let code = error.code();
         if *error == Error::SecretVersionNotFound {
             let version = self.subject.version.unwrap_or("of this id");
-            return Explanation::new(
-                code,
+            return Words::new(
                 format!("The secret {secret} in {vault} has no version {version}."),
                 self.for_azure(
                     "Compare the version with",
@@ -414,10 +491,10 @@ impl Case<'_> {
                 Fix::without_command("Compare the name with those that the vault lists."),
             ),
         };
-        Explanation::new(code, detail, fix)
+        Words::new(detail, fix)
     }
 
-    fn disabled(&self) -> Explanation {
+    fn disabled(&self) -> Words {
         let (vault, secret) = (self.vault(), self.subject.secret);
         let version = self.subject.version;
         let enable = |vault: &str| fix::set_attributes(vault, secret, version, "--enabled true");
@@ -427,67 +504,99 @@ impl Case<'_> {
             }
             _ => "Enable it with",
         };
-        Explanation::new(
-            Error::SecretDisabled.code(),
+        Words::new(
             format!("The secret {secret} in {vault} is disabled."),
             self.for_azure(sentence, enable, Fix::without_command("Enable it.")),
         )
     }
 
-    fn denied(&self, denial: Denial) -> Explanation {
-        let vault = self.vault();
-        let who = self.who();
-        let code = Error::AccessDenied(denial).code();
-        let (detail, fix) = match denial {
-            Denial::Role => (
-                format!("{who} has no role that allows it to read secrets in {vault}."),
-                self.for_azure(
-                    "If you have just granted one, wait some minutes. Otherwise grant it with",
-                    |vault| self.commands.grant_role(vault),
-                    self.grant_elsewhere(),
-                ),
+    fn denied(&self, denial: Denial) -> Words {
+        let (vault, who) = (self.vault(), self.who());
+        let detail = match denial {
+            Denial::Role => {
+                format!("{who} has no role that allows it to read secrets in {vault}.")
+            }
+            Denial::AccessPolicy => {
+                format!("{who} has no access policy that allows it to read secrets in {vault}.")
+            }
+            Denial::Policy => format!(
+                "A policy of {vault} refuses this operation (ForbiddenByPolicy). Some pages use this word for the vault's firewall."
             ),
-            Denial::AccessPolicy => (
-                format!("{who} has no access policy that allows it to read secrets in {vault}."),
-                self.for_azure(
-                    "Grant it with",
-                    |vault| self.commands.grant_policy(vault),
-                    self.grant_elsewhere(),
-                ),
-            ),
-            Denial::Policy => (
-                format!(
-                    "A policy of {vault} refuses this operation (ForbiddenByPolicy). Some pages use this word for the vault's firewall."
-                ),
-                self.for_azure(
-                    "See whether the vault has a firewall with",
-                    |vault| format!("az keyvault show --name {vault} --query properties.networkAcls"),
-                    self.grant_elsewhere(),
-                ),
-            ),
-            Denial::Other => (
-                format!("{} refuses access for a reason that this handler does not know.", self.vault_first()),
-                self.for_azure(
-                    "If the vault uses roles, grant one with the first command; if it uses access policies, with the second:",
-                    |vault| self.commands.grant_role(vault),
-                    self.grant_elsewhere(),
-                ),
+            Denial::Other => format!(
+                "{} refuses access for a reason that this handler does not know.",
+                self.vault_first()
             ),
         };
-        let fix = match (denial, self.azure_name()) {
-            (Denial::Other, Some(vault)) => Fix {
-                commands: vec![
+        Words::new(detail, self.allow(denial))
+    }
+
+    fn allow(&self, denial: Denial) -> Fix {
+        let Some(vault) = self.azure_name() else {
+            return self.allow_elsewhere();
+        };
+        let (role, policy) = (
+            self.commands.grant_role(vault),
+            self.commands.grant_policy(vault),
+        );
+        let (sentence, commands) = match denial {
+            Denial::Policy => (
+                "See whether the vault has a firewall with",
+                vec![format!(
+                    "az keyvault show --name {vault} --query properties.networkAcls"
+                )],
+            ),
+            Denial::Role => (
+                "If you have just granted one, wait some minutes. Otherwise grant it with",
+                vec![role],
+            ),
+            Denial::AccessPolicy => ("Grant it with", vec![policy]),
+            Denial::Other => (
+                "If the vault uses roles, grant one with the first command; if it uses access policies, with the second:",
+                vec![role, policy],
+            ),
+        };
+        // The platform resolves with the app's own identity, unless it is told another one.
+        match &self.surroundings.identity {
+            _ if !self.is_platforms() || denial == Denial::Policy => {
+                Fix::with_all(sentence, commands)
+            }
+            Identity::UserAssigned(id) => {
+                let use_it = self.commands.use_identity_for_references(id);
+                Fix::with_all(
+                    "Grant the identity a role (first command) or, if the vault uses them, an access policy (second), and let references use it (third):",
+                    [
+                        self.commands.grant_role(vault),
+                        self.commands.grant_policy(vault),
+                        use_it,
+                    ],
+                )
+            }
+            Identity::SystemAssigned => Fix::with_all(sentence, commands),
+            Identity::Application(_) | Identity::Developer => self.grant_the_app(),
+        }
+    }
+
+    /// Whether the platform resolves what is explained, with an identity of its own.
+    fn is_platforms(&self) -> bool {
+        self.is_on_azure() && self.subject.named != Named::KeyVaultUrl
+    }
+
+    /// What lets the platform read the vault as the app.
+    fn grant_the_app(&self) -> Fix {
+        match self.azure_name() {
+            Some(vault) => Fix::with_all(
+                "The platform resolves references with the app's managed identity. Give the app one, and grant it a role, or an access policy if the vault uses those, with",
+                [
+                    self.commands.assign_identity(),
                     self.commands.grant_role(vault),
                     self.commands.grant_policy(vault),
                 ],
-                ..fix
-            },
-            _ => fix,
-        };
-        Explanation::new(code, detail, fix)
+            ),
+            None => self.allow_elsewhere(),
+        }
     }
 
-    fn grant_elsewhere(&self) -> Fix {
+    pub(super) fn allow_elsewhere(&self) -> Fix {
         Fix::without_command(format!(
             "Allow it in the configuration of what serves {}.",
             self.host()
@@ -505,18 +614,22 @@ impl Case<'_> {
         }
     }
 
-    fn token_refused(&self) -> Explanation {
+    fn token_refused(&self) -> Words {
         let fix = match self.azure_name() {
-            Some(vault) => Fix::with_all(
-                "The usual reason is that the vault belongs to another tenant than the identity. Compare the two with",
-                self.commands.compare_tenants(vault),
-            ),
+            Some(vault) => {
+                let commands = self.commands.compare_tenants(vault);
+                let sentence = if commands.len() > 1 {
+                    "The usual reason is that the vault belongs to another tenant than the identity. Compare the two with"
+                } else {
+                    "The usual reason is that the vault belongs to another tenant than the identity. Compare AZURE_TENANT_ID with the vault's:"
+                };
+                Fix::with_all(sentence, commands)
+            }
             None => Fix::without_command(
-                "If this is an emulator that was started again, start the handler again, too.",
+                "If the emulator was started again, set what it printed this time, and start the handler again.",
             ),
         };
-        Explanation::new(
-            Error::TokenRefused.code(),
+        Words::new(
             format!(
                 "{} refuses the token of the identity. It does not say why.",
                 self.vault_first()
@@ -525,12 +638,15 @@ impl Case<'_> {
         )
     }
 
-    fn unreachable(&self, reach: Reach) -> Explanation {
-        let code = Error::Unreachable(reach).code();
+    fn unreachable(&self, reach: Reach) -> Words {
         let host = self.host();
         let (detail, fix) = match reach {
+            Reach::Proxy => (
+                "The host name of the proxy (HTTPS_PROXY or ALL_PROXY) has no address.".to_owned(),
+                "Correct it, or name the vault's host in NO_PROXY.",
+            ),
             Reach::NameResolution => (
-                format!("No name server answered for {host}."),
+                format!("No name server answered for {}.", self.name_in_dns()),
                 if self.is_on_azure() {
                     "This usually passes. If it stays, check the DNS servers of the virtual network and WEBSITE_DNS_SERVER."
                 } else {
@@ -543,7 +659,7 @@ impl Case<'_> {
             ),
             Reach::Refused => (
                 format!("{host} refuses connections."),
-                "Key Vault never does. Check which address the name resolves to, and what proxy or firewall answers there.",
+                "Key Vault never does. Check the proxy (HTTPS_PROXY), if there is one, and which address the vault's name resolves to.",
             ),
             Reach::Connection => (
                 format!("No connection to {host} could be made."),
@@ -554,10 +670,10 @@ impl Case<'_> {
                 "Try again. If it stays, check what stands between here and the vault.",
             ),
         };
-        Explanation::new(code, detail, Fix::without_command(fix))
+        Words::new(detail, Fix::without_command(fix))
     }
 
-    fn timed_out(&self) -> Explanation {
+    fn timed_out(&self) -> Words {
         let fix = if self.is_local_vault() {
             "Try again. If it stays, look at what serves this address."
         } else if self.is_on_azure() {
@@ -565,8 +681,7 @@ impl Case<'_> {
         } else {
             "Try again. If it stays, check this machine's network, VPN and proxy."
         };
-        Explanation::new(
-            Error::TimedOut.code(),
+        Words::new(
             format!("{} did not answer in time.", self.vault_first()),
             Fix::without_command(fix),
         )

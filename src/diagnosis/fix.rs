@@ -1,7 +1,6 @@
 //! What to do: a sentence and the commands that do it, with the real names filled in.
 //!
-//! A command is one line that works in bash, zsh and PowerShell: no pipe, no `&&`, no tool but
-//! `az`. What a person has to fill in stands in `<angle brackets>`, which a shell refuses.
+//! A command is one line with no pipe, no `&&` and no tool but `az`. What a person has to fill in stands in `<angle brackets>`, which a shell refuses.
 
 use std::fmt;
 
@@ -96,11 +95,18 @@ impl Commands<'_> {
 
     /// Who needs a right, as `az` finds it without asking Microsoft Graph where it can.
     fn principal(&self) -> (String, &'static str) {
-        let id = match &self.surroundings.identity {
-            Identity::SystemAssigned => format!(
+        let own = || {
+            format!(
                 "$(az functionapp identity show {} --query principalId -o tsv)",
                 self.app()
-            ),
+            )
+        };
+        let is_platforms =
+            self.surroundings.is_on_azure() && self.subject.named != Named::KeyVaultUrl;
+        let id = match &self.surroundings.identity {
+            Identity::SystemAssigned => own(),
+            // The platform resolves references as the app, whoever the handler signs in as.
+            Identity::Application(_) | Identity::Developer if is_platforms => own(),
             Identity::UserAssigned(id) => format!(
                 "$(az identity list --query \"[?clientId=='{}'].principalId\" -o tsv)",
                 harmless_or(id, "<client-id>")
@@ -188,16 +194,8 @@ impl Commands<'_> {
     /// Step 4 of the recipe: sets the setting to a reference that a person has to write.
     pub(super) fn correct_reference(&self) -> Fix {
         match self.subject.named {
-            Named::KeyVaultUrl if self.surroundings.is_on_azure() => Fix::with(
-                "Correct KEY_VAULT_URL with",
-                format!(
-                    "{APP_SETTINGS} set {} --settings KEY_VAULT_URL=https://<vault>.vault.azure.net",
-                    self.app()
-                ),
-            ),
-            Named::KeyVaultUrl => Fix::without_command(
-                "Correct KEY_VAULT_URL in local.settings.json, or in the environment.",
-            ),
+            // Only a setting holds a reference.
+            Named::KeyVaultUrl => Fix::without_command("Correct KEY_VAULT_URL."),
             Named::Setting(setting) => {
                 if !self.surroundings.is_on_azure() {
                     return Fix::without_command(format!(
@@ -278,6 +276,19 @@ impl Commands<'_> {
         format!(
             "az rest --method post --url \"{}/config/configreferences/appsettings/refresh?api-version=2022-03-01\"",
             self.surroundings.app.resource_path()
+        )
+    }
+
+    /// What the platform itself says about the reference.
+    pub(super) fn platforms_reason(&self) -> String {
+        let (list, name) = match self.subject.named {
+            Named::ConnectionString { name, .. } => ("connectionstrings", name),
+            named => ("appsettings", named.setting()),
+        };
+        format!(
+            "az rest --method get --url \"{}/config/configreferences/{list}/{}?api-version=2022-03-01\" --query properties",
+            self.surroundings.app.resource_path(),
+            harmless_or(name, "<setting>")
         )
     }
 

@@ -11,8 +11,19 @@ pub struct Surroundings {
     pub app: FunctionApp,
     /// As whom the handler signs in to vaults.
     pub identity: Identity,
-    /// The address at which `handler dev-vault` stands in for a vault on Azure.
-    pub dev_vault: Option<VaultUrl>,
+    /// Whether `IDENTITY_ENDPOINT` says where managed identities sign in.
+    pub has_identity_endpoint: bool,
+    /// Where `handler dev-vault` stands in for a vault on Azure.
+    pub dev_vault: Option<DevVaultAlias>,
+}
+
+/// The dev vault of this machine, and the address under which references know it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DevVaultAlias {
+    /// The address in references.
+    pub alias: VaultUrl,
+    /// Where it listens.
+    pub real: VaultUrl,
 }
 
 /// Where the handler runs.

@@ -25,7 +25,7 @@ use time::OffsetDateTime;
 
 pub use explain::explain;
 pub use fix::Fix;
-pub use function_app::{FunctionApp, Identity, Plan, RunsIn, Surroundings};
+pub use function_app::{DevVaultAlias, FunctionApp, Identity, Plan, RunsIn, Surroundings};
 
 use crate::key_vault::{Error, VaultUrl};
 
@@ -50,6 +50,9 @@ pub enum Cause {
     /// The handler's user-assigned identity can read the secret. The platform resolves
     /// references with another identity.
     OtherIdentity(String),
+    /// The handler signs in as an application and can read the secret. The platform resolves
+    /// references with the app's managed identity.
+    OtherSignIn,
     /// The handler can read the secret, and nothing tells why the platform could not.
     Readable,
     /// The text of the reference is wrong, and how.
@@ -61,6 +64,26 @@ pub enum Cause {
     AppConfiguration,
     /// The setting is there and empty.
     EmptyValue,
+}
+
+impl Cause {
+    /// One word for programs, and for a line.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Failed(error) => error.code(),
+            Self::NoVault => "KeyVaultUrlNotSet",
+            Self::Deleted => "SecretNotFound",
+            Self::MayNotList
+            | Self::ResolvedSinceStart
+            | Self::OtherIdentity(_)
+            | Self::OtherSignIn
+            | Self::Readable => "Initialized",
+            Self::UnusualSpelling(_) | Self::Syntax(_) => "InvalidSyntax",
+            Self::Stale(_) => "Resolved",
+            Self::AppConfiguration | Self::EmptyValue => "OtherReasons",
+        }
+    }
 }
 
 /// What a cause is about.

@@ -4,16 +4,15 @@
 //! Source: Azure documentation, "Use Key Vault references", on network-restricted vaults.
 
 use super::{
-    Explanation, Fix,
-    explain::Case,
+    Fix,
+    explain::{Case, Words},
     fix,
     function_app::{Plan, RunsIn},
 };
-use crate::key_vault::Error;
 
 impl Case<'_> {
     /// "Selected networks", and the handler's is none of them.
-    pub(super) fn firewall(&self) -> Explanation {
+    pub(super) fn firewall(&self) -> Words {
         let vault = self.vault();
         let detail = if self.is_on_azure() {
             format!("The firewall of {vault} does not accept the app's network.")
@@ -21,7 +20,7 @@ impl Case<'_> {
             format!("The firewall of {vault} does not accept this machine's address.")
         };
         let fix = match self.azure_name() {
-            None => self.ask_whoever_serves(),
+            None => self.allow_elsewhere(),
             Some(vault) if !self.is_on_azure() => Fix::with(
                 "Accept this machine's public address with",
                 format!("az keyvault network-rule add --name {vault} --ip-address <your-address>"),
@@ -31,7 +30,7 @@ impl Case<'_> {
                 format!("az keyvault update --name {vault} --default-action Allow"),
             ),
             Some(vault) => Fix::with_all(
-                "Connect the app to a virtual network, and let the vault accept its subnet, with",
+                "Connect the app to a virtual network, and let the vault accept its subnet. The second command replaces the subnet's service endpoints, so name those that it has, too:",
                 [
                     self.commands.join_network(),
                     "az network vnet subnet update --ids <subnet-id> --service-endpoints Microsoft.KeyVault".to_owned(),
@@ -39,17 +38,17 @@ impl Case<'_> {
                 ],
             ),
         };
-        Explanation::new(Error::ForbiddenByFirewall.code(), detail, fix)
+        Words::new(detail, fix)
     }
 
     /// Public access is disabled: no rule for addresses or subnets helps.
-    pub(super) fn connection(&self) -> Explanation {
+    pub(super) fn connection(&self) -> Words {
         let vault = self.vault_first();
         let detail = format!(
             "{vault} accepts only private endpoints, and the request came over the public network."
         );
         let fix = match self.azure_name() {
-            None => self.ask_whoever_serves(),
+            None => self.allow_elsewhere(),
             Some(vault) if !self.is_on_azure() => Fix::with(
                 "Connect this machine to the private endpoint's network (VPN), or allow public access with",
                 format!("az keyvault update --name {vault} --public-network-access Enabled"),
@@ -60,7 +59,7 @@ impl Case<'_> {
             ),
             Some(vault) => self.private_endpoint(vault),
         };
-        Explanation::new(Error::ForbiddenByConnection.code(), detail, fix)
+        Words::new(detail, fix)
     }
 
     fn private_endpoint(&self, vault: &str) -> Fix {
@@ -90,12 +89,10 @@ impl Case<'_> {
     }
 
     /// The host name does not exist: a wrong name, or a private zone without a record.
-    pub(super) fn vault_not_found(&self) -> Explanation {
-        let (host, setting) = (self.host(), self.subject.named.setting());
-        let code = Error::VaultNotFound.code();
+    pub(super) fn vault_not_found(&self) -> Words {
+        let (host, setting) = (self.name_in_dns(), self.where_it_is_set());
         if let RunsIn::Embedded(_) = self.surroundings.runs_in {
-            return Explanation::new(
-                code,
+            return Words::new(
                 format!("Only the embedded vault is connected here, and {host} is another one."),
                 Fix::without_command(
                     "To use real vaults, set KEY_VAULT_URL to the address of one.",
@@ -121,7 +118,7 @@ impl Case<'_> {
                 format!("az keyvault show --name {vault} --query properties.vaultUri -o tsv"),
             ),
         };
-        Explanation::new(code, detail, fix)
+        Words::new(detail, fix)
     }
 
     /// The private DNS zone of vaults, in the vault's cloud.
@@ -134,12 +131,5 @@ impl Case<'_> {
         } else {
             "privatelink.vaultcore.azure.net"
         }
-    }
-
-    fn ask_whoever_serves(&self) -> Fix {
-        Fix::without_command(format!(
-            "Allow this machine in the configuration of what serves {}.",
-            self.host()
-        ))
     }
 }

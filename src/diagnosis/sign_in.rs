@@ -1,13 +1,14 @@
 //! Why there is no token, by credential and cause.
 
-use super::{Explanation, Fix, explain::Case, function_app::Identity};
-use crate::key_vault::{
-    Error,
-    error::{CredentialError, CredentialKind, SignInFailure},
+use super::{
+    Fix,
+    explain::{Case, Words},
+    function_app::Identity,
 };
+use crate::key_vault::error::{CredentialError, CredentialKind, SignInFailure};
 
 impl Case<'_> {
-    pub(super) fn without_token(&self, error: &CredentialError) -> Explanation {
+    pub(super) fn without_token(&self, error: &CredentialError) -> Words {
         let (detail, fix) = match error {
             CredentialError::NothingConfigured => self.nothing_configured(),
             CredentialError::NotOffered => self.not_offered(),
@@ -32,7 +33,7 @@ impl Case<'_> {
                 ),
             },
         };
-        Explanation::new(Error::Credential(*error).code(), detail, fix)
+        Words::new(detail, fix)
     }
 
     fn nothing_configured(&self) -> (String, Fix) {
@@ -69,6 +70,14 @@ impl Case<'_> {
 
     fn managed_identity(&self, cause: SignInFailure) -> (String, Fix) {
         let is_on_azure = self.is_on_azure();
+        if !self.surroundings.has_identity_endpoint && !is_on_azure {
+            return (
+                "The identity endpoint of virtual machines gave no token. There is no IDENTITY_ENDPOINT.".to_owned(),
+                Fix::without_command(
+                    "Outside Azure there is no such endpoint: remove AZURE_TOKEN_CREDENTIALS to sign in with az.",
+                ),
+            );
+        }
         if cause == SignInFailure::IdentityNotAssigned {
             return self.not_assigned();
         }
@@ -97,10 +106,14 @@ impl Case<'_> {
         let fix = if cause == SignInFailure::TlsNotTrusted {
             Fix::without_command("Name its certificate authority in KEY_VAULT_CA_FILE.")
         } else if is_on_azure {
-            Fix::with(
-                "This usually passes. If it stays, restart the app with",
-                self.commands.restart(),
-            )
+            let is_refusal =
+                matches!(cause, SignInFailure::Answered { status, .. } if status < 500);
+            let sentence = if is_refusal {
+                "Restart the app with"
+            } else {
+                "This usually passes. If it stays, restart the app with"
+            };
+            Fix::with(sentence, self.commands.restart())
         } else {
             Fix::without_command(
                 "Check that what serves IDENTITY_ENDPOINT runs, and that IDENTITY_HEADER is the one it printed. To sign in with az, remove both.",
@@ -111,10 +124,18 @@ impl Case<'_> {
 
     fn not_assigned(&self) -> (String, Fix) {
         if !self.is_on_azure() {
-            return (
-                "The identity endpoint (IDENTITY_ENDPOINT) does not know the identity.".to_owned(),
-                Fix::without_command("Correct or remove AZURE_CLIENT_ID."),
-            );
+            return match &self.surroundings.identity {
+                Identity::UserAssigned(_) => (
+                    "The identity endpoint (IDENTITY_ENDPOINT) does not know the identity that AZURE_CLIENT_ID names.".to_owned(),
+                    Fix::without_command("Correct or remove AZURE_CLIENT_ID."),
+                ),
+                _ => (
+                    "The identity endpoint (IDENTITY_ENDPOINT) answered HTTP 400.".to_owned(),
+                    Fix::without_command(
+                        "Check IDENTITY_ENDPOINT and IDENTITY_HEADER against what serves it. To sign in with az, remove both.",
+                    ),
+                ),
+            };
         }
         match &self.surroundings.identity {
             Identity::UserAssigned(_) => (

@@ -89,7 +89,7 @@ mod tests {
         diagnosis::{Cause, Named, Subject, Surroundings, explain},
         key_vault::{
             Error, VaultUrl,
-            error::{CredentialError, Denial, Reach},
+            error::{CredentialError, Denial, Reach, TlsFailure},
         },
     };
 
@@ -157,7 +157,12 @@ mod tests {
                 None,
             ),
             (Error::UnexpectedAnswer, 502, "UnexpectedAnswer", None),
-            (Error::TlsFailed, 502, "VaultTlsFailed", None),
+            (
+                Error::TlsFailed(TlsFailure::Other),
+                502,
+                "VaultTlsFailed",
+                None,
+            ),
             (
                 Error::Unreachable(Reach::Connection),
                 503,

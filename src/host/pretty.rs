@@ -20,9 +20,10 @@ const LIMIT: u64 = 1024 * 1024;
 pub(super) fn is_asked_for(uri: &Uri) -> bool {
     let query = uri.query().unwrap_or_default();
     // What nearly every request has takes no pass over its pairs.
-    query.contains(NAME)
+    let is_near = |part: &[u8]| part.eq_ignore_ascii_case(NAME.as_bytes());
+    query.as_bytes().windows(NAME.len()).any(is_near)
         && form_urlencoded::parse(query.as_bytes())
-            .filter(|(name, _)| name == NAME)
+            .filter(|(name, _)| name.eq_ignore_ascii_case(NAME))
             .last()
             .is_some_and(|(_, value)| value.eq_ignore_ascii_case("true") || value == "1")
 }
@@ -59,6 +60,7 @@ mod tests {
             ("?pretty=true", true),
             ("?code=x&pretty=1", true),
             ("?pretty=TRUE", true),
+            ("?Pretty=true", true),
             ("?pretty=false", false),
             ("?pretty=true&pretty=false", false),
             ("?pretty", false),

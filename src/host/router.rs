@@ -26,7 +26,7 @@ use super::{
 use crate::problem::{Problem, empty};
 
 /// Most characters of an unknown path that are logged.
-const PATH_SHOWN: usize = 200;
+const PATH_SHOWN: usize = 100;
 /// Most characters of a method that are logged; the longest that anybody uses has 17.
 const METHOD_SHOWN: usize = 20;
 
@@ -284,12 +284,20 @@ impl fmt::Debug for Spelling {
     }
 }
 
-/// The line of a request that no function answers, without the query: a key can be in it.
+/// The line of a request that no function answers. A mistyped address can have a key or a
+/// secret's name in its path: two segments are shown, up to what no route is made of.
 fn log_unanswered(request: &Request<Body>, status: StatusCode) {
     let path = request.uri().path();
-    let shown = match path.char_indices().nth(PATH_SHOWN) {
-        Some((end, _)) => &format!("{}…", &path[..end]),
-        None => path,
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '_' | '.');
+    let plain = path.find(|c| !is_plain(c)).unwrap_or(path.len());
+    let third = path
+        .match_indices('/')
+        .nth(2)
+        .map_or(path.len(), |(at, _)| at);
+    let end = plain.min(third).min(PATH_SHOWN);
+    let shown = match path.get(..end) {
+        Some(shown) if shown.len() < path.len() => &format!("{shown}…"),
+        _ => path,
     };
     let status = status.as_u16();
     let method = request.method().as_str();

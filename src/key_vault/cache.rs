@@ -340,7 +340,7 @@ fn may_pass(error: &Error) -> bool {
         | Error::ForbiddenByFirewall
         | Error::ForbiddenByConnection => false,
         Error::VaultNotFound
-        | Error::TlsFailed
+        | Error::TlsFailed(_)
         | Error::Unreachable(_)
         | Error::TooManyVersions
         | Error::TooManyVaults

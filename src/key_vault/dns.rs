@@ -23,14 +23,14 @@ pub type LookUp = dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> 
 pub struct Resolver(Arc<LookUp>);
 
 /// Why a name has no address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum LookUpError {
     /// There is no such name, or it has no address.
     #[error("there is no such host")]
-    NoSuchName,
+    NoSuchName(String),
     /// No name server could say. This passes.
     #[error("no name server answered")]
-    NoAnswer,
+    NoAnswer(String),
 }
 
 impl Resolver {
@@ -63,13 +63,14 @@ impl fmt::Debug for Resolver {
 
 impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let found = (self.0)(name.as_str().to_owned());
+        let name = name.as_str().to_owned();
+        let found = (self.0)(name.clone());
         Box::pin(async move {
             let found = match timeout(LOOK_UP_LIMIT, found).await {
-                Ok(Ok(addresses)) if addresses.is_empty() => Err(LookUpError::NoSuchName),
+                Ok(Ok(addresses)) if addresses.is_empty() => Err(LookUpError::NoSuchName(name)),
                 Ok(Ok(addresses)) => Ok(addresses),
-                Ok(Err(error)) => Err(cause(&error)),
-                Err(_) => Err(LookUpError::NoAnswer),
+                Ok(Err(error)) => Err(cause(&error, name)),
+                Err(_) => Err(LookUpError::NoAnswer(name)),
             };
             let addresses = found?.into_iter().map(|ip| SocketAddr::new(ip, 0));
             Ok(Box::new(addresses) as Addrs)
@@ -77,12 +78,12 @@ impl Resolve for Resolver {
     }
 }
 
-/// Whether a failed look-up says that there is no such name.
+/// Whether a failed look-up says that there is no such `name`.
 ///
 /// The standard library keeps the number of `getaddrinfo` for itself and shows its text, which
 /// each C library words in its own way; Windows has numbers. What is not in the table passes, as
 /// "try again" and "no server answered" do.
-fn cause(error: &io::Error) -> LookUpError {
+fn cause(error: &io::Error, name: String) -> LookUpError {
     const TEXTS: [&str; 5] = [
         // glibc: EAI_NONAME, EAI_NODATA
         "Name or service not known",
@@ -99,9 +100,9 @@ fn cause(error: &io::Error) -> LookUpError {
     let is_known = TEXTS.iter().any(|known| text.ends_with(known))
         || error.raw_os_error().is_some_and(|n| NUMBERS.contains(&n));
     if is_known {
-        LookUpError::NoSuchName
+        LookUpError::NoSuchName(name)
     } else {
-        LookUpError::NoAnswer
+        LookUpError::NoAnswer(name)
     }
 }
 
@@ -111,28 +112,38 @@ mod tests {
 
     #[test]
     fn only_a_name_that_does_not_exist_is_final() {
-        use LookUpError::{NoAnswer, NoSuchName};
+        let (no_such_name, no_answer) = (
+            LookUpError::NoSuchName("x".into()),
+            LookUpError::NoAnswer("x".into()),
+        );
         for (text, expected) in [
             // glibc
-            ("Name or service not known", NoSuchName),
-            ("No address associated with hostname", NoSuchName),
-            ("Temporary failure in name resolution", NoAnswer),
-            ("Non-recoverable failure in name resolution", NoAnswer),
+            ("Name or service not known", &no_such_name),
+            ("No address associated with hostname", &no_such_name),
+            ("Temporary failure in name resolution", &no_answer),
+            ("Non-recoverable failure in name resolution", &no_answer),
             // musl
-            ("Name does not resolve", NoSuchName),
-            ("Name has no usable address", NoSuchName),
-            ("Try again", NoAnswer),
-            ("Non-recoverable error", NoAnswer),
-            ("Unknown error", NoAnswer),
+            ("Name does not resolve", &no_such_name),
+            ("Name has no usable address", &no_such_name),
+            ("Try again", &no_answer),
+            ("Non-recoverable error", &no_answer),
+            ("Unknown error", &no_answer),
             // macOS
-            ("nodename nor servname provided, or not known", NoSuchName),
-            ("something new", NoAnswer),
+            (
+                "nodename nor servname provided, or not known",
+                &no_such_name,
+            ),
+            ("something new", &no_answer),
         ] {
             let whole = format!("failed to lookup address information: {text}");
-            assert_eq!(cause(&io::Error::other(whole)), expected, "{text}");
+            assert_eq!(
+                &cause(&io::Error::other(whole), "x".into()),
+                expected,
+                "{text}"
+            );
         }
         // A name server that cannot be reached shows as the system's own error.
         let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
-        assert_eq!(cause(&refused), NoAnswer);
+        assert_eq!(cause(&refused, "x".into()), no_answer);
     }
 }

@@ -3,7 +3,7 @@
 //! The SDK's own errors are read once, here, and dropped: their texts carry identities,
 //! tenants and pieces of answers.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use azure_core::{error::ErrorKind, http::StatusCode};
 use serde::Deserialize;
@@ -38,8 +38,8 @@ pub enum Error {
     #[error("there is no such vault")]
     VaultNotFound,
     /// The vault's certificate is not trusted, or TLS failed otherwise.
-    #[error("no trusted TLS connection to the vault")]
-    TlsFailed,
+    #[error("no trusted TLS connection to the vault: {0}")]
+    TlsFailed(TlsFailure),
     /// Nothing answers at the vault's address, or the answer breaks off.
     #[error("the vault cannot be reached")]
     Unreachable(Reach),
@@ -94,9 +94,59 @@ pub enum Denial {
     Other,
 }
 
+/// What is wrong with a server's certificate, or with its TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TlsFailure {
+    /// No authority that is trusted here has issued the certificate.
+    #[error("unknown issuer")]
+    UnknownIssuer,
+    /// The certificate is another host's.
+    #[error("wrong name")]
+    WrongName,
+    /// The certificate is not valid any more, or not yet.
+    #[error("expired or not yet valid")]
+    Expired,
+    /// The server speaks something else.
+    #[error("not TLS")]
+    NotTls,
+    /// Anything else.
+    #[error("other")]
+    Other,
+}
+
+impl TlsFailure {
+    pub(super) fn of(error: &rustls::Error) -> Self {
+        use rustls::CertificateError as Wrong;
+        match error {
+            rustls::Error::InvalidCertificate(wrong) => match wrong {
+                Wrong::UnknownIssuer => Self::UnknownIssuer,
+                Wrong::NotValidForName | Wrong::NotValidForNameContext { .. } => Self::WrongName,
+                Wrong::Expired
+                | Wrong::ExpiredContext { .. }
+                | Wrong::NotValidYet
+                | Wrong::NotValidYetContext { .. } => Self::Expired,
+                // It is its own authority, and not in the file of those that are trusted.
+                Wrong::Other(other)
+                    if matches!(
+                        other.0.downcast_ref(),
+                        Some(webpki::Error::CaUsedAsEndEntity)
+                    ) =>
+                {
+                    Self::UnknownIssuer
+                }
+                _ => Self::Other,
+            },
+            rustls::Error::InvalidMessage(_) => Self::NotTls,
+            _ => Self::Other,
+        }
+    }
+}
+
 /// At which step the vault could not be reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reach {
+    /// The proxy that the environment names has no address.
+    Proxy,
     /// No name server answered. This passes by itself, unlike a name that does not exist.
     NameResolution,
     /// The machine answered that nothing listens at that port.
@@ -185,6 +235,32 @@ pub enum SignInFailure {
     Other,
 }
 
+impl fmt::Display for SignInFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::IdentityNotAssigned => "the identity is not assigned",
+            Self::Answered {
+                status,
+                aadsts: Some(number),
+            } => return write!(f, "HTTP {status}, AADSTS{number}"),
+            Self::Answered {
+                status,
+                aadsts: None,
+            } => return write!(f, "HTTP {status}"),
+            Self::TlsNotTrusted => "no trusted TLS connection",
+            Self::Refused => "nothing listens there",
+            Self::NoSuchHost => "the host name does not exist",
+            Self::Unreachable => "the endpoint cannot be reached",
+            Self::TimedOut => "no answer in time",
+            Self::NoTokenFile => "the token file cannot be read",
+            Self::ToolMissing => "the program is not on the path",
+            Self::NotSignedIn => "nobody is signed in",
+            Self::WrongSetting => "a setting has a form that it cannot have",
+            Self::Other => "no usable token",
+        })
+    }
+}
+
 impl Error {
     /// One word for the cause, the same in answers, lines and counters.
     #[must_use]
@@ -198,7 +274,7 @@ impl Error {
             Self::ForbiddenByFirewall => "ForbiddenByFirewall",
             Self::ForbiddenByConnection => "ForbiddenByConnection",
             Self::VaultNotFound => "VaultNotFound",
-            Self::TlsFailed => "VaultTlsFailed",
+            Self::TlsFailed(_) => "VaultTlsFailed",
             Self::Unreachable(_) => "VaultUnreachable",
             Self::TooManyVersions => "TooManyVersions",
             Self::TooManyVaults => "TooManyVaults",
@@ -235,7 +311,12 @@ impl Error {
             Self::ForbiddenByFirewall,
             Self::ForbiddenByConnection,
             Self::VaultNotFound,
-            Self::TlsFailed,
+            Self::TlsFailed(TlsFailure::UnknownIssuer),
+            Self::TlsFailed(TlsFailure::WrongName),
+            Self::TlsFailed(TlsFailure::Expired),
+            Self::TlsFailed(TlsFailure::NotTls),
+            Self::TlsFailed(TlsFailure::Other),
+            Self::Unreachable(Reach::Proxy),
             Self::Unreachable(Reach::NameResolution),
             Self::Unreachable(Reach::Refused),
             Self::Unreachable(Reach::Connection),
@@ -250,6 +331,9 @@ impl Error {
             Self::Credential(CredentialError::NotOffered),
             failed(ManagedIdentity, SignInFailure::IdentityNotAssigned),
             failed(ManagedIdentity, answered(500, None)),
+            failed(ManagedIdentity, answered(403, None)),
+            failed(ManagedIdentity, SignInFailure::TlsNotTrusted),
+            failed(ManagedIdentity, SignInFailure::NoSuchHost),
             failed(ManagedIdentity, SignInFailure::Refused),
             failed(ManagedIdentity, SignInFailure::TimedOut),
             failed(ClientSecret, answered(401, Some(7_000_215))),
@@ -259,7 +343,10 @@ impl Error {
             failed(ClientSecret, answered(400, Some(50_000))),
             failed(ClientSecret, SignInFailure::TlsNotTrusted),
             failed(ClientSecret, SignInFailure::NoSuchHost),
+            failed(ClientSecret, SignInFailure::Refused),
             failed(ClientSecret, SignInFailure::Unreachable),
+            failed(ClientSecret, SignInFailure::TimedOut),
+            failed(ClientSecret, SignInFailure::Other),
             failed(ClientSecret, SignInFailure::WrongSetting),
             failed(WorkloadIdentity, SignInFailure::NoTokenFile),
             failed(WorkloadIdentity, answered(400, Some(70_021))),
@@ -269,6 +356,7 @@ impl Error {
             failed(AzureDeveloperCli, SignInFailure::NotSignedIn),
             failed(AzureDeveloperCli, SignInFailure::Other),
             Self::WrongSetting("KEY_VAULT_URL"),
+            Self::WrongSetting("AZURE_CLIENT_SECRET"),
             Self::RequestRefused,
             Self::UnexpectedAnswer,
         ]

@@ -7,7 +7,7 @@ use azure_core::http::{AsyncRawResponse, HttpClient, Request};
 
 use super::{
     dns::{LookUpError, Resolver},
-    error::{Error, Reach, chain},
+    error::{Error, Reach, TlsFailure, chain},
     tls::{self, OwnCa},
     transport::{final_failure, passing_failure},
 };
@@ -64,9 +64,10 @@ impl HttpClient for Https {
         HttpClient::execute_request(&self.0, request)
             .await
             .map_err(|error| {
-                let cause = cause(&error);
+                let host = request.url().host_str().unwrap_or_default();
+                let cause = cause(&error, host);
                 match cause {
-                    Error::VaultNotFound | Error::TlsFailed | Error::TimedOut => {
+                    Error::VaultNotFound | Error::TlsFailed(_) | Error::TimedOut => {
                         final_failure(cause)
                     }
                     _ => passing_failure(cause),
@@ -75,14 +76,18 @@ impl HttpClient for Https {
     }
 }
 
-/// Finds out why reqwest failed, by the types in its chain of causes.
-fn cause(error: &azure_core::Error) -> Error {
+/// Finds out why reqwest could not reach `host`, by the types in its chain of causes.
+fn cause(error: &azure_core::Error, host: &str) -> Error {
     let mut found = Error::Unreachable(Reach::Interrupted);
     for error in chain(error) {
         if let Some(error) = error.downcast_ref::<LookUpError>() {
             return match error {
-                LookUpError::NoSuchName => Error::VaultNotFound,
-                LookUpError::NoAnswer => Error::Unreachable(Reach::NameResolution),
+                // Whatever else is looked up is the proxy's name.
+                LookUpError::NoSuchName(name) | LookUpError::NoAnswer(name) if name != host => {
+                    Error::Unreachable(Reach::Proxy)
+                }
+                LookUpError::NoSuchName(_) => Error::VaultNotFound,
+                LookUpError::NoAnswer(_) => Error::Unreachable(Reach::NameResolution),
             };
         }
         if let Some(error) = error.downcast_ref::<reqwest::Error>() {
@@ -93,8 +98,8 @@ fn cause(error: &azure_core::Error) -> Error {
                 found = Error::Unreachable(Reach::Connection);
             }
         }
-        if error.is::<rustls::Error>() {
-            return Error::TlsFailed;
+        if let Some(error) = error.downcast_ref::<rustls::Error>() {
+            return Error::TlsFailed(TlsFailure::of(error));
         }
         let io = error.downcast_ref::<io::Error>();
         if io.is_some_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
@@ -178,7 +183,7 @@ mod tests {
             let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
         });
         let broken = failure(&https, &format!("https://localhost:{port}/")).await;
-        assert_eq!(broken, (Error::TlsFailed, false));
+        assert_eq!(broken, (Error::TlsFailed(TlsFailure::NotTls), false));
         not_tls.await.expect("served");
 
         let refused = failure(&https, &format!("https://127.0.0.1:{port}/")).await;
@@ -261,20 +266,23 @@ mod tests {
 
         #[tokio::test]
         async fn is_refused_if_it_is_another_one_or_of_another_name_or_time() {
-            let refused = Err(Error::TlsFailed);
+            let refused = |failure| Err(Error::TlsFailed(failure));
             let own = certificate(|_| {});
             let other = certificate(|_| {});
-            assert_eq!(asked(&other.pem, &own, "localhost").await, refused);
-            assert_eq!(asked(&own.pem, &own, "127.0.0.1").await, refused);
-            let days = time::Duration::days;
+            let issuer = refused(TlsFailure::UnknownIssuer);
+            assert_eq!(asked(&other.pem, &own, "localhost").await, issuer);
+            let name = refused(TlsFailure::WrongName);
+            assert_eq!(asked(&own.pem, &own, "127.0.0.1").await, name);
+            let time = refused(TlsFailure::Expired);
+            let days = ::time::Duration::days;
             let expired = certificate(|parameters| {
                 parameters.not_after = OffsetDateTime::now_utc() - days(1);
             });
-            assert_eq!(asked(&expired.pem, &expired, "localhost").await, refused);
+            assert_eq!(asked(&expired.pem, &expired, "localhost").await, time);
             let early = certificate(|parameters| {
                 parameters.not_before = OffsetDateTime::now_utc() + days(1);
             });
-            assert_eq!(asked(&early.pem, &early, "localhost").await, refused);
+            assert_eq!(asked(&early.pem, &early, "localhost").await, time);
         }
     }
 }

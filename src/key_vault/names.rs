@@ -166,6 +166,12 @@ impl VaultUrl {
         self.0.authority()
     }
 
+    /// The host alone.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        self.0.host_str().unwrap_or_default()
+    }
+
     /// What a person calls the vault: its name or, outside Azure's domains, its host.
     #[must_use]
     pub fn vault_name(&self) -> &str {

@@ -15,7 +15,7 @@ use rustls::{
 use rustls_platform_verifier::Verifier;
 use webpki::{EndEntityCert, KeyUsage};
 
-use super::error::Error;
+use super::error::{Error, TlsFailure};
 
 /// Certificates that are trusted beside the machine's own: for a vault behind a private
 /// authority, or an emulator.
@@ -56,7 +56,7 @@ pub(super) fn config(own_ca: &OwnCa) -> Result<ClientConfig, Error> {
     };
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|_| Error::TlsFailed)?
+        .map_err(|_| Error::TlsFailed(TlsFailure::Other))?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier))
         .with_no_client_auth();
@@ -75,21 +75,29 @@ struct OrPinned {
 }
 
 impl OrPinned {
-    /// Whether `shown` is in the file, has the server's name, is valid now, and was refused for
-    /// nothing but being an authority.
+    /// Whether `shown` is in the file, is valid now, and was refused for nothing but being an
+    /// authority.
+    ///
+    /// # Errors
+    ///
+    /// It is in the file, and another host's.
     fn accepts(
         &self,
         shown: &CertificateDer<'_>,
         name: &ServerName<'_>,
         now: UnixTime,
-    ) -> Option<()> {
-        self.pinned.iter().find(|pinned| *pinned == shown)?;
-        verify_server_name(&ParsedCertificate::try_from(shown).ok()?, name).ok()?;
+    ) -> Result<bool, rustls::Error> {
+        if !self.pinned.iter().any(|pinned| pinned == shown) {
+            return Ok(false);
+        }
+        verify_server_name(&ParsedCertificate::try_from(shown)?, name)?;
+        let Ok(certificate) = EndEntityCert::try_from(shown) else {
+            return Ok(false);
+        };
         // The times of a certificate are looked at before what it may be used for.
-        let certificate = EndEntityCert::try_from(shown).ok()?;
         let usage = KeyUsage::server_auth();
         let refused = certificate.verify_for_usage(&[], &[], &[], now, usage, None, None);
-        matches!(refused, Err(webpki::Error::CaUsedAsEndEntity)).then_some(())
+        Ok(matches!(refused, Err(webpki::Error::CaUsedAsEndEntity)))
     }
 }
 
@@ -102,7 +110,7 @@ impl ServerCertVerifier for OrPinned {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        if self.accepts(end_entity, server_name, now).is_some() {
+        if self.accepts(end_entity, server_name, now)? {
             return Ok(ServerCertVerified::assertion());
         }
         self.platform

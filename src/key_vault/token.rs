@@ -160,7 +160,7 @@ impl Inner {
                 });
             }
             Err(cause) => {
-                tracing::warn!(?cause, "no token for Key Vault");
+                tracing::warn!(%cause, "no token for Key Vault");
                 state.failed = Some((now, *cause));
             }
         }

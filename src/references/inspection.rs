@@ -359,6 +359,11 @@ impl Inspector {
             Identity::UserAssigned(id) if was_refused || word.is_none() => {
                 (Cause::OtherIdentity(id.clone()), *facts)
             }
+            Identity::Application(_) | Identity::Developer
+                if (was_refused || word.is_none()) && self.0.surroundings.is_on_azure() =>
+            {
+                (Cause::OtherSignIn, *facts)
+            }
             _ => (Cause::Readable, *facts),
         }
     }
@@ -462,7 +467,11 @@ impl Inner {
                 Err(error) => Finding::Failed(self.cause(reference, error).await),
             },
         };
-        tracing::warn!(setting = name, ?finding, "Key Vault reference not resolved");
+        let code = match &finding {
+            Finding::Readable(_) => "Readable",
+            Finding::Failed(cause) => cause.code(),
+        };
+        tracing::warn!(setting = name, code, "Key Vault reference not resolved");
         finding
     }
 

@@ -69,6 +69,7 @@ impl Status {
             Cause::MayNotList
             | Cause::ResolvedSinceStart
             | Cause::OtherIdentity(_)
+            | Cause::OtherSignIn
             | Cause::Readable => Self::Initialized,
             Cause::UnusualSpelling(_) | Cause::Syntax(_) => Self::InvalidSyntax,
             Cause::Stale(_) => Self::Resolved,
@@ -93,7 +94,7 @@ impl Status {
                 Self::UnauthorizedClient
             }
             Error::SecretDisabled
-            | Error::TlsFailed
+            | Error::TlsFailed(_)
             | Error::Unreachable(_)
             | Error::TooManyVersions
             | Error::TooManyVaults

@@ -195,7 +195,10 @@ fn read_local_settings(folder: &Path) -> Result<(LocalFile, Pairs), LocalSetting
         (format!("{CONNECTION_STRINGS}{name}"), value)
     });
     let (state, values) = match member("Values") {
-        None | Some(Value::Null) => (LocalFile::NoValues, Map::new()),
+        None | Some(Value::Null) if connection_strings.len() == 0 => {
+            (LocalFile::NoValues, Map::new())
+        }
+        None | Some(Value::Null) => (LocalFile::Values, Map::new()),
         Some(Value::Object(values)) => (LocalFile::Values, values.clone()),
         Some(_) => return Err(LocalSettingsError::NotAnObject("Values")),
     };

@@ -2,7 +2,7 @@
 
 use super::{Reader, names};
 use crate::{
-    diagnosis::{FunctionApp, Identity, Plan, RunsIn, Surroundings},
+    diagnosis::{DevVaultAlias, FunctionApp, Identity, Plan, RunsIn, Surroundings},
     key_vault::{
         VaultUrl,
         credential::{ChosenCredential, CredentialSettings},
@@ -43,9 +43,10 @@ impl Reader<'_> {
 
     pub(super) fn surroundings(&self, credential: &CredentialSettings) -> Surroundings {
         let runs_in = match (self.resolves(), self.embedded_vault()) {
+            (_, Some(embedded)) if !self.is_on_azure() => RunsIn::Embedded(embedded),
+            (Resolves::Handler, _) => RunsIn::Local,
+            // A host without a sign of its place is taken for one of Azure's.
             (Resolves::Platform, _) => RunsIn::Azure,
-            (Resolves::Handler, None) => RunsIn::Local,
-            (Resolves::Handler, Some(embedded)) => RunsIn::Embedded(embedded),
         };
         // Which developer tool is there does not matter for who is signed in with it.
         let identity = match credential.choose(|_| false) {
@@ -66,6 +67,7 @@ impl Reader<'_> {
             runs_in,
             app: self.function_app(),
             identity,
+            has_identity_endpoint: credential.has_identity_endpoint,
             dev_vault: self.dev_vault(),
         }
     }
@@ -100,15 +102,15 @@ impl Reader<'_> {
 
     /// With `KEY_VAULT_URL` on this machine, the embedded vault's name means that vault.
     #[cfg(feature = "dev-vault")]
-    fn dev_vault(&self) -> Option<VaultUrl> {
-        let url = VaultUrl::parse(self.text(names::KEY_VAULT_URL)?).ok()?;
-        let is_local = url.is_loopback();
-        is_local.then(crate::dev_vault::DevVault::url).flatten()
+    fn dev_vault(&self) -> Option<DevVaultAlias> {
+        let real = VaultUrl::parse(self.text(names::KEY_VAULT_URL)?).ok()?;
+        let alias = crate::dev_vault::DevVault::url()?;
+        real.is_loopback().then_some(DevVaultAlias { alias, real })
     }
 
     #[cfg(not(feature = "dev-vault"))]
     #[expect(clippy::unused_self, reason = "this build knows no such name")]
-    fn dev_vault(&self) -> Option<VaultUrl> {
+    fn dev_vault(&self) -> Option<DevVaultAlias> {
         None
     }
 

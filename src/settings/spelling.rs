@@ -27,7 +27,12 @@ const WRITTEN: [&str; 20] = [
 ];
 
 /// How names begin that nobody else has.
-const OURS: [&str; 3] = ["SECRET_CACHE_", "SECRET_METADATA_", "STANDALONE_"];
+const OURS: [&str; 4] = [
+    "KEY_VAULT_CA",
+    "SECRET_CACHE_",
+    "SECRET_METADATA_",
+    "STANDALONE_",
+];
 
 /// What others call the vault's address.
 const VAULT_ADDRESSES: [&str; 9] = [

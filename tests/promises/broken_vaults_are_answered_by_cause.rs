@@ -129,7 +129,7 @@ const REFUSALS: [Case; 13] = [
     (Fault::Deny("ForbiddenByPolicy"), 502, "AccessToKeyVaultDenied", "networkAcls", None),
     (Fault::Deny("ForbiddenByFirewall"), 502, "ForbiddenByFirewall", "network-rule", None),
     (Fault::Deny("ForbiddenByConnection"), 502, "ForbiddenByConnection", "private endpoint", None),
-    (Fault::BadParameter, 502, "RequestRefused", "Report it", None),
+    (Fault::BadParameter, 502, "RequestRefused", "Please report it", None),
     (Fault::Throttle(None), 503, "Throttled", "Wait", Some("10")),
     (Fault::Throttle(Some(600)), 503, "Throttled", "Wait", Some("300")),
     (Fault::Throttle(Some(20)), 503, "Throttled", "Wait", Some("20")),

@@ -99,6 +99,7 @@ async fn the_platforms_report_is_read_from_the_environment() {
             "@Microsoft.KeyVault(VaultName=embedded;SecretName=Missing)",
         ),
         ("WEBSITE_KEYVAULT_REFERENCES", report.as_str()),
+        ("WEBSITE_SKU", "FlexConsumption"),
         ("WEBSITE_SITE_NAME", "func-a"),
         ("WEBSITE_RESOURCE_GROUP", "rg-a"),
     ];

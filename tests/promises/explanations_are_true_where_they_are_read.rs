@@ -7,7 +7,8 @@ use std::fmt::Write as _;
 use keyvault_functions::{
     dev_vault::DevVault,
     diagnosis::{
-        Cause, Facts, FunctionApp, Identity, Named, Plan, RunsIn, Subject, Surroundings, explain,
+        Cause, DevVaultAlias, Facts, FunctionApp, Identity, Named, Plan, RunsIn, Subject,
+        Surroundings, explain,
     },
     key_vault::{
         Error, VaultUrl,
@@ -67,12 +68,12 @@ fn places() -> Vec<Place> {
 
 #[rustfmt::skip]
 fn on_azure() -> Vec<Place> {
-    let azure = |app, identity| Surroundings { runs_in: RunsIn::Azure, app, identity, dev_vault: None };
+    let azure = |app, identity| Surroundings { runs_in: RunsIn::Azure, app, identity, has_identity_endpoint: true, dev_vault: None };
     let app = |slot, plan| FunctionApp::new(Some("func-a"), Some("rg-a"), slot, Some(plan));
     let unknown = FunctionApp::new(None, None, None, Some(Plan::Consumption));
     let flex = || azure(app(None, Plan::FlexConsumption), Identity::SystemAssigned);
     let staging = azure(app(Some("staging"), Plan::Dedicated), Identity::UserAssigned(CLIENT_ID.into()));
-    let own = azure(app(None, Plan::FlexConsumption), application());
+    let own = || azure(app(None, Plan::FlexConsumption), application());
     let orders = Named::ConnectionString { name: "Orders", kind: "SQLAzure" };
     vec![
         place("Azure, Flex Consumption: a reference", flex(), real(), SETTING),
@@ -80,19 +81,22 @@ fn on_azure() -> Vec<Place> {
         place("Azure, Premium, slot staging, user-assigned identity: a reference", staging, real(), SETTING),
         place("Azure, Consumption, names unknown: a reference", azure(unknown, Identity::SystemAssigned), real(), SETTING),
         place("Azure China, Flex Consumption: a connection string", flex(), vault("https://your-kv.vault.azure.cn"), orders),
-        place("Azure, application with a client secret: secrets/<name>", own, real(), Named::KeyVaultUrl),
+        place("Azure, application with a client secret: a reference", own(), real(), SETTING),
+        place("Azure, application with a client secret: secrets/<name>", own(), real(), Named::KeyVaultUrl),
     ]
 }
 
 #[rustfmt::skip]
 fn on_a_laptop() -> Vec<Place> {
-    let local = |identity| Surroundings { runs_in: RunsIn::Local, app: FunctionApp::default(), identity, dev_vault: None };
-    let az = || local(Identity::Developer);
-    let endpoint = || local(Identity::SystemAssigned);
-    let aliased = || Surroundings { dev_vault: DevVault::url(), ..endpoint() };
+    let local = |identity| Surroundings { runs_in: RunsIn::Local, app: FunctionApp::default(), identity, has_identity_endpoint: false, dev_vault: None };
     let embedded = || DevVault::url().expect("an address");
-    let in_process = || Surroundings { runs_in: RunsIn::Embedded(embedded()), ..az() };
     let dev_vault = || vault("https://localhost:8443");
+    let az = || local(Identity::Developer);
+    let endpoint = || Surroundings { has_identity_endpoint: true, ..local(Identity::SystemAssigned) };
+    let user_assigned = || Surroundings { identity: Identity::UserAssigned(CLIENT_ID.into()), ..endpoint() };
+    let alias = || DevVaultAlias { alias: embedded(), real: dev_vault() };
+    let aliased = || Surroundings { dev_vault: Some(alias()), ..endpoint() };
+    let in_process = || Surroundings { runs_in: RunsIn::Embedded(embedded()), ..az() };
     vec![
         place("a laptop with az: a reference", az(), real(), SETTING),
         place("a laptop with az: secrets/<name>", az(), real(), Named::KeyVaultUrl),
@@ -100,6 +104,8 @@ fn on_a_laptop() -> Vec<Place> {
         place("a laptop with the dev vault: a reference", endpoint(), dev_vault(), SETTING),
         place("a laptop with the dev vault: a reference to embedded", aliased(), embedded(), SETTING),
         place("a laptop with the dev vault: secrets/<name>", endpoint(), dev_vault(), Named::KeyVaultUrl),
+        place("a laptop with the dev vault, AZURE_CLIENT_ID set: a reference", user_assigned(), dev_vault(), SETTING),
+        place("a laptop with managedidentitycredential and no endpoint: a reference", local(Identity::SystemAssigned), real(), SETTING),
         place("the embedded vault: a reference", in_process(), embedded(), SETTING),
         place("the embedded vault: secrets/<name>", in_process(), embedded(), Named::KeyVaultUrl),
         place("the embedded vault: a reference to another vault", in_process(), real(), SETTING),
@@ -116,6 +122,7 @@ fn causes() -> Vec<Cause> {
         Cause::ResolvedSinceStart,
         Cause::UnusualSpelling(documented.into()),
         Cause::OtherIdentity(CLIENT_ID.into()),
+        Cause::OtherSignIn,
         Cause::Readable,
         Cause::Syntax("VaultName (or SecretUri) is missing (character 21)".into()),
         Cause::Stale(None),
@@ -135,6 +142,8 @@ fn is_possible(cause: &Cause, place: &Place) -> bool {
     match cause {
         Cause::Failed(Error::VaultNotFound) => !is_embedded || is_other_vault,
         _ if is_other_vault => false,
+        // References name their own vaults.
+        Cause::Failed(Error::WrongSetting("KEY_VAULT_URL")) => !is_reference && !is_embedded,
         Cause::Failed(Error::Credential(CredentialError::Failed { credential, .. })) => {
             let identity = match credential {
                 CredentialKind::ClientSecret | CredentialKind::WorkloadIdentity => {
@@ -169,8 +178,15 @@ fn is_possible(cause: &Cause, place: &Place) -> bool {
         | Cause::Readable
         | Cause::Stale(Some(_))
         | Cause::EmptyValue => is_reference && is_on_azure,
+        Cause::OtherSignIn => {
+            is_reference
+                && is_on_azure
+                && matches!(place.surroundings.identity, Identity::Application(_))
+        }
         Cause::OtherIdentity(_) => {
-            is_reference && matches!(place.surroundings.identity, Identity::UserAssigned(_))
+            is_reference
+                && is_on_azure
+                && matches!(place.surroundings.identity, Identity::UserAssigned(_))
         }
     }
 }

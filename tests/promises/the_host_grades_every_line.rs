@@ -124,7 +124,19 @@ async fn a_request_that_no_function_answers_is_a_line_too() {
         ),
         ("POST", "/", 405, "path=/ "),
         ("GET", "/config-check", 405, "path=/config-check "),
-        ("GET", "/api/a%0Ab", 404, "path=/api/a%0Ab "),
+        ("GET", "/api/a%0Ab", 404, "path=/api/a… "),
+        (
+            "GET",
+            "/api/config-check&code=canary-code",
+            404,
+            "path=/api/config-check… ",
+        ),
+        (
+            "GET",
+            "/api/secrets/canary-name/x",
+            404,
+            "path=/api/secrets… ",
+        ),
         ("GET", long.as_str(), 404, "xxx… "),
     ] {
         let request = client().request(method.parse().expect("a method"), host.at(path));
@@ -139,7 +151,7 @@ async fn a_request_that_no_function_answers_is_a_line_too() {
         .iter()
         .filter(|line| line.contains("no function answers this"));
     let lines: Vec<_> = lines.collect();
-    assert_eq!(lines.len(), 5, "one for each request: {lines:?}");
+    assert_eq!(lines.len(), 7, "one for each request: {lines:?}");
     for line in lines {
         assert!(
             line.starts_with("INFO") || line.starts_with(" INFO"),

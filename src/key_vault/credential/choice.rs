@@ -166,7 +166,7 @@ impl CredentialSettings {
             })
         };
         let tool = |program, choice, named| {
-            let is_there = asked(named) || (!self.is_on_azure && has_tool(program));
+            let is_there = !self.is_on_azure && (asked(named) || has_tool(program));
             is_there.then_some(choice)
         };
         client_secret()

@@ -50,7 +50,7 @@ fn answered(credential: CredentialKind, kind: &ErrorKind) -> Option<SignInFailur
 fn not_answered(error: &Error) -> Option<SignInFailure> {
     match error {
         Error::VaultNotFound => Some(SignInFailure::NoSuchHost),
-        Error::TlsFailed => Some(SignInFailure::TlsNotTrusted),
+        Error::TlsFailed(_) => Some(SignInFailure::TlsNotTrusted),
         Error::Unreachable(Reach::Refused) => Some(SignInFailure::Refused),
         Error::Unreachable(_) => Some(SignInFailure::Unreachable),
         Error::TimedOut => Some(SignInFailure::TimedOut),
@@ -83,7 +83,7 @@ mod tests {
     use super::super::{ChosenCredential, shared_token};
     use crate::key_vault::{
         Error,
-        error::{CredentialError, Reach, SignInFailure},
+        error::{CredentialError, Reach, SignInFailure, TlsFailure},
         transport::{final_failure, passing_failure},
     };
 
@@ -188,7 +188,10 @@ mod tests {
     async fn an_endpoint_that_cannot_be_reached_is_told_by_what_stands_between() {
         for (does, cause) in [
             (Error::VaultNotFound, SignInFailure::NoSuchHost),
-            (Error::TlsFailed, SignInFailure::TlsNotTrusted),
+            (
+                Error::TlsFailed(TlsFailure::Other),
+                SignInFailure::TlsNotTrusted,
+            ),
             (REFUSED, SignInFailure::Refused),
             (
                 Error::Unreachable(Reach::NameResolution),
