@@ -201,7 +201,7 @@ pub struct Settings {
     pub export: Export,
     /// The recipe's two settings and every other one that is a reference, in their order.
     pub app_settings: AppSettings,
-    /// Who puts references into effect.
+    /// Who resolves references.
     pub resolves: Resolves,
     /// Where the handler runs, and for which app.
     pub surroundings: Surroundings,

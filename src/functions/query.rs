@@ -16,8 +16,9 @@ impl<'a> Query<'a> {
     ///
     /// # Errors
     ///
-    /// `pretty` that is no switch, and a parameter that is given twice. The host joins repeated ones with a comma in envelopes and
-    /// when it forwards, so a comma is the same refusal: the answer must not depend on the mode.
+    /// `pretty` that is no switch, and a parameter that is given twice. The host joins repeated
+    /// ones with a comma in envelopes and when it forwards, so a comma is the same refusal: the
+    /// answer must not depend on the mode.
     pub(super) fn parse(text: Option<&'a str>, known: &[&'static str]) -> Result<Self, Problem> {
         let mut given: Vec<(&'static str, Cow<'a, str>)> = Vec::new();
         let known = || known.iter().chain([&pretty::NAME]);
@@ -32,7 +33,7 @@ impl<'a> Query<'a> {
             given.push((name, value));
         }
         let query = Self(given);
-        // The host room puts it into effect.
+        // The host room indents the answer.
         query.switch(pretty::NAME)?;
         Ok(query)
     }

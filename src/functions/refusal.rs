@@ -1,4 +1,4 @@
-//! From an explanation's code to a status. 4xx is the caller's to mend, 502 the app's set-up,
+//! From an explanation's code to a status. 4xx is the caller's to correct, 502 the app's set-up,
 //! 503 and 504 pass by themselves or with a setting.
 
 use axum::http::StatusCode;

@@ -444,7 +444,7 @@ impl Vault {
         read
     }
 
-    /// Reads the value of `id`. Only for putting references into effect where the platform
+    /// Reads the value of `id`. Only for resolving references where the platform
     /// does not, never for an answer.
     ///
     /// # Errors

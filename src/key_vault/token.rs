@@ -62,7 +62,7 @@ struct State {
     failed: Option<(Instant, SignInFailure)>,
 }
 
-/// A token with its times on the clock that nobody moves.
+/// A token with its times on the monotonic clock.
 #[derive(Clone)]
 struct Held {
     token: AccessToken,
@@ -388,7 +388,7 @@ mod tests {
         assert_eq!(token(&shared).await.as_deref(), Ok("1"));
     }
 
-    /// On the clock that nobody moves.
+    /// On the monotonic clock.
     #[tokio::test(start_paused = true)]
     async fn a_token_that_has_expired_is_not_given() {
         let (_, shared) = over(Endpoint {

@@ -225,7 +225,7 @@ impl AppSetting {
         state_of(&self.given)
     }
 
-    /// Puts a reference into effect.
+    /// Takes the value that a reference resolved to.
     pub(super) fn resolve(&self, value: SecretString) {
         // Whoever came first read the same secret.
         let _ = self.resolved.set(value);

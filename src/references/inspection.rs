@@ -1,7 +1,7 @@
 //! Which references there are, and how they are.
 //!
 //! What is not resolved is tried with the handler's own identity: on Azure without reading a
-//! value, elsewhere by putting the reference into effect, since nobody else does. Several are
+//! value, elsewhere by resolving the reference, since nobody else does. Several are
 //! tried at once, each at most once in a while, and an answer waits for them with a limit.
 
 use std::{
@@ -35,7 +35,7 @@ const PATIENCE: Duration = Duration::from_millis(2_500);
 /// How long a finding stands before the reference is tried again.
 const FINDING_LIFE: Duration = Duration::from_secs(10);
 
-/// Who puts references into effect.
+/// Who resolves references.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resolves {
     /// The platform did, before the process started. The handler only explains.
@@ -101,7 +101,7 @@ pub struct ReferenceReport {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub detail: Option<String>,
-    /// What mends it.
+    /// What to do.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = String, required = false))]
     pub fix: Option<Fix>,
@@ -247,7 +247,7 @@ impl Inspector {
             Some(self.finding(place, deadline).await)
         };
         let mut report = match finding {
-            // Read again: putting it into effect may just have worked.
+            // Read again: it may just have been resolved.
             _ if is_in_effect(setting) => {
                 let is_said = word_status(setting) == Some(Status::Resolved);
                 plain(setting, Status::Resolved, said_by(is_said))

@@ -141,7 +141,7 @@ async fn a_healthy_vault_in_every_mode_from_either_source() {
     }
 }
 
-/// Values come in through references where nobody else puts them into effect.
+/// Values come in through references where nobody else resolves them.
 #[tokio::test]
 async fn values_that_the_handler_reads_itself() {
     let vault = vault().await;

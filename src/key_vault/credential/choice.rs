@@ -21,7 +21,7 @@ pub struct CredentialSettings {
     pub federated_token_file: Option<PathBuf>,
     /// Whether `IDENTITY_ENDPOINT` and `IDENTITY_HEADER` are both set.
     pub has_identity_endpoint: bool,
-    /// Whether this runs on Azure, where developer tools have no place.
+    /// Whether this runs on Azure, where `az` and `azd` sign-in are disabled.
     pub is_on_azure: bool,
 }
 
