@@ -143,7 +143,9 @@ fn is_possible(cause: &Cause, place: &Place) -> bool {
         Cause::Failed(Error::VaultNotFound) => !is_embedded || is_other_vault,
         _ if is_other_vault => false,
         // References name their own vaults.
-        Cause::Failed(Error::WrongSetting("KEY_VAULT_URL")) => !is_reference && !is_embedded,
+        Cause::NoVault | Cause::Failed(Error::WrongSetting("KEY_VAULT_URL")) => {
+            !is_reference && !is_embedded
+        }
         Cause::Failed(Error::Credential(CredentialError::Failed { credential, .. })) => {
             let identity = match credential {
                 CredentialKind::ClientSecret | CredentialKind::WorkloadIdentity => {
@@ -168,7 +170,6 @@ fn is_possible(cause: &Cause, place: &Place) -> bool {
         }
         Cause::Failed(Error::SecretNotFound | Error::SecretVersionNotFound) => true,
         Cause::Failed(_) => !is_embedded,
-        Cause::NoVault => !is_reference && !is_embedded,
         Cause::Deleted | Cause::Syntax(_) | Cause::AppConfiguration | Cause::Stale(None) => {
             is_reference
         }
