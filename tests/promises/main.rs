@@ -48,6 +48,7 @@ mod the_dev_vault_serves_other_programs;
 mod the_host_grades_every_line;
 mod the_package_runs_by_itself;
 mod the_page_is_safe_and_complete;
+mod the_streams_wait_for_no_reader;
 mod the_template_fits_the_code;
 mod traces_continue_into_the_vault;
 mod unresolved_references_are_never_set;
