@@ -50,6 +50,7 @@ mod the_package_runs_by_itself;
 mod the_page_is_safe_and_complete;
 mod the_streams_wait_for_no_reader;
 mod the_template_fits_the_code;
+mod tokens_are_asked_for_key_vault_only;
 mod traces_continue_into_the_vault;
 mod unresolved_references_are_never_set;
 #[cfg(target_os = "linux")]
