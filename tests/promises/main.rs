@@ -19,6 +19,7 @@ mod a_fleet_stays_below_the_vaults_limit;
 mod a_person_at_a_terminal_is_served;
 
 mod all_protocol_modes_give_the_same_answer;
+mod an_instance_spares_the_vaults;
 mod an_unresolved_setting_of_ours_is_explained;
 mod bad_settings_are_reported_at_once;
 mod broken_vaults_are_answered_by_cause;
