@@ -37,7 +37,13 @@ fn main() -> ExitCode {
 
 fn run(work: &str, times: usize) -> Result<(), Box<dyn Error>> {
     // Every request writes its line, as under the Functions host.
-    telemetry::subscriber(&telemetry::default_filter(), LineStyle::Host, io::sink).try_init()?;
+    telemetry::subscriber(
+        &telemetry::default_filter(),
+        LineStyle::Host,
+        io::sink,
+        io::sink,
+    )
+    .try_init()?;
     let runtime = support::runtime()?;
     runtime.block_on(async {
         let requests = Requests::new()?;

@@ -19,6 +19,7 @@ use std::{
     fmt::{self, Write as _},
     io::{self, IsTerminal},
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use tracing::{
@@ -43,9 +44,8 @@ mod paint;
 pub mod trace;
 
 pub use counters::{COUNTERS, Lookup};
+use output::GATHERED_FOR;
 pub use output::Output;
-use output::one_line;
-use paint::painted;
 pub use trace::TraceParent;
 
 /// Lines kept for one invocation; more are dropped, since the host's answer must stay small.
@@ -95,7 +95,8 @@ impl LineStyle {
 pub struct Telemetry {
     #[cfg(feature = "otlp")]
     exporter: Option<otlp::Exporter>,
-    _output: Output,
+    /// stdout and stderr.
+    outputs: [Output; 2],
 }
 
 impl fmt::Debug for Telemetry {
@@ -111,6 +112,10 @@ impl Telemetry {
         if let Some(exporter) = self.exporter {
             exporter.flush();
         }
+        // Both are waited for at the same time, each when it is dropped.
+        for output in &self.outputs {
+            output.end();
+        }
     }
 }
 
@@ -120,8 +125,15 @@ impl Telemetry {
 ///
 /// The system has no thread to give.
 pub fn start(filter: &Targets, style: LineStyle, export: &Export) -> io::Result<Telemetry> {
-    let output = Output::new(io::stdout())?;
-    let subscriber = subscriber(filter, style, output.lines(style.paints(&io::stdout())));
+    let stdout = Output::new(io::stdout(), GATHERED_FOR)?;
+    let stderr = Output::new(io::stderr(), Duration::ZERO)?;
+    let subscriber = subscriber(
+        filter,
+        style,
+        stdout.lines(style.paints(&io::stdout())),
+        stderr.lines(style.paints(&io::stderr())),
+    );
+    let outputs = [stdout, stderr];
     let is_wanted = export.traces || export.metrics;
     #[cfg(feature = "otlp")]
     let (telemetry, is_unusable) = {
@@ -131,16 +143,13 @@ pub fn start(filter: &Targets, style: LineStyle, export: &Export) -> io::Result<
         let exporter = exporter.ok().flatten();
         let layer = exporter.as_ref().and_then(otlp::Exporter::layer);
         subscriber.with(layer).init();
-        let telemetry = Telemetry {
-            exporter,
-            _output: output,
-        };
+        let telemetry = Telemetry { exporter, outputs };
         (telemetry, is_unusable)
     };
     #[cfg(not(feature = "otlp"))]
     let (telemetry, is_unusable) = {
         subscriber.init();
-        (Telemetry { _output: output }, false)
+        (Telemetry { outputs }, false)
     };
     std::panic::set_hook(Box::new(|panic| {
         // The payload may quote data; the place is enough to find the defect.
@@ -160,20 +169,17 @@ pub fn start(filter: &Targets, style: LineStyle, export: &Export) -> io::Result<
     Ok(telemetry)
 }
 
-/// Makes lines of events: WARN and ERROR go to stderr at once, the others to `stdout`.
-pub fn subscriber<W>(
+/// Makes lines of events: WARN and ERROR go to `stderr`, the others to `stdout`.
+pub fn subscriber<W, V>(
     filter: &Targets,
     style: LineStyle,
     stdout: W,
+    stderr: V,
 ) -> impl Subscriber + for<'a> LookupSpan<'a> + Send + Sync
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+    V: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let is_painted = style.paints(&io::stderr());
-    let stderr = move || OneLine {
-        to: io::stderr(),
-        is_painted,
-    };
     let writer = stderr
         .with_max_level(Level::WARN)
         .or_else(stdout.with_max_level(Level::TRACE));
@@ -186,30 +192,6 @@ where
     };
     let filter = filter.clone().and(filter_fn(is_for_lines));
     Registry::default().with(lines.and_then(KeepForInvocation).with_filter(filter))
-}
-
-/// Keeps an event on one line, which the host takes for one entry.
-struct OneLine<W> {
-    to: W,
-    is_painted: bool,
-}
-
-impl<W: io::Write> io::Write for OneLine<W> {
-    /// An event comes as a whole, with the end of its line.
-    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
-        let line = one_line(event);
-        let line = if self.is_painted {
-            painted(&line)
-        } else {
-            line.as_ref().into()
-        };
-        self.to.write_all(&line)?;
-        Ok(event.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.to.flush()
-    }
 }
 
 /// The default when `RUST_LOG` is not set.
@@ -374,23 +356,6 @@ mod tests {
             assert_eq!(one.take(), ["INFO done status=200"]);
             assert_eq!(two.take(), ["WARN slow"]);
         });
-    }
-
-    #[test]
-    fn an_event_is_one_line_whatever_it_says() {
-        use std::io::Write;
-        for (event, line) in [
-            ("INFO a\n", "INFO a\n"),
-            ("INFO a\nb\r\n\n", "INFO a b  \n"),
-            ("a", "a"),
-        ] {
-            let mut written = OneLine {
-                to: Vec::new(),
-                is_painted: false,
-            };
-            written.write_all(event.as_bytes()).expect("written");
-            assert_eq!(written.to, line.as_bytes());
-        }
     }
 
     #[test]

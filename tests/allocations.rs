@@ -53,7 +53,7 @@ async fn a_cache_hit_allocates_nothing() {
 #[tokio::test]
 async fn a_request_allocates_as_often_as_it_did() {
     let filter = telemetry::default_filter();
-    let lines = telemetry::subscriber(&filter, LineStyle::Host, io::sink).set_default();
+    let lines = telemetry::subscriber(&filter, LineStyle::Host, io::sink, io::sink).set_default();
     let requests = Requests::new().expect("the embedded vault");
     let mut found = Vec::new();
     for name in support::REQUESTS {

@@ -29,7 +29,13 @@ pub(crate) struct InProcess {
 
 pub(crate) fn measure() -> Result<InProcess, Box<dyn Error>> {
     // Every request writes its line, as under the Functions host.
-    telemetry::subscriber(&telemetry::default_filter(), LineStyle::Host, io::sink).try_init()?;
+    telemetry::subscriber(
+        &telemetry::default_filter(),
+        LineStyle::Host,
+        io::sink,
+        io::sink,
+    )
+    .try_init()?;
     let runtime = support::runtime()?;
     let (parse, parse_allocations) = repeat(|| {
         let _ = black_box(Reference::parse(black_box(FORMS[0])));

@@ -325,7 +325,8 @@ impl Case<'_> {
             Error::Unreachable(reach) => self.unreachable(*reach).passing(None),
             Error::TimedOut => self.timed_out(),
             Error::TlsFailed(failure) => self.tls_failed(*failure),
-            Error::NoCertificateAuthorities => Words::new("This machine has no certificate authorities to check the vault's certificate with.",
+            Error::NoCertificateAuthorities => Words::new(
+                "This machine has no certificate authorities to check the vault's certificate with.",
                 Fix::without_command(if self.is_on_azure() {
                     "Put a PEM file of authorities into the package, and name it in SSL_CERT_FILE."
                 } else {
@@ -338,7 +339,8 @@ impl Case<'_> {
                 ),
                 self.without_a_list(),
             ),
-            Error::TooManyVaults => Words::new("The app's settings name more vaults than the handler reads (64). This vault is one too many.",
+            Error::TooManyVaults => Words::new(
+                "The app's settings name more vaults than the handler reads (64). This vault is one too many.",
                 if self.is_on_azure() {
                     Fix::with(
                         "The platform has no such limit. See what it says about this reference with",
@@ -348,7 +350,15 @@ impl Case<'_> {
                     Fix::without_command("Use fewer vaults in local.settings.json.")
                 },
             ),
-            Error::Throttled { retry_after } => Words::new(format!("{} limits the number of requests.", self.vault_first()),
+            Error::BudgetSpent { retry_after } => Words::new(
+                "This instance has sent as many requests to vaults as it may (400 in 10 s).",
+                Fix::without_command(
+                    "Wait. If this happens often, ask for fewer secrets at a time, or raise SECRET_CACHE_TTL_SECONDS. A secret with many versions takes a request for each 25 of them.",
+                ),
+            )
+            .passing(Some(*retry_after)),
+            Error::Throttled { retry_after } => Words::new(
+                format!("{} limits the number of requests.", self.vault_first()),
                 Fix::without_command(match self.subject.named {
                     Named::KeyVaultUrl => {
                         "Wait. If this happens often, raise SECRET_CACHE_TTL_SECONDS or give the vault fewer clients."
@@ -357,7 +367,8 @@ impl Case<'_> {
                 }),
             )
             .passing(*retry_after),
-            Error::Unavailable { retry_after } => Words::new(format!("{} reports a problem of its own.", self.vault_first()),
+            Error::Unavailable { retry_after } => Words::new(
+                format!("{} reports a problem of its own.", self.vault_first()),
                 Fix::without_command(if self.azure_name().is_some() {
                     "Wait. If it stays, see https://status.azure.com"
                 } else {
@@ -377,7 +388,8 @@ impl Case<'_> {
                     "Use a newer version of the emulator."
                 }),
             ),
-            Error::UnexpectedAnswer => Words::new(format!("The answer of {} is not Key Vault's.", self.host()),
+            Error::UnexpectedAnswer => Words::new(
+                format!("The answer of {} is not Key Vault's.", self.host()),
                 Fix::without_command(format!(
                     "Check that {} names a vault, and that no proxy answers in its place.",
                     self.where_it_is_set()

@@ -53,6 +53,7 @@ fn status(code: &str) -> StatusCode {
         "SecretDisabled" => StatusCode::CONFLICT,
         "KeyVaultUrlNotSet" | "WrongSetting" | "VaultUnreachable" | "Throttled"
         | "VaultUnavailable" => StatusCode::SERVICE_UNAVAILABLE,
+        "TooManyVaultRequests" => StatusCode::TOO_MANY_REQUESTS,
         "FetchTimedOut" => StatusCode::GATEWAY_TIMEOUT,
         _ => StatusCode::BAD_GATEWAY,
     }
@@ -168,6 +169,14 @@ mod tests {
                 503,
                 "VaultUnreachable",
                 Some("10"),
+            ),
+            (
+                Error::BudgetSpent {
+                    retry_after: Duration::from_millis(6_001),
+                },
+                429,
+                "TooManyVaultRequests",
+                Some("7"),
             ),
             (
                 Error::Throttled { retry_after: None },

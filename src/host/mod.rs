@@ -9,8 +9,10 @@
 //! | who may call? | [`authorization`] |
 //! | who asks for indented JSON? | `pretty` |
 //! | how does it start and stop? | [`server`] |
+//! | how many connections are there, and when do they end? | `connections` |
 
 pub mod authorization;
+mod connections;
 pub mod envelope;
 pub mod invocation;
 mod json;

@@ -345,6 +345,7 @@ fn may_pass(error: &Error) -> bool {
         | Error::TooManyVersions
         | Error::TooManyVaults
         | Error::NoCertificateAuthorities
+        | Error::BudgetSpent { .. }
         | Error::Throttled { .. }
         | Error::Unavailable { .. }
         | Error::TimedOut

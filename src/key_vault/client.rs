@@ -31,6 +31,7 @@ use tokio::{
 use tracing::Instrument;
 
 use super::{
+    budget::Budget,
     error::{CredentialKind, Error},
     names::{SecretId, SecretName, SecretVersion, VaultUrl},
     token::{MakeCredential, SharedToken},
@@ -132,6 +133,8 @@ pub struct Connection {
     pub token: Arc<SharedToken>,
     /// What a token may take beyond [`CALL_LIMIT`].
     pub token_time: Duration,
+    /// What all vaults together may be asked.
+    pub(super) budget: Arc<Budget>,
 }
 
 impl Connection {
@@ -144,6 +147,7 @@ impl Connection {
             transport,
             token: Arc::new(SharedToken::new(kind, make, CALL_LIMIT)),
             token_time: Duration::ZERO,
+            budget: Arc::default(),
         }
     }
 }
@@ -260,7 +264,9 @@ impl Pause {
         }
     }
 
-    fn note<T>(&self, read: &Result<T, Error>) {
+    /// Takes note of a read that began at `began`. What was under way when the pause began says
+    /// nothing about how the vault is now.
+    fn note<T>(&self, read: &Result<T, Error>, began: Instant) {
         let mut state = self.state();
         match read {
             Err(Error::Throttled { retry_after }) => {
@@ -269,8 +275,10 @@ impl Pause {
                 state.strikes += 1;
                 state.until = Some(Instant::now() + wait);
             }
-            Ok(_) => *state = Throttling::default(),
-            Err(_) => {}
+            Ok(_) if state.until.is_none_or(|until| until <= began) => {
+                *state = Throttling::default();
+            }
+            Ok(_) | Err(_) => {}
         }
     }
 }
@@ -343,6 +351,7 @@ impl Vault {
             url.clone(),
             connection.transport.clone(),
             connection.token.clone(),
+            connection.budget.clone(),
         );
         let options = SecretClientOptions {
             // An emulator on this machine has no name below the challenge's domain.
@@ -434,8 +443,9 @@ impl Vault {
             // The semaphore is never closed.
             let _turn = self.turns.acquire().await;
             self.pause.check()?;
+            let began = Instant::now();
             let read = self.gate.pass(read).await;
-            self.pause.note(&read);
+            self.pause.note(&read, began);
             read
         };
         let read = timeout(self.limit, in_turn).instrument(span.clone()).await;
@@ -664,6 +674,16 @@ mod tests {
         }
     }
 
+    impl Scripted<()> {
+        /// The identity alone.
+        fn signs_in() -> Arc<Self> {
+            Arc::new(Self {
+                answer: (),
+                tokens: Arc::default(),
+            })
+        }
+    }
+
     #[async_trait]
     impl<F: Fn(usize) -> (u16, String) + Send + Sync> HttpClient for Scripted<F> {
         async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
@@ -825,6 +845,127 @@ mod tests {
         let refused = vaults.open(&url(VAULTS_LIMIT)).await.err();
         assert_eq!(refused, Some(Error::TooManyVaults));
         vaults.open(&url(0)).await.expect("open already");
+    }
+
+    /// A vault that answers signed requests in turn, each after a while, and then always.
+    #[derive(Debug)]
+    struct Paced {
+        turns: std::sync::Mutex<std::collections::VecDeque<(Duration, u16)>>,
+        signed: AtomicUsize,
+    }
+
+    #[async_trait]
+    impl HttpClient for Paced {
+        async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
+            let mut headers = Headers::new();
+            let token = request.headers().get_optional_str(&AUTHORIZATION);
+            let (wait, status) = if token.is_none() {
+                headers.insert(
+                    WWW_AUTHENTICATE,
+                    "Bearer resource=\"https://vault.azure.net\"",
+                );
+                (Duration::ZERO, 401)
+            } else {
+                self.signed.fetch_add(1, Ordering::SeqCst);
+                let turn = self.turns.lock().expect("lock").pop_front();
+                turn.unwrap_or((Duration::ZERO, 200))
+            };
+            tokio::time::sleep(wait).await;
+            if status == 429 {
+                headers.insert("retry-after", "20");
+            }
+            let page = r#"{"value":[{"id":"https://v.vault.azure.net/secrets/n/00000000000000000000000000000001"}]}"#;
+            let status = StatusCode::from(status);
+            Ok(AsyncRawResponse::from_bytes(status, headers, page))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_success_that_began_before_a_pause_does_not_lift_it() {
+        let soon = Duration::from_millis(1);
+        let late = Duration::from_secs(1);
+        let paced = Arc::new(Paced {
+            turns: std::sync::Mutex::new([(soon, 200), (late, 200), (soon, 429)].into()),
+            signed: AtomicUsize::new(0),
+        });
+        let connection = Connection::new(paced.clone(), Scripted::<()>::signs_in());
+        let url = VaultUrl::of_public_vault("v").expect("valid");
+        let vault = Vault::new(&url, &connection).expect("a client");
+        assert_eq!(read(&vault).await, Ok(()));
+        let throttled = |left| {
+            let retry_after = Some(Duration::from_secs(20) - left);
+            Err(Error::Throttled { retry_after })
+        };
+        let (slow, refused) = tokio::join!(read(&vault), read(&vault));
+        assert_eq!((slow, refused), (Ok(()), throttled(Duration::ZERO)));
+        assert_eq!(read(&vault).await, throttled(late - soon));
+        assert_eq!(paced.signed.load(Ordering::SeqCst), 3);
+        tokio::time::advance(Duration::from_secs(20)).await;
+        assert_eq!(read(&vault).await, Ok(()));
+    }
+
+    /// Challenges every request, naming an audience.
+    #[derive(Debug)]
+    struct Challenges(String);
+
+    #[async_trait]
+    impl HttpClient for Challenges {
+        async fn execute_request(&self, _: &Request) -> azure_core::Result<AsyncRawResponse> {
+            let mut headers = Headers::new();
+            headers.insert(WWW_AUTHENTICATE, format!("Bearer resource=\"{}\"", self.0));
+            let status = StatusCode::Unauthorized;
+            Ok(AsyncRawResponse::from_bytes(status, headers, ""))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_token_is_asked_for_the_vaults_own_audience_only() {
+        let local = "https://localhost:8443";
+        for (vault, audience, is_asked) in [
+            ("https://v.vault.azure.net", "https://vault.azure.net", true),
+            ("https://v.vault.azure.cn", "https://vault.azure.cn", true),
+            (
+                "https://v.vault.usgovcloudapi.net",
+                "https://vault.usgovcloudapi.net",
+                true,
+            ),
+            (
+                "https://v.managedhsm.azure.net",
+                "https://managedhsm.azure.net",
+                true,
+            ),
+            ("https://v.vault.azure.net", "https://vault.azure.cn", false),
+            ("https://v.vault.azure.net", "https://azure.net", false),
+            (
+                "https://v.vault.azure.net",
+                "https://managedhsm.azure.net",
+                false,
+            ),
+            (
+                "https://vault.evil.example",
+                "https://vault.azure.net",
+                false,
+            ),
+            ("https://vault.evil.example", "https://evil.example", false),
+            (local, "https://vault.azure.net", true),
+            (local, "https://managedhsm.azure.cn", true),
+            (local, "https://managedhsm.usgovcloudapi.net", true),
+            (local, "https://management.azure.com/", false),
+            (local, "https://localhost", false),
+            (local, "https://vault.azure.net/.default https://x", false),
+            (local, "", false),
+        ] {
+            let signs_in = Scripted::<()>::signs_in();
+            let challenges = Arc::new(Challenges(audience.to_owned()));
+            let connection = Connection::new(challenges, signs_in.clone());
+            let url = VaultUrl::parse(vault).expect("valid");
+            let refused = read(&Vault::new(&url, &connection).expect("a client")).await;
+            let is_token = signs_in.tokens.load(Ordering::SeqCst) > 0;
+            assert_eq!(is_token, is_asked, "{vault} {audience}");
+            if !is_asked {
+                assert_eq!(refused, Err(Error::UnexpectedAnswer), "{vault} {audience}");
+            }
+        }
     }
 
     fn parsed(json: &str) -> Result<SecretMetadata, Error> {

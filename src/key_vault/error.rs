@@ -52,6 +52,12 @@ pub enum Error {
     /// This machine has no certificate authorities to check a vault's certificate with.
     #[error("no certificate authorities on this machine")]
     NoCertificateAuthorities,
+    /// The handler has sent as many requests as one instance may for now. No vault said so.
+    #[error("too many requests to vaults")]
+    BudgetSpent {
+        /// When the next one may be sent.
+        retry_after: Duration,
+    },
     /// The vault asked to slow down.
     #[error("the vault throttles")]
     Throttled {
@@ -279,6 +285,7 @@ impl Error {
             Self::TooManyVersions => "TooManyVersions",
             Self::TooManyVaults => "TooManyVaults",
             Self::NoCertificateAuthorities => "NoCertificateAuthorities",
+            Self::BudgetSpent { .. } => "TooManyVaultRequests",
             Self::Throttled { .. } => "Throttled",
             Self::Unavailable { .. } => "VaultUnavailable",
             Self::TimedOut => "FetchTimedOut",
@@ -324,6 +331,9 @@ impl Error {
             Self::TooManyVersions,
             Self::TooManyVaults,
             Self::NoCertificateAuthorities,
+            Self::BudgetSpent {
+                retry_after: Duration::from_secs(7),
+            },
             Self::Throttled { retry_after: None },
             Self::Unavailable { retry_after: None },
             Self::TimedOut,

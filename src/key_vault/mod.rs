@@ -6,6 +6,7 @@
 //! | what may a secret, a version, a vault be called? | [`names`] |
 //! | how is a secret read, and how long may that take? | [`client`] |
 //! | which requests leave the process at all? | [`transport`] |
+//! | how many leave at most? | `budget` |
 //! | how do they travel, and why did one not arrive? | [`https`] |
 //! | which addresses does a host have? | [`dns`] |
 //! | which certificates are trusted? | [`tls`] |
@@ -14,6 +15,7 @@
 //! | who asks for a token, and when? | [`token`] |
 //! | what can go wrong? | [`error`] |
 
+mod budget;
 pub mod cache;
 pub mod client;
 pub mod credential;

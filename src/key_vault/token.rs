@@ -41,6 +41,23 @@ const SHORTEST_LIFE: Duration = Duration::from_secs(60);
 /// For how long a failure to get a token stands for those who ask next.
 const FAILURE_PAUSE: Duration = Duration::from_secs(2);
 
+/// The audiences of vaults and managed HSMs: public cloud, China, US Government. What a vault's
+/// challenge names is asked for only if it is one of these, whoever poses as the vault. A vault
+/// on Azure's domains gets its own cloud's: the SDK compares the two hosts.
+const AUDIENCES: [&str; 6] = [
+    "https://vault.azure.net",
+    "https://vault.azure.cn",
+    "https://vault.usgovcloudapi.net",
+    "https://managedhsm.azure.net",
+    "https://managedhsm.azure.cn",
+    "https://managedhsm.usgovcloudapi.net",
+];
+
+fn is_for_key_vault(scope: &str) -> bool {
+    let audience = scope.strip_suffix("/.default");
+    audience.is_some_and(|audience| AUDIENCES.contains(&audience))
+}
+
 /// A credential whose tokens are shared.
 pub struct SharedToken(Arc<Inner>);
 
@@ -174,10 +191,16 @@ impl TokenCredential for SharedToken {
         scopes: &[&str],
         _options: Option<TokenRequestOptions<'_>>,
     ) -> azure_core::Result<AccessToken> {
-        let scope = scopes.join(" ");
+        let [scope] = *scopes else {
+            return Err(final_failure(Error::UnexpectedAnswer));
+        };
+        // It is the vault's fault, so it is no failed sign-in that others would share.
+        if !is_for_key_vault(scope) {
+            return Err(final_failure(Error::UnexpectedAnswer));
+        }
         let waiting = {
             let mut states = self.0.state();
-            let state = states.entry(scope.clone()).or_default();
+            let state = states.entry(scope.to_owned()).or_default();
             let failed = state.failed.filter(|(at, _)| at.elapsed() < FAILURE_PAUSE);
             let now = Instant::now();
             let held = state.held.clone();
@@ -186,14 +209,14 @@ impl TokenCredential for SharedToken {
                 let life = held.until - held.since;
                 let renew = held.until.checked_sub(RENEW_BEFORE.min(life / 2));
                 if failed.is_none() && renew.is_none_or(|renew| renew <= now) {
-                    drop(self.0.flight(&scope, state));
+                    drop(self.0.flight(scope, state));
                 }
                 return Ok(held.token);
             }
             if let Some((_, cause)) = failed {
                 return Err(self.0.failure(cause));
             }
-            self.0.flight(&scope, state)
+            self.0.flight(scope, state)
         };
         waiting.await.map_err(|cause| self.0.failure(cause))
     }
@@ -214,6 +237,7 @@ mod tests {
 
     use super::*;
 
+    const SCOPE: &str = "https://vault.azure.net/.default";
     const LIMIT: Duration = Duration::from_secs(3);
     const KIND: CredentialKind = CredentialKind::ManagedIdentity;
     const SLOW: Duration = Duration::from_millis(500);
@@ -274,7 +298,7 @@ mod tests {
 
     async fn token(shared: &SharedToken) -> Result<String, Error> {
         let token = shared
-            .get_token(&["x"], None)
+            .get_token(&[SCOPE], None)
             .await
             .map_err(Error::from_sdk);
         token.map(|token| token.token.secret().to_owned())
@@ -357,6 +381,29 @@ mod tests {
         }
         assert_eq!(token(&shared).await.as_deref(), Ok("2"));
         assert_eq!(endpoint.calls.load(Ordering::SeqCst), 2);
+    }
+
+    /// Nor does it count as a failure for those who ask for the right one.
+    #[tokio::test(start_paused = true)]
+    async fn a_token_for_anything_else_is_not_asked_for() {
+        let (endpoint, shared) = over(Endpoint::default());
+        for scopes in [
+            &["https://management.azure.com/.default"][..],
+            &["https://vault.azure.net"],
+            &["https://vault.azure.net/"],
+            &["https://vault.azure.net//.default"],
+            &["https://vault.azure.net.evil.example/.default"],
+            &["https://VAULT.azure.net/.default"],
+            &[SCOPE, "https://management.azure.com/.default"],
+            &["/.default"],
+            &[],
+        ] {
+            let refused = shared.get_token(scopes, None).await.map(drop);
+            let refused = refused.map_err(Error::from_sdk);
+            assert_eq!(refused, Err(Error::UnexpectedAnswer), "{scopes:?}");
+        }
+        assert_eq!(endpoint.calls.load(Ordering::SeqCst), 0);
+        assert_eq!(token(&shared).await.as_deref(), Ok("1"));
     }
 
     /// As when the machine's date is ahead.

@@ -23,6 +23,7 @@ use tokio::time::Instant;
 use tracing::Instrument;
 
 use super::{
+    budget::Budget,
     client::NO_VERSION,
     error::{Error, Reach},
     names::VaultUrl,
@@ -62,6 +63,7 @@ pub(super) struct Guarded {
     vault: VaultUrl,
     inner: Arc<dyn HttpClient>,
     token: Arc<SharedToken>,
+    budget: Arc<Budget>,
     refusals: Refusals,
 }
 
@@ -108,9 +110,13 @@ impl HttpClient for Guarded {
         if !self.vault.is_origin_of(request.url()) {
             return Err(final_failure(Error::UnexpectedAnswer));
         }
+        let authorization = request.headers().get_optional_str(&AUTHORIZATION);
+        if authorization.is_some() {
+            self.budget.spend().map_err(final_failure)?;
+        }
         let response = self.send(request).await?;
         let (status, mut headers, stream) = response.deconstruct();
-        if let Some(authorization) = request.headers().get_optional_str(&AUTHORIZATION) {
+        if let Some(authorization) = authorization {
             if status == StatusCode::Unauthorized {
                 let forget = || self.token.forget_refused(authorization);
                 self.refusals.refused(forget);
@@ -146,11 +152,13 @@ impl Guarded {
         vault: VaultUrl,
         inner: Arc<dyn HttpClient>,
         token: Arc<SharedToken>,
+        budget: Arc<Budget>,
     ) -> Self {
         Self {
             vault,
             inner,
             token,
+            budget,
             refusals: Refusals::default(),
         }
     }
@@ -272,6 +280,7 @@ mod tests {
             VaultUrl::of_public_vault("your-kv").expect("valid"),
             Arc::new(Answers(headers, vec![b'x'; size])),
             crate::key_vault::Connection::new(Arc::new(Nobody), Arc::new(Nobody)).token,
+            Arc::default(),
         );
         let request = Request::new(Url::parse(url).expect("a url"), Method::Get);
         let response = guard.execute_request(&request).await;

@@ -99,6 +99,7 @@ impl Status {
             | Error::TooManyVersions
             | Error::TooManyVaults
             | Error::NoCertificateAuthorities
+            | Error::BudgetSpent { .. }
             | Error::Throttled { .. }
             | Error::Unavailable { .. }
             | Error::RequestRefused

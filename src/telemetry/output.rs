@@ -1,9 +1,9 @@
 //! Lines on their way out.
 //!
-//! A line for each request would cost a system call for each request, a good part of
-//! what a cached answer takes. So lines for stdout are gathered for a moment and written
-//! together, by a thread of their own: a reader that stops reading holds up no request. What
-//! goes to stderr is rare, and written at once.
+//! Each stream has a thread of its own that writes it, so a reader that stops reading holds up
+//! no request. A line for each request would cost a system call for each request, a good part of
+//! what a cached answer takes, so lines for stdout are gathered for a moment and written
+//! together. What goes to stderr is rare, and written without that delay.
 
 use std::{
     borrow::Cow,
@@ -11,16 +11,16 @@ use std::{
     mem,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::paint::painted;
 
-/// For how long lines are gathered. A process that is killed loses no more than this.
-const GATHERED_FOR: Duration = Duration::from_millis(1);
-/// How long the end waits for a reader that does not read.
+/// For how long lines for stdout are gathered. A process that is killed loses no more than this.
+pub(super) const GATHERED_FOR: Duration = Duration::from_millis(1);
+/// How long the end waits for readers that do not read.
 const END_LIMIT: Duration = Duration::from_secs(1);
 /// Bytes that may wait; lines beyond that are lost, and counted.
 const WAITING_LIMIT: usize = 1024 * 1024;
@@ -51,22 +51,23 @@ struct Gathered {
 struct Waiting {
     bytes: Vec<u8>,
     lost: usize,
-    is_ended: bool,
+    /// Set at the end: until when to wait for what is left.
+    end_by: Option<Instant>,
 }
 
 impl Output {
-    /// Writes to `to`.
+    /// Writes to `to`, gathering lines for as long as `gathered_for`.
     ///
     /// # Errors
     ///
     /// The system has no thread to give.
-    pub fn new(to: impl Write + Send + 'static) -> io::Result<Self> {
+    pub fn new(to: impl Write + Send + 'static, gathered_for: Duration) -> io::Result<Self> {
         let gathered = Arc::<Gathered>::default();
         let taken = gathered.clone();
         let (writing, is_written) = mpsc::channel();
         thread::Builder::new().name("log".into()).spawn(move || {
             let _until_the_end: mpsc::Sender<()> = writing;
-            taken.write_to(to);
+            taken.write_to(to, gathered_for);
         })?;
         Ok(Self {
             gathered,
@@ -82,13 +83,23 @@ impl Output {
             is_painted,
         }
     }
+
+    /// Asks for the end, without waiting for it. Returns until when it may take.
+    pub fn end(&self) -> Instant {
+        let mut waiting = self.gathered.lock();
+        let end_by = *waiting
+            .end_by
+            .get_or_insert_with(|| Instant::now() + END_LIMIT);
+        drop(waiting);
+        self.gathered.changed.notify_one();
+        end_by
+    }
 }
 
 impl Drop for Output {
     fn drop(&mut self) {
-        self.gathered.lock().is_ended = true;
-        self.gathered.changed.notify_one();
-        let _ = self.is_written.recv_timeout(END_LIMIT);
+        let left = self.end().saturating_duration_since(Instant::now());
+        let _ = self.is_written.recv_timeout(left);
     }
 }
 
@@ -111,19 +122,20 @@ impl Gathered {
         }
     }
 
-    fn write_to(&self, mut to: impl Write) {
+    fn write_to(&self, mut to: impl Write, gathered_for: Duration) {
         let mut bytes = Vec::new();
         loop {
-            let is_idle = |waiting: &mut Waiting| waiting.bytes.is_empty() && !waiting.is_ended;
+            let is_idle =
+                |waiting: &mut Waiting| waiting.bytes.is_empty() && waiting.end_by.is_none();
             let waiting = self.changed.wait_while(self.lock(), is_idle);
             let waiting = waiting.unwrap_or_else(PoisonError::into_inner);
-            let is_going_on = |waiting: &mut Waiting| !waiting.is_ended;
+            let is_going_on = |waiting: &mut Waiting| waiting.end_by.is_none();
             let gathering = self
                 .changed
-                .wait_timeout_while(waiting, GATHERED_FOR, is_going_on);
+                .wait_timeout_while(waiting, gathered_for, is_going_on);
             let (mut waiting, _) = gathering.unwrap_or_else(PoisonError::into_inner);
             mem::swap(&mut waiting.bytes, &mut bytes);
-            let (lost, is_ended) = (mem::take(&mut waiting.lost), waiting.is_ended);
+            let (lost, is_ended) = (mem::take(&mut waiting.lost), waiting.end_by.is_some());
             drop(waiting);
             if lost > 0 {
                 let _ = writeln!(
@@ -208,7 +220,7 @@ mod tests {
 
     fn slow() -> (Output, mpsc::Receiver<Vec<u8>>, mpsc::Sender<()>) {
         let ((given, is_given), (may_go_on, go_on)) = (mpsc::channel(), mpsc::channel());
-        let output = Output::new(Slow { given, go_on }).expect("a thread");
+        let output = Output::new(Slow { given, go_on }, GATHERED_FOR).expect("a thread");
         (output, is_given, may_go_on)
     }
 
@@ -256,6 +268,19 @@ mod tests {
         // The writer hangs until `go_on` is dropped, after the end.
         drop(output);
         drop(go_on);
+    }
+
+    /// The end of a process, with both readers gone.
+    #[test]
+    fn two_that_hang_are_waited_for_together() {
+        let hangs: Vec<_> = (0..2).map(|_| slow()).collect();
+        for (output, given, _) in &hangs {
+            writeln!(&output.lines(false), "first").expect("taken");
+            given.recv().expect("a line");
+        }
+        let ends: Vec<_> = hangs.iter().map(|(output, ..)| output.end()).collect();
+        let again: Vec<_> = hangs.iter().map(|(output, ..)| output.end()).collect();
+        assert_eq!(ends, again, "the time runs from the first call");
     }
 
     #[test]

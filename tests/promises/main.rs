@@ -19,6 +19,7 @@ mod a_fleet_stays_below_the_vaults_limit;
 mod a_person_at_a_terminal_is_served;
 
 mod all_protocol_modes_give_the_same_answer;
+mod an_instance_spares_the_vaults;
 mod an_unresolved_setting_of_ours_is_explained;
 mod bad_settings_are_reported_at_once;
 mod broken_vaults_are_answered_by_cause;
@@ -48,7 +49,9 @@ mod the_dev_vault_serves_other_programs;
 mod the_host_grades_every_line;
 mod the_package_runs_by_itself;
 mod the_page_is_safe_and_complete;
+mod the_streams_wait_for_no_reader;
 mod the_template_fits_the_code;
+mod tokens_are_asked_for_key_vault_only;
 mod traces_continue_into_the_vault;
 mod unresolved_references_are_never_set;
 #[cfg(target_os = "linux")]

@@ -132,3 +132,52 @@ fn with_time_as_text(body: &[u8]) -> Option<Vec<u8>> {
     };
     serde_json::to_vec(&expected).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use azure_core::{
+        Bytes,
+        http::{Method, StatusCode, Url, headers::Headers},
+    };
+    use futures_util::stream;
+
+    use super::*;
+
+    const CHUNK: usize = 8 * 1024;
+
+    /// Answers without an end, and counts the chunks that are taken.
+    #[derive(Debug)]
+    struct Endless(Arc<AtomicUsize>, StatusCode);
+
+    #[async_trait]
+    impl HttpClient for Endless {
+        async fn execute_request(&self, _: &Request) -> azure_core::Result<AsyncRawResponse> {
+            let taken = self.0.clone();
+            let body = stream::repeat_with(move || {
+                taken.fetch_add(1, Ordering::SeqCst);
+                Ok(Bytes::from_static(&[b' '; CHUNK]))
+            });
+            let (status, headers) = (self.1, Headers::new());
+            Ok(AsyncRawResponse::new(status, headers, Box::pin(body)))
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_without_an_end_is_given_up_while_it_streams() {
+        for status in [StatusCode::Ok, StatusCode::BadRequest] {
+            let taken = Arc::<AtomicUsize>::default();
+            let endpoint = TokenEndpoint {
+                credential: CredentialKind::ManagedIdentity,
+                inner: Arc::new(Endless(taken.clone(), status)),
+            };
+            let url = Url::parse("http://127.0.0.1/msi/token").expect("a URL");
+            let request = Request::new(url, Method::Get);
+            let refused = endpoint.execute_request(&request).await.map(drop);
+            let refused = refused.map_err(Error::from_sdk);
+            assert_eq!(refused, Err(Error::UnexpectedAnswer));
+            assert_eq!(taken.load(Ordering::SeqCst), ANSWER_LIMIT / CHUNK + 1);
+        }
+    }
+}

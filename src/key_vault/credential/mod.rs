@@ -85,6 +85,7 @@ pub fn connect(choice: &ChosenCredential, own_ca: Option<&OwnCa>) -> Result<Conn
         } else {
             Duration::ZERO
         },
+        budget: Arc::default(),
     })
 }
 

@@ -45,17 +45,7 @@ impl Handler {
         arguments: &[&str],
         environment: &[(&str, &str)],
     ) -> Self {
-        let mut command = Command::new(binary);
-        command
-            .args(arguments)
-            .current_dir(folder)
-            .env_clear()
-            .env("RUST_LOG", "trace")
-            .envs(environment.iter().copied())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        let mut child = command.spawn().expect("the handler starts");
+        let mut child = spawn(binary, folder, arguments, environment);
         let output = Arc::default();
         let stdout = child.stdout.take().expect("piped");
         let stderr = child.stderr.take().expect("piped");
@@ -66,6 +56,24 @@ impl Handler {
         Self {
             child,
             readers,
+            output,
+            more_secrets: Vec::new(),
+        }
+    }
+
+    /// Like [`Handler::start`], but nobody reads what goes to stderr.
+    pub(crate) fn start_with_unread_stderr(
+        folder: &Path,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Self {
+        let binary = Path::new(env!("CARGO_BIN_EXE_handler"));
+        let mut child = spawn(binary, folder, arguments, environment);
+        let output = Arc::default();
+        let stdout = child.stdout.take().expect("piped");
+        Self {
+            readers: vec![collect(Stream::Stdout, stdout, &output)],
+            child,
             output,
             more_secrets: Vec::new(),
         }
@@ -186,6 +194,20 @@ impl Drop for Handler {
             leaks::assert_none("what the process wrote", &self.output(), &self.more_secrets);
         }
     }
+}
+
+fn spawn(binary: &Path, folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Child {
+    Command::new(binary)
+        .args(arguments)
+        .current_dir(folder)
+        .env_clear()
+        .env("RUST_LOG", "trace")
+        .envs(environment.iter().copied())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the handler starts")
 }
 
 /// A pseudo-terminal of 80 by 24: the person's end and the program's.

@@ -45,6 +45,8 @@ pub(crate) enum Wire {
     NotTls,
     /// The signed request is read, and the connection closed.
     HalfClosed,
+    /// A challenge that names this `resource` or `scope`.
+    Challenges(&'static str),
     /// The signed request is answered with these bytes, and the connection closed.
     Says(&'static str),
     /// A request that carries a token or a body is answered with this status and with all that
@@ -291,7 +293,13 @@ async fn converse(mut stream: TcpStream, acceptor: TlsAcceptor, router: Router, 
             break;
         }
         if !head.contains("authorization: ") {
-            let challenge = "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer authorization=\"https://login.microsoftonline.com/t\", resource=\"https://vault.azure.net\"\r\nContent-Length: 0\r\n\r\n";
+            let audience = match wire {
+                Wire::Challenges(audience) => audience,
+                _ => "resource=\"https://vault.azure.net\"",
+            };
+            let challenge = format!(
+                "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer authorization=\"https://login.microsoftonline.com/t\", {audience}\r\nContent-Length: 0\r\n\r\n"
+            );
             let _ = tls.write_all(challenge.as_bytes()).await;
             continue;
         }
@@ -321,7 +329,12 @@ async fn converse(mut stream: TcpStream, acceptor: TlsAcceptor, router: Router, 
                 }
             }
         }
-        Wire::HalfClosed | Wire::Serves | Wire::BlackHole | Wire::NotTls | Wire::Echoes(_) => {}
+        Wire::HalfClosed
+        | Wire::Challenges(_)
+        | Wire::Serves
+        | Wire::BlackHole
+        | Wire::NotTls
+        | Wire::Echoes(_) => {}
     }
     let _ = tls.shutdown().await;
 }
