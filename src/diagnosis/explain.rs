@@ -11,7 +11,7 @@ use super::{
 };
 use crate::key_vault::{
     Error, VaultUrl,
-    error::{Denial, Reach},
+    error::{Denial, Reach, SettingError},
 };
 
 /// What a caller is asked to wait when the vault does not say.
@@ -90,6 +90,37 @@ pub(super) struct Case<'a> {
 }
 
 impl Case<'_> {
+    fn wrong_setting(&self, code: &'static str, wrong: &SettingError) -> Explanation {
+        let SettingError {
+            name,
+            found,
+            expected,
+            ..
+        } = wrong;
+        let detail =
+            format!("The setting {name} is {found}. The handler needs its value to read a vault.");
+        let command = format!(
+            "az functionapp config appsettings set {} --settings {name}=<value>",
+            self.surroundings.app.options()
+        );
+        let fix = match self.surroundings.runs_in {
+            RunsIn::Azure if wrong.is_reference => Fix::with(
+                format!(
+                    "config-check says why {name} was not resolved. Without a reference, set it with"
+                ),
+                command,
+            ),
+            RunsIn::Azure => Fix::with(format!("Give {expected}. Set it with"), command),
+            RunsIn::Local | RunsIn::Embedded(_) if wrong.is_reference => Fix::without_command(
+                format!("In local.settings.json, set {name} to the value itself."),
+            ),
+            RunsIn::Local | RunsIn::Embedded(_) => {
+                Fix::without_command(format!("In local.settings.json, set {name} to {expected}."))
+            }
+        };
+        Explanation::new(code, detail, fix)
+    }
+
     /// What a person calls the vault.
     pub(super) fn vault(&self) -> String {
         match self.azure_name() {
@@ -319,24 +350,7 @@ impl Case<'_> {
             )
             .passing(*retry_after),
             Error::Credential(cause) => self.without_token(cause),
-            Error::WrongSetting(name) => Explanation::new(
-                code,
-                format!(
-                    "The setting {name} is a Key Vault reference that was not resolved. The handler needs its value to read a vault."
-                ),
-                match self.surroundings.runs_in {
-                    RunsIn::Azure => Fix::with(
-                        format!("config-check says why {name} was not resolved. Without a reference, set it with"),
-                        format!(
-                            "az functionapp config appsettings set {} --settings {name}=<value>",
-                            self.surroundings.app.options()
-                        ),
-                    ),
-                    RunsIn::Local | RunsIn::Embedded(_) => Fix::without_command(format!(
-                        "In local.settings.json, set {name} to the value itself."
-                    )),
-                },
-            ),
+            Error::WrongSetting(wrong) => self.wrong_setting(code, wrong),
             Error::RequestRefused => Explanation::new(
                 code,
                 format!(

@@ -8,10 +8,13 @@
 //! | what is in `POST /<FunctionName>`? | [`envelope`] |
 //! | who may call? | [`authorization`] |
 //! | who asks for indented JSON? | `pretty` |
-//! | how does it start and stop? | [`server`] |
+//! | how does it start, serve and drain? | [`server`] |
+//! | when does it end? | [`stop`] |
+//! | what does the host make of a line? | [`grading`] |
 
 pub mod authorization;
 pub mod envelope;
+pub mod grading;
 pub mod invocation;
 mod json;
 pub mod manifest;
@@ -19,3 +22,4 @@ pub(crate) mod pretty;
 pub mod route;
 pub mod router;
 pub mod server;
+pub mod stop;
