@@ -6,6 +6,7 @@
 //! | which path belongs to which function? | [`route`] |
 //! | how does a function get its request, in every protocol mode? | [`router`] |
 //! | what is in `POST /<FunctionName>`? | [`envelope`] |
+//! | what becomes of a body that nobody reads? | `drain` |
 //! | who may call? | [`authorization`] |
 //! | who asks for indented JSON? | `pretty` |
 //! | how does it start, serve and drain? | [`server`] |
@@ -13,6 +14,7 @@
 //! | what does the host make of a line? | [`grading`] |
 
 pub mod authorization;
+mod drain;
 pub mod envelope;
 pub mod grading;
 pub mod invocation;

@@ -17,6 +17,7 @@ use tower::ServiceExt;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::{
+    drain,
     envelope::{self, Target},
     invocation::{self, Access, Function, Limits},
     manifest::Manifest,
@@ -160,13 +161,15 @@ impl<S: Clone + Send + Sync + 'static> Functions<S> {
         let spelling = Spelling::new(manifest, routes, direct.clone());
         Ok(direct
             .merge(envelopes)
-            .route("/", get(async || empty(StatusCode::OK)))
+            .route("/", get(ready))
             // At `/` and at an envelope's path, which no function's own line is about.
             .method_not_allowed_fallback(async |request: Request<Body>| {
                 log_unanswered(&request, StatusCode::METHOD_NOT_ALLOWED);
-                wrong_method().await
+                drain::answered(request, async |_| wrong_method().await.into_response()).await
             })
-            .fallback(move |request| spelling.answer(request)))
+            .fallback(move |request| {
+                drain::answered(request, async |request| spelling.answer(request).await)
+            }))
     }
 }
 
@@ -201,6 +204,11 @@ fn function_router<S: Clone + Send + Sync + 'static>(
             invocation::run,
         ));
     Router::new().route(pattern, method_router)
+}
+
+/// What the host asks every few milliseconds until it gets an answer, and now and then later.
+async fn ready(request: Request<Body>) -> Response {
+    drain::answered(request, async |_| empty(StatusCode::OK)).await
 }
 
 async fn wrong_method() -> Problem {

@@ -21,6 +21,7 @@ mod a_wrong_setting_is_an_answer_under_a_host;
 mod all_protocol_modes_give_the_same_answer;
 mod an_unresolved_setting_of_ours_is_explained;
 mod bad_settings_are_reported_at_once;
+mod bodies_that_nobody_reads_are_drained;
 mod broken_vaults_are_answered_by_cause;
 mod code_and_manifests_fit;
 mod config_check_has_one_shape;
