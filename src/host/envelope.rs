@@ -30,6 +30,7 @@ use tower::ServiceExt;
 use super::{
     authorization::{AuthLevel, Identity},
     drain::{self, MAX_DROPPED, READ_LIMIT},
+    grading::without_warn,
     invocation::{self, Enveloped},
     json::{Pairs, Text, Texts},
     manifest::FunctionManifest,
@@ -67,7 +68,7 @@ impl Target {
         places: Arc<Semaphore>,
     ) -> Self {
         Self {
-            name: name.to_owned(),
+            name: without_warn(name).into_owned(),
             route: manifest.route.clone(),
             prefix: prefix.to_owned(),
             auth_level: manifest.auth_level,

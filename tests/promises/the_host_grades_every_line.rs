@@ -11,6 +11,11 @@ use std::{
 use axum::{body::Body, extract::Request};
 use keyvault_functions::{
     dev_vault::Fault,
+    host::{
+        invocation::{Access, Limits},
+        manifest::Manifest,
+        router::Functions,
+    },
     key_vault::MetadataSource,
     telemetry::{self, Export, LineStyle},
 };
@@ -19,7 +24,7 @@ use tracing_subscriber::{filter::Targets, fmt::MakeWriter};
 
 use super::support::{
     Answer, ClientRequest, FunctionsHost, Handler, INVOCATION_ID, InProcess, Key, MODES, Stream,
-    TlsVault, client, repository,
+    TlsVault, answer, client, repository,
 };
 
 const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";
@@ -255,6 +260,39 @@ impl Lines {
             value.unwrap_or_default().trim_matches('"').to_owned()
         };
         (field("status="), field("code="), field("cache="))
+    }
+}
+
+/// The name of a function, or a path, is what a person typed.
+#[tokio::test]
+async fn a_name_with_warn_in_it_makes_no_error_a_warning() {
+    let lines = Lines::default();
+    let subscriber = tracing_subscriber::fmt()
+        .with_writer(lines.clone())
+        .with_ansi(false)
+        .finish();
+    let _in_this_thread = tracing::subscriber::set_default(subscriber);
+    let function =
+        r#"{"bindings":[{"type":"httpTrigger","name":"req"},{"type":"http","name":"res"}]}"#;
+    let manifest = Manifest::parse("{}", &[("Forewarned", function)]).expect("valid");
+    let breaks = async || {
+        tracing::error!("an error of a function");
+        "answer"
+    };
+    let functions = Functions::new().register("Forewarned", breaks);
+    let router = functions.router(&manifest, &(), &Access::Host, Limits::default());
+    let router = router.expect("fitting");
+    let direct = Request::get("/api/Forewarned").body(Body::empty());
+    let found = answer(&router, direct.expect("a request")).await;
+    assert_eq!(found.status, 200);
+    let key =
+        r#"{"Data":{"req":{"Method":"GET","Url":"http://x/api/Forewarned","Identities":[]}}}"#;
+    let envelope = Request::post("/Forewarned").body(Body::from(key));
+    answer(&router, envelope.expect("a request")).await;
+    let written = String::from_utf8(lines.0.lock().expect("lock").clone()).expect("text");
+    assert_eq!(written.matches("Forew*rned").count(), 4, "{written}");
+    for line in written.lines() {
+        assert!(!line.to_ascii_lowercase().contains("warn"), "{line}");
     }
 }
 
