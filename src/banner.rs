@@ -4,12 +4,15 @@ use std::{
     fmt::{self, Write as _},
     io::{self, Write as _},
     net::SocketAddr,
+    thread,
+    time::Duration,
 };
 
 use axum::http::Method;
 use keyvault_functions::{
     host::{
         authorization::{AuthLevel, FunctionKey, Keys},
+        grading::without_warn,
         manifest::{FunctionManifest, Manifest},
     },
     settings::{KeyPlace, Mode, OwnKey, Settings, VaultSetting, names},
@@ -69,7 +72,7 @@ impl Hints {
         };
         Self {
             vault: match &settings.vault {
-                VaultSetting::NotSet | VaultSetting::Unresolved => {
+                VaultSetting::NotSet | VaultSetting::Wrong => {
                     "none, KEY_VAULT_URL is not set".to_owned()
                 }
                 #[cfg(feature = "dev-vault")]
@@ -259,10 +262,41 @@ pub(crate) fn print(text: &str) {
     let _ = writeln!(io::stdout(), "{text}");
 }
 
+/// Who reads the reason for the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reader {
+    Person,
+    /// The Functions host, which closes its end as soon as the process has ended, and grades
+    /// lines by what is in them.
+    Host,
+}
+
+/// How long the host gets to read the reason before the process ends.
+const HOST_READS: Duration = Duration::from_millis(200);
+
 /// One line for each, prefixed so that a log full of other lines shows whose they are.
-pub(crate) fn print_errors(lines: &[String]) {
+pub(crate) fn print_errors(lines: &[String], reader: Reader) {
+    write_errors(lines, reader, &mut io::stderr(), thread::sleep);
+}
+
+/// In one write, since the host may read no second one.
+fn write_errors(
+    lines: &[String],
+    reader: Reader,
+    to: &mut impl io::Write,
+    wait: impl FnOnce(Duration),
+) {
+    let mut text = String::new();
     for line in lines {
-        let _ = writeln!(io::stderr(), "keyvault-functions: {line}");
+        let line = match reader {
+            Reader::Host => without_warn(line),
+            Reader::Person => line.into(),
+        };
+        let _ = writeln!(text, "keyvault-functions: {line}");
+    }
+    let _ = to.write_all(text.as_bytes());
+    if reader == Reader::Host {
+        wait(HOST_READS);
     }
 }
 
@@ -324,6 +358,35 @@ and STANDALONE_MASTER_KEY.
 
 Ctrl+C stops."#
         );
+    }
+
+    #[test]
+    fn the_host_gets_one_write_and_the_time_to_read_it() {
+        use std::cell::RefCell;
+
+        struct Writes<'a>(&'a RefCell<Vec<String>>);
+        impl io::Write for Writes<'_> {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                let text = String::from_utf8_lossy(bytes).into_owned();
+                self.0.borrow_mut().push(text);
+                Ok(bytes.len())
+            }
+
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let written = |reader| {
+            let done = RefCell::new(Vec::new());
+            let wait = |time| done.borrow_mut().push(format!("{time:?}"));
+            let lines = ["one".to_owned(), "Warned".to_owned()];
+            write_errors(&lines, reader, &mut Writes(&done), wait);
+            done.into_inner()
+        };
+        let one = "keyvault-functions: one\nkeyvault-functions: ";
+        let host = [format!("{one}W*rned\n"), "200ms".to_owned()];
+        assert_eq!(written(Reader::Host), host);
+        assert_eq!(written(Reader::Person), [format!("{one}Warned\n")]);
     }
 
     #[test]

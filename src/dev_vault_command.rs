@@ -13,7 +13,7 @@ use axum::{
 use futures_util::FutureExt;
 use keyvault_functions::{
     dev_vault::{Certificates, DevVault, IDENTITY_PATH, TlsListener},
-    host::{authorization::FunctionKey, server},
+    host::{authorization::FunctionKey, server, stop},
     settings::{Environment, SettingWarning, names},
     system,
     telemetry::{self, Export},
@@ -51,7 +51,7 @@ pub(crate) fn run(port: u16, ca_out: &Path) -> Result<(), Failure> {
             identity_header: header.reveal(),
             ca_file: &ca_out.to_string_lossy(),
         };
-        let stop = server::stop_signal().shared();
+        let stop = stop::requested(false).map(|_| ()).shared();
         banner::print(&lines.text());
         let identity = vault.identity_endpoint(header.reveal().to_owned().into());
         let vault = with_subscriptions(vault.router()).layer(axum::middleware::from_fn(log));

@@ -24,6 +24,7 @@ use keyvault_functions::{
         invocation::{Access, Limits},
         manifest::Manifest,
         server,
+        stop::{self, Stop},
     },
     key_vault::{
         Error, VaultUrl, Vaults,
@@ -34,6 +35,7 @@ use keyvault_functions::{
     system,
     telemetry::{self, LineStyle},
 };
+use tokio::sync::oneshot;
 use zeroizing_alloc::ZeroAlloc;
 
 /// Wipes all memory that is freed: a secret's value passes through buffers of TLS, HTTP and JSON
@@ -57,6 +59,8 @@ mod exit {
     #[cfg(feature = "dev-vault")]
     pub(crate) const CANNOT_CREATE: u8 = 73;
     pub(crate) const CONFIGURATION: u8 = 78;
+    /// Not an error: the Functions host starts the handler again, at once and without counting.
+    pub(crate) const RESTART: u8 = 200;
 }
 
 /// Why the process ends, one line for each reason.
@@ -82,23 +86,26 @@ fn main() -> ExitCode {
     let ended = match Arguments::parse() {
         Ok(Arguments::Run { port }) => run(port),
         #[cfg(feature = "dev-vault")]
-        Ok(Arguments::DevVault { port, ca_out }) => dev_vault_command::run(port, &ca_out),
+        Ok(Arguments::DevVault { port, ca_out }) => {
+            dev_vault_command::run(port, &ca_out).map(|()| ExitCode::SUCCESS)
+        }
         Ok(Arguments::Print(text)) => {
             banner::print(text);
-            Ok(())
+            Ok(ExitCode::SUCCESS)
         }
         Err(error) => Err(Failure::new(exit::USAGE, error)),
     };
-    match ended {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            banner::print_errors(&failure.lines);
-            ExitCode::from(failure.code)
-        }
-    }
+    ended.unwrap_or_else(|failure| {
+        let reader = match Environment::of_process().host_port() {
+            Some(_) => banner::Reader::Host,
+            None => banner::Reader::Person,
+        };
+        banner::print_errors(&failure.lines, reader);
+        ExitCode::from(failure.code)
+    })
 }
 
-fn run(port: Option<u16>) -> Result<(), Failure> {
+fn run(port: Option<u16>) -> Result<ExitCode, Failure> {
     let (root, settings, manifest) = read_configuration()?;
     let style = match settings.mode {
         Mode::Host { .. } => LineStyle::Host,
@@ -119,9 +126,9 @@ fn run_with(
     root: &Path,
     settings: Settings,
     manifest: &Manifest,
-) -> Result<(), Failure> {
-    for unresolved in &settings.unresolved {
-        tracing::error!("{unresolved}");
+) -> Result<ExitCode, Failure> {
+    for wrong in &settings.wrong {
+        tracing::error!("{wrong}");
     }
     let (port, access, keys) = match &settings.mode {
         Mode::Host { port } => (*port, Access::Host, None),
@@ -141,10 +148,15 @@ fn run_with(
     let (router, app) = router(settings, manifest, &access)?;
     tracing::debug!(root = %root.display(), "configuration read");
     let runtime = runtime()?;
-    let served = runtime.block_on(serve(port, router, app, hints));
+    let is_under_host = matches!(access, Access::Host);
+    let served = runtime.block_on(serve(port, router, app, hints, is_under_host));
     // A name that is still being resolved must not hold up the end.
     runtime.shutdown_background();
-    served
+    Ok(match served? {
+        // The host never starts a handler again that ended with 0.
+        Some(Stop::Terminated) if is_under_host => ExitCode::from(exit::RESTART),
+        _ => ExitCode::SUCCESS,
+    })
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
@@ -200,7 +212,8 @@ fn read_configuration() -> Result<(PathBuf, Settings, Manifest), Failure> {
         (local, settings, manifest) => {
             let mut lines: Vec<String> = Vec::new();
             lines.extend(local.err().iter().map(ToString::to_string));
-            lines.extend(settings.err().iter().flatten().map(ToString::to_string));
+            let wrong = settings.map_or_else(|wrong| wrong, |settings| settings.wrong);
+            lines.extend(wrong.iter().map(ToString::to_string));
             lines.extend(manifest.err().iter().flatten().map(ToString::to_string));
             Err(Failure::of_all(exit::CONFIGURATION, lines))
         }
@@ -232,7 +245,7 @@ fn router(
         source: settings.metadata_source,
         cache: settings.cache,
     };
-    let app = App::new(inspector, vaults, url, options);
+    let app = App::new(inspector, vaults, url, options, settings.wrong);
     let router = functions::all()
         .router(manifest, &app, access, Limits::default())
         .map_err(|errors| Failure::of_all(exit::CONFIGURATION, errors))?;
@@ -244,7 +257,12 @@ fn router(
     expect(clippy::unnecessary_wraps, reason = "only the embedded vault can fail")
 )]
 fn vaults(settings: &Settings) -> Result<(Vaults, Result<VaultUrl, Cause>), Failure> {
-    let wrong = |name| Cause::Failed(Error::WrongSetting(name));
+    let wrong = settings.needed_to_describe();
+    let wrong = wrong.map(|wrong| Cause::Failed(Error::WrongSetting(wrong)));
+    let described = |url: Option<VaultUrl>| match wrong {
+        Some(wrong) => Err(wrong),
+        None => url.ok_or(Cause::NoVault),
+    };
     match &settings.vault {
         #[cfg(feature = "dev-vault")]
         VaultSetting::Embedded => {
@@ -254,11 +272,13 @@ fn vaults(settings: &Settings) -> Result<(Vaults, Result<VaultUrl, Cause>), Fail
             })?;
             let connection = vault.connection();
             let vaults = Vaults::new(move || std::future::ready(Ok(connection.clone())));
-            Ok((vaults, DevVault::url().ok_or(Cause::NoVault)))
+            Ok((vaults, described(DevVault::url())))
         }
-        VaultSetting::Url(url) => Ok((azure_or_dev_vault(url, settings), Ok(url.clone()))),
-        VaultSetting::NotSet => Ok((azure(settings), Err(Cause::NoVault))),
-        VaultSetting::Unresolved => Ok((azure(settings), Err(wrong(names::KEY_VAULT_URL)))),
+        VaultSetting::Url(url) => Ok((
+            azure_or_dev_vault(url, settings),
+            described(Some(url.clone())),
+        )),
+        VaultSetting::NotSet | VaultSetting::Wrong => Ok((azure(settings), described(None))),
     }
 }
 
@@ -281,8 +301,8 @@ fn azure_or_dev_vault(_: &VaultUrl, settings: &Settings) -> Vaults {
 
 /// Real vaults. The credential is chosen now and set up when a vault is first needed.
 fn azure(settings: &Settings) -> Vaults {
-    if let Some(name) = settings.unusable() {
-        return Vaults::new(move || std::future::ready(Err(Error::WrongSetting(name))));
+    if let Some(wrong) = settings.needed_to_read() {
+        return Vaults::new(move || std::future::ready(Err(Error::WrongSetting(wrong.clone()))));
     }
     let Some(choice) = settings.credential.choose(is_on_path) else {
         tracing::warn!(
@@ -311,12 +331,18 @@ async fn serve(
     router: Router,
     app: App,
     hints: Option<banner::Hints>,
-) -> Result<(), Failure> {
+    is_under_host: bool,
+) -> Result<Option<Stop>, Failure> {
     let listener = server::bind(port)
         .await
         .map_err(|error| no_port(port, &error))?;
     let address = listener.local_addr().ok();
-    let stop = server::stop_signal();
+    let stop = stop::requested(is_under_host);
+    let (tell, mut told) = oneshot::channel();
+    let stop = async {
+        // Nobody listens once the server has failed.
+        let _ = tell.send(stop.await);
+    };
     match (hints, address) {
         (Some(hints), Some(address)) => hints.print(address),
         _ => tracing::info!(port, "listening"),
@@ -325,7 +351,8 @@ async fn serve(
     tokio::spawn(async move { app.warm_up().await });
     server::serve(listener, router, stop, server::GRACE)
         .await
-        .map_err(|error| server_failed(&error))
+        .map_err(|error| server_failed(&error))?;
+    Ok(told.try_recv().ok())
 }
 
 fn server_failed(error: &io::Error) -> Failure {

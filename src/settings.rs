@@ -1,7 +1,7 @@
 //! Every setting, typed, read and validated once. No other file names an environment
 //! variable of this handler.
 
-use std::{collections::HashSet, fmt, ops::RangeInclusive, path::PathBuf, time::Duration};
+use std::{collections::HashSet, ops::RangeInclusive, path::PathBuf, sync::Arc, time::Duration};
 
 use tracing_subscriber::filter::Targets;
 
@@ -23,6 +23,7 @@ mod export;
 mod function_app;
 mod spelling;
 
+pub use crate::key_vault::error::SettingError;
 use environment::LocalFile;
 pub use environment::{Environment, LocalSettingsError};
 
@@ -173,6 +174,9 @@ const NEEDED_TO_READ: [&str; 9] = [
     names::IDENTITY_HEADER,
 ];
 
+/// Without these no secret is described: another vault or another operation might be meant.
+const NEEDED_TO_DESCRIBE: [&str; 2] = [names::KEY_VAULT_URL, names::SECRET_METADATA_SOURCE];
+
 /// Port that standalone mode takes unless told otherwise: Core Tools' own.
 pub const STANDALONE_PORT: u16 = 7071;
 
@@ -205,9 +209,9 @@ pub struct Settings {
     pub resolves: Resolves,
     /// Where the handler runs, and for which app.
     pub surroundings: Surroundings,
-    /// Settings that hold a reference which was not resolved. Under a host the handler runs all
-    /// the same, and explains them.
-    pub unresolved: Vec<SettingError>,
+    /// Settings that cannot be used. Under a host the handler runs all the same, and explains
+    /// them: what a dying process says there, nobody reads.
+    pub wrong: Vec<SettingError>,
 }
 
 /// Who is in front of the handler.
@@ -255,38 +259,9 @@ pub enum VaultSetting {
     Embedded,
     /// A vault.
     Url(VaultUrl),
-    /// A reference that was not resolved.
-    Unresolved,
+    /// None that can be used: [`Settings::wrong`] says why.
+    Wrong,
 }
-
-/// One bad setting: which, what kind of value it has, what to do. Never the value.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SettingError {
-    name: &'static str,
-    found: &'static str,
-    remedy: String,
-}
-
-impl SettingError {
-    /// The setting's name.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        self.name
-    }
-}
-
-impl fmt::Display for SettingError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            name,
-            found,
-            remedy,
-        } = self;
-        write!(f, "{name}: found {found}; {remedy}")
-    }
-}
-
-impl std::error::Error for SettingError {}
 
 /// What the handler does not read although somebody may think that it does.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -319,21 +294,32 @@ pub enum SettingWarning {
 impl Settings {
     /// The setting that keeps the handler from reading any vault, if one does.
     #[must_use]
-    pub fn unusable(&self) -> Option<&'static str> {
-        let names = self.unresolved.iter().map(SettingError::name);
-        names.into_iter().find(|name| NEEDED_TO_READ.contains(name))
+    pub fn needed_to_read(&self) -> Option<Arc<SettingError>> {
+        self.wrong_of(&NEEDED_TO_READ)
+    }
+
+    /// The setting that keeps the handler from describing secrets, if one does.
+    #[must_use]
+    pub fn needed_to_describe(&self) -> Option<Arc<SettingError>> {
+        self.wrong_of(&NEEDED_TO_DESCRIBE)
+    }
+
+    fn wrong_of(&self, names: &[&str]) -> Option<Arc<SettingError>> {
+        let mut wrong = self.wrong.iter();
+        let found = wrong.find(|wrong| names.contains(&wrong.name));
+        found.cloned().map(Arc::new)
     }
 
     /// Reads everything.
     ///
     /// # Errors
     ///
-    /// Every bad setting, not only the first one.
+    /// Every bad setting, not only the first one. Under a host, only if one of them keeps the
+    /// handler from serving at all.
     pub fn read(environment: &Environment) -> Result<Self, Vec<SettingError>> {
         let mut reader = Reader {
             environment,
-            errors: Vec::new(),
-            unresolved: Vec::new(),
+            wrong: Vec::new(),
             warnings: Vec::new(),
         };
         reader.refuse_references();
@@ -356,20 +342,23 @@ impl Settings {
             app_settings: app_settings::read(environment, reader.resolves()),
             resolves: reader.resolves(),
             surroundings,
-            unresolved: std::mem::take(&mut reader.unresolved),
+            wrong: std::mem::take(&mut reader.wrong),
         };
-        if reader.errors.is_empty() {
+        let serves = match settings.mode {
+            Mode::Host { .. } => settings.wrong_of(&NEEDED_TO_SERVE).is_none(),
+            Mode::Standalone { .. } => settings.wrong.is_empty(),
+        };
+        if serves {
             Ok(settings)
         } else {
-            Err(reader.errors)
+            Err(settings.wrong)
         }
     }
 }
 
 struct Reader<'a> {
     environment: &'a Environment,
-    errors: Vec<SettingError>,
-    unresolved: Vec<SettingError>,
+    wrong: Vec<SettingError>,
     warnings: Vec<SettingWarning>,
 }
 
@@ -395,11 +384,8 @@ impl<'a> Reader<'a> {
     }
 
     /// The text of a reference is no key, no address and no secret: whoever took it for one
-    /// would sign in with a text that everybody can read. Under a host such a setting counts as
-    /// not usable, and is explained; what a dying process says there, nobody reads. Standalone a
-    /// person reads it.
+    /// would sign in with a text that everybody can read.
     fn refuse_references(&mut self) {
-        let is_under_host = self.environment.host_port().is_some();
         for name in names::ALL.iter().copied() {
             let kind = self.environment.get(name).and_then(ReferenceKind::of);
             let Some(kind) = kind.filter(|_| !may_be_unresolved(name)) else {
@@ -411,22 +397,18 @@ impl<'a> Reader<'a> {
                     "an App Configuration reference that was not resolved"
                 }
             };
-            let is_explained = is_under_host && !NEEDED_TO_SERVE.contains(&name);
-            let remedy = if is_explained {
-                "config-check says why"
+            let expected = if self.is_under_host() && !NEEDED_TO_SERVE.contains(&name) {
+                "the value itself; config-check says why there is none"
             } else {
-                "give the value itself"
+                "the value itself"
             };
-            let error = SettingError {
+            self.wrong.push(SettingError {
                 name,
                 found,
-                remedy: remedy.to_owned(),
-            };
-            if is_explained {
-                self.unresolved.push(error);
-            } else {
-                self.errors.push(error);
-            }
+                expected: expected.to_owned(),
+                otherwise: None,
+                is_reference: true,
+            });
         }
     }
 
@@ -460,12 +442,32 @@ impl<'a> Reader<'a> {
         self.warnings.extend(misspelt);
     }
 
-    fn refuse(&mut self, name: &'static str, found: &'static str, remedy: impl Into<String>) {
-        self.errors.push(SettingError {
+    fn is_under_host(&self) -> bool {
+        self.environment.host_port().is_some()
+    }
+
+    fn refuse(&mut self, name: &'static str, found: &'static str, expected: impl Into<String>) {
+        self.wrong.push(SettingError {
             name,
             found,
-            remedy: remedy.into(),
+            expected: expected.into(),
+            otherwise: None,
+            is_reference: false,
         });
+    }
+
+    /// Like [`Reader::refuse`], where there is another way out.
+    fn refuse_or(
+        &mut self,
+        name: &'static str,
+        found: &'static str,
+        expected: impl Into<String>,
+        otherwise: impl Into<String>,
+    ) {
+        self.refuse(name, found, expected);
+        if let Some(wrong) = self.wrong.last_mut() {
+            wrong.otherwise = Some(otherwise.into());
+        }
     }
 
     fn number(&mut self, name: &'static str, range: RangeInclusive<u64>, default: u64) -> u64 {
@@ -473,11 +475,22 @@ impl<'a> Reader<'a> {
             return default;
         };
         let (from, to) = (range.start(), range.end());
-        let remedy = format!("give a whole number from {from} to {to}, or remove it for {default}");
-        match text.trim().parse() {
+        let found = match text.trim().parse() {
             Ok(number) if range.contains(&number) => return number,
-            Ok(_) => self.refuse(name, "a number out of range", remedy),
-            Err(_) => self.refuse(name, "text that is not a whole number", remedy),
+            Ok(_) => "a number out of range",
+            Err(_) => "text that is not a whole number",
+        };
+        let expected = format!("a whole number from {from} to {to}");
+        if self.is_under_host() {
+            let meanwhile = format!("{expected}; until then the default, {default}, counts");
+            self.refuse(name, found, meanwhile);
+        } else {
+            self.refuse_or(
+                name,
+                found,
+                expected,
+                format!(", or remove it for {default}"),
+            );
         }
         default
     }
@@ -501,9 +514,9 @@ impl<'a> Reader<'a> {
         if let Some((name, text)) = self.environment.host_port() {
             let port = text.trim().parse().ok();
             let Some(port) = port.filter(|port| *port != 0) else {
-                let remedy = "the Functions host sets this to a port from 1 to 65535; \
-                              remove it to run without a host";
-                self.refuse(name, "text that is not a port", remedy);
+                let expected = "a port from 1 to 65535, as the Functions host does";
+                let otherwise = ", or remove it to run without a host";
+                self.refuse_or(name, "text that is not a port", expected, otherwise);
                 return Mode::Host { port: 0 };
             };
             return Mode::Host { port };
@@ -517,7 +530,7 @@ impl<'a> Reader<'a> {
             self.refuse(
                 names::STANDALONE_MASTER_KEY,
                 "the same key as STANDALONE_FUNCTION_KEY",
-                "give another one: the function key must not open secrets-metadata",
+                "another one: the function key must not open secrets-metadata",
             );
         }
         Mode::Standalone {
@@ -529,9 +542,9 @@ impl<'a> Reader<'a> {
     fn key(&mut self, name: &'static str) -> Option<OwnKey> {
         let text = self.text(name)?;
         let Ok(key) = FunctionKey::parse(text.to_owned()) else {
-            let remedy =
-                "give visible ASCII characters without spaces, or remove it for a random key";
-            self.refuse(name, "text that cannot be sent in a header", remedy);
+            let found = "text that cannot be sent in a header";
+            let expected = "visible ASCII characters without spaces";
+            self.refuse_or(name, found, expected, ", or remove it for a random key");
             return None;
         };
         let place = match self.environment.get_from_process(name) {
@@ -542,9 +555,9 @@ impl<'a> Reader<'a> {
     }
 
     fn vault(&mut self) -> VaultSetting {
-        let is_unresolved = |error: &SettingError| error.name == names::KEY_VAULT_URL;
-        if self.unresolved.iter().any(is_unresolved) {
-            return VaultSetting::Unresolved;
+        let is_about_it = |wrong: &SettingError| wrong.name == names::KEY_VAULT_URL;
+        if self.wrong.iter().any(is_about_it) {
+            return VaultSetting::Wrong;
         }
         let Some(text) = self.text(names::KEY_VAULT_URL) else {
             return VaultSetting::NotSet;
@@ -555,10 +568,10 @@ impl<'a> Reader<'a> {
         if let Ok(url) = VaultUrl::parse(text) {
             return VaultSetting::Url(url);
         }
-        let remedy = "give https://NAME.vault.azure.net, without a path";
+        let expected = "https://NAME.vault.azure.net, without a path";
         let found = "text that is not a vault's address";
-        self.refuse(names::KEY_VAULT_URL, found, remedy);
-        VaultSetting::NotSet
+        self.refuse(names::KEY_VAULT_URL, found, expected);
+        VaultSetting::Wrong
     }
 
     #[cfg(feature = "dev-vault")]
@@ -569,23 +582,26 @@ impl<'a> Reader<'a> {
 
     #[cfg(not(feature = "dev-vault"))]
     fn embedded(&mut self) -> VaultSetting {
-        let remedy = "this build has no embedded vault; give https://NAME.vault.azure.net, \
-                      or build with the feature dev-vault";
-        self.refuse(names::KEY_VAULT_URL, "the word embedded", remedy);
-        VaultSetting::NotSet
+        let found = "the word embedded, and no such vault in this build";
+        let expected = "https://NAME.vault.azure.net";
+        let otherwise = ", or build with the feature dev-vault";
+        self.refuse_or(names::KEY_VAULT_URL, found, expected, otherwise);
+        VaultSetting::Wrong
     }
 
     fn own_ca(&mut self) -> Option<OwnCa> {
         let name = names::KEY_VAULT_CA_FILE;
         let file = self.text(name)?;
-        let remedy = "give the path of a PEM file with certificates, or remove it";
+        let expected = "the path of a PEM file with certificates";
         let Ok(pem) = std::fs::read(file) else {
-            self.refuse(name, "a file that cannot be read", remedy);
+            let found = "the path of a file that cannot be read";
+            self.refuse_or(name, found, expected, ", or remove it");
             return None;
         };
         let own_ca = OwnCa::from_pem(&pem).ok();
         if own_ca.is_none() {
-            self.refuse(name, "a file without a PEM certificate", remedy);
+            let found = "the path of a file without a PEM certificate";
+            self.refuse_or(name, found, expected, ", or remove it");
         }
         own_ca
     }
@@ -597,7 +613,7 @@ impl<'a> Reader<'a> {
             Some(word) if word == "versions" => MetadataSource::Versions,
             Some(word) if word == "get" => MetadataSource::Get,
             Some(_) => {
-                self.refuse(name, "an unknown word", "give versions or get");
+                self.refuse(name, "an unknown word", "versions or get");
                 MetadataSource::Versions
             }
         }
@@ -608,16 +624,20 @@ impl<'a> Reader<'a> {
         let filter = self.text(name).map(CredentialFilter::parse);
         if filter == Some(None) {
             let words = CredentialFilter::WORDS.map(|(word, _)| word).join(", ");
-            let remedy = format!("give one of {words}, or remove it");
-            self.refuse(name, "a word that this handler does not support", remedy);
+            let (found, expected) = (
+                "a word that this handler does not support",
+                format!("one of {words}"),
+            );
+            self.refuse_or(name, found, expected, ", or remove it");
         }
         let authority = names::AZURE_AUTHORITY_HOST;
         if self
             .text(authority)
             .is_some_and(|text| VaultUrl::parse(text).is_err())
         {
-            let remedy = "give https://HOST of the cloud's Entra ID, or remove it";
-            self.refuse(authority, "text that is not an https address", remedy);
+            let found = "text that is not an https address";
+            let expected = "https://HOST of the cloud's Entra ID";
+            self.refuse_or(authority, found, expected, ", or remove it");
         }
         let owned = |name| self.text(name).map(str::to_owned);
         let in_process = |name| self.environment.get_from_process(name).is_some();

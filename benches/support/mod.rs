@@ -195,6 +195,7 @@ fn router() -> Result<Router, Box<dyn Error>> {
         vaults,
         DevVault::url().ok_or(Cause::NoVault),
         options,
+        Vec::new(),
     );
     let manifest = Manifest::read(Path::new(env!("CARGO_MANIFEST_DIR")))
         .map_err(|errors| format!("{errors:?}"))?;

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::key_vault::{
     Error, VaultUrl,
-    error::{Denial, Reach, TlsFailure},
+    error::{Denial, Reach, SettingError, TlsFailure},
 };
 
 /// What a caller is asked to wait when the vault does not say.
@@ -377,7 +377,7 @@ impl Case<'_> {
             )
             .passing(*retry_after),
             Error::Credential(cause) => self.without_token(cause),
-            Error::WrongSetting(name) => self.wrong_setting(name),
+            Error::WrongSetting(wrong) => self.wrong_setting(wrong),
             Error::RequestRefused => Words::new(format!(
                     "{} refused the request as malformed. It may not support this API version.",
                     self.host()
@@ -414,28 +414,35 @@ impl Case<'_> {
         }
     }
 
-    fn wrong_setting(&self, name: &str) -> Words {
-        let is_reference = self.subject.named != Named::KeyVaultUrl;
-        let detail = if is_reference {
-            format!(
-                "The handler cannot check this reference: it needs {name}, which is itself a reference that was not resolved."
-            )
+    fn wrong_setting(&self, wrong: &SettingError) -> Words {
+        let SettingError {
+            name,
+            found,
+            expected,
+            is_reference,
+            ..
+        } = wrong;
+        let is_about_a_reference = self.subject.named != Named::KeyVaultUrl;
+        let detail = if is_about_a_reference {
+            format!("The handler cannot check this reference: it needs {name}, which is {found}.")
         } else {
-            format!(
-                "The setting {name} is a reference that was not resolved. The handler needs its value to read a vault."
-            )
+            format!("The setting {name} is {found}. The handler needs it to read a vault.")
         };
-        let fix = match (is_reference, self.is_on_azure()) {
+        let fix = match (is_about_a_reference, self.is_on_azure()) {
             (true, true) => Fix::with(
                 "See what the platform says about it with",
                 self.commands.platforms_reason(),
             ),
-            (false, true) => Fix::without_command(format!(
+            (false, true) if *is_reference => Fix::without_command(format!(
                 "See the entry of {name} in config-check, or set the value itself."
             )),
-            (_, false) => Fix::without_command(format!(
-                "In local.settings.json, set {name} to the value itself."
-            )),
+            // The value can be a secret, which no command line should have.
+            (false, true) => {
+                Fix::without_command(format!("In the app's settings, set {name} to {expected}."))
+            }
+            (_, false) => {
+                Fix::without_command(format!("In local.settings.json, set {name} to {expected}."))
+            }
         };
         Words::new(detail, fix)
     }

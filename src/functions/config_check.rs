@@ -17,6 +17,7 @@ use super::{
     refusal,
 };
 use crate::{
+    key_vault::error::SettingError,
     problem::{Problem, json_bytes, line},
     references::{Options, ReferenceReport, SettingState, Status},
     settings::names,
@@ -42,6 +43,10 @@ pub(super) struct Answer {
     #[serde(skip_serializing_if = "is_zero")]
     #[cfg_attr(feature = "openapi", schema(required = false, minimum = 1))]
     pub(super) not_listed: usize,
+    /// The handler's own settings that cannot be used; absent if there are none.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<SettingError>, required = false))]
+    pub(super) settings: Vec<SettingError>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde hands over")]
@@ -96,9 +101,12 @@ async fn answer(app: &Shared, asked: &Asked, html: bool) -> Response {
         },
         references,
         not_listed: app.references.not_listed(),
+        settings: app.wrong.clone(),
     };
     let is_resolved = |reference: &ReferenceReport| reference.status == Status::Resolved;
-    let is_healthy = answer.references.iter().all(is_resolved) && answer.not_listed == 0;
+    let is_healthy = answer.references.iter().all(is_resolved)
+        && answer.not_listed == 0
+        && answer.settings.is_empty();
     let status = asked.status(is_healthy);
     if html {
         return page::render(status, &answer);
@@ -132,7 +140,7 @@ impl Asked {
 /// For the contract: what can be asked and answered.
 #[cfg(feature = "openapi")]
 pub(super) fn described() -> Described {
-    let strict = "Answer 503 while any reference is not resolved or not listed.";
+    let strict = "Answer 503 while any reference is not resolved or not listed, or any setting of the handler cannot be used.";
     let freshness = "Compare values with the vault's current ones. Reads values, keeps nothing.";
     Described {
         summary: "Did the Key Vault references resolve, and if not, why not?",
@@ -150,7 +158,7 @@ pub(super) fn described() -> Described {
             (
                 StatusCode::SERVICE_UNAVAILABLE,
                 contract::answer::<Answer>(
-                    "The same, with `strict`: not every reference is resolved and listed.",
+                    "The same, with `strict`: not every reference is resolved and listed, or a setting of the handler cannot be used.",
                 )
                 .content("text/html", contract::text()),
             ),

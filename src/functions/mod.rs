@@ -22,7 +22,7 @@ pub use config_check::Masked;
 use crate::{
     diagnosis::Cause,
     host::router::Functions,
-    key_vault::{MetadataSource, Policy, SecretCache, VaultUrl, Vaults},
+    key_vault::{MetadataSource, Policy, SecretCache, VaultUrl, Vaults, error::SettingError},
     references::Inspector,
 };
 
@@ -55,6 +55,8 @@ struct Shared {
     /// Or why there is none.
     described: Result<DescribedVault, Cause>,
     vaults: Arc<Vaults>,
+    /// Settings of the handler that cannot be used.
+    wrong: Vec<SettingError>,
 }
 
 /// The vault behind `secrets-metadata`, with the answers about its secrets.
@@ -74,12 +76,14 @@ pub struct MetadataOptions {
 
 impl App {
     /// Functions over the app's `references` and the vault at `url`, or why there is none.
+    /// `config-check` names the `wrong` settings.
     #[must_use]
     pub fn new(
         references: Inspector,
         vaults: Arc<Vaults>,
         url: Result<VaultUrl, Cause>,
         options: MetadataOptions,
+        wrong: Vec<SettingError>,
     ) -> Self {
         let described = url.map(|url| {
             let (vaults, vault) = (vaults.clone(), url.clone());
@@ -98,6 +102,7 @@ impl App {
             settled: OnceLock::new(),
             described,
             vaults,
+            wrong,
         }))
     }
 

@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 
 use super::config_check::Answer;
 use crate::{
+    key_vault::error::SettingError,
     problem::json_bytes,
     references::{Freshness, ReferenceKind, ReferenceReport, Source, Status},
 };
@@ -56,6 +57,7 @@ fn markup(answer: &Answer) -> Markup {
         .filter(|reference| is_resolved(reference))
         .count();
     let summary = summary(resolved, all, answer.not_listed);
+    let wrong = wrong_settings(answer.settings.len());
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -63,11 +65,18 @@ fn markup(answer: &Answer) -> Markup {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
-                title { (summary) " – config-check" }
+                title { (wrong.as_deref().unwrap_or(&summary)) " – config-check" }
                 style { (PreEscaped(STYLE)) }
             }
             body {
                 main {
+                    @if let Some(wrong) = wrong {
+                        h1 { "Settings of this handler" }
+                        p.summary { (wrong) }
+                        ul.references {
+                            @for setting in &answer.settings { (wrong_setting(setting)) }
+                        }
+                    }
                     h1 { "Key Vault references" }
                     p.summary { (summary) }
                     @if all > 0 {
@@ -108,6 +117,30 @@ fn summary(resolved: usize, all: usize, not_listed: usize) -> String {
         (1, 1) => "The reference is resolved".to_owned(),
         (resolved, all) if resolved == all => format!("All {all} references are resolved"),
         (resolved, all) => format!("{} of {all} references not resolved", all - resolved),
+    }
+}
+
+fn wrong_settings(count: usize) -> Option<String> {
+    match count {
+        0 => None,
+        1 => Some("1 setting cannot be used".to_owned()),
+        count => Some(format!("{count} settings cannot be used")),
+    }
+}
+
+fn wrong_setting(setting: &SettingError) -> Markup {
+    html! {
+        li.bad {
+            h3 {
+                span.name {
+                    span.sign aria-hidden="true" { "✗" }
+                    span.setting { (setting.name) }
+                }
+                span.status { "WrongSetting" }
+            }
+            p.detail { "This is " (setting.found) "." }
+            p.fix { "Give " (setting.expected) "." }
+        }
     }
 }
 

@@ -90,7 +90,7 @@ mod tests {
         diagnosis::{Cause, Named, Subject, Surroundings, explain},
         key_vault::{
             Error, VaultUrl,
-            error::{CredentialError, Denial, Reach, TlsFailure},
+            error::{CredentialError, Denial, Reach, SettingError, TlsFailure},
         },
     };
 
@@ -115,6 +115,13 @@ mod tests {
     #[test]
     fn each_cause_has_its_status_and_code() {
         let wait = |seconds| Some(Duration::from_secs(seconds));
+        let wrong = SettingError {
+            name: "KEY_VAULT_URL",
+            found: "text that is not a vault's address",
+            expected: "https://NAME.vault.azure.net, without a path".to_owned(),
+            otherwise: None,
+            is_reference: false,
+        };
         for (error, status, code, retry_after) in [
             (Error::SecretNotFound, 404, "SecretNotFound", None),
             (
@@ -138,12 +145,7 @@ mod tests {
                 "ForbiddenByConnection",
                 None,
             ),
-            (
-                Error::WrongSetting("KEY_VAULT_URL"),
-                503,
-                "WrongSetting",
-                None,
-            ),
+            (Error::WrongSetting(wrong.into()), 503, "WrongSetting", None),
             (
                 Error::Unreachable(Reach::NameResolution),
                 503,

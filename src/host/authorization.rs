@@ -37,10 +37,16 @@ impl fmt::Display for AuthLevel {
 /// The claim type in which the Functions host writes the level of the presented key.
 const LEVEL_CLAIM: &str = "http://schemas.microsoft.com/2017/07/functions/claims/authlevel";
 
+/// The `AuthenticationType` of the identity that the Functions host makes of a key.
+/// Source: the Functions host, `AuthenticationLevelHandler.cs`.
+const HOSTS_IDENTITY: &str = "WebJobsAuthLevel";
+
 /// One of the identities that the host found in a request.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Identity<'a> {
+    #[serde(default, borrow)]
+    authentication_type: Option<Text<'a>>,
     #[serde(default)]
     is_authenticated: Option<bool>,
     #[serde(default, borrow)]
@@ -55,15 +61,24 @@ struct Claim<'a> {
     value: Option<Text<'a>>,
 }
 
+impl Identity<'_> {
+    /// Whether the host itself found this identity, from a key.
+    fn is_the_hosts(&self) -> bool {
+        self.is_authenticated == Some(true)
+            && self.authentication_type.as_deref() == Some(HOSTS_IDENTITY)
+    }
+}
+
 impl AuthLevel {
     /// Whether the host's claims reach this level. With Easy Auth the identity that
-    /// carries them is not the first one, so all are searched.
+    /// carries them is not the first one, so all are searched; what another identity claims
+    /// comes from its provider and does not count.
     #[must_use]
     pub fn is_met_by(self, identities: &[Identity<'_>]) -> bool {
         let claims = || {
             identities
                 .iter()
-                .filter(|identity| identity.is_authenticated != Some(false))
+                .filter(|identity| identity.is_the_hosts())
                 .filter_map(|identity| identity.claims.as_deref())
                 .flatten()
         };
@@ -214,7 +229,7 @@ mod tests {
     }
 
     fn claimed(level: &str) -> serde_json::Value {
-        serde_json::json!({"IsAuthenticated": true, "Claims": [
+        serde_json::json!({"AuthenticationType": "WebJobsAuthLevel", "IsAuthenticated": true, "Claims": [
             {"Type": LEVEL_CLAIM, "Value": level, "Issuer": "LOCAL AUTHORITY"}]})
     }
 
@@ -244,11 +259,28 @@ mod tests {
         assert!(!is_met(AuthLevel::Function, &alone));
     }
 
+    /// An identity provider may name its claims as it likes.
     #[test]
-    fn an_identity_that_is_not_authenticated_claims_nothing() {
-        let mut identity = claimed("Admin");
-        identity["IsAuthenticated"] = false.into();
-        assert!(!is_met(AuthLevel::Function, &serde_json::json!([identity])));
+    fn only_the_hosts_own_authenticated_identity_claims_a_level() {
+        use serde_json::Value;
+        for (member, value) in [
+            ("IsAuthenticated", Some(Value::from(false))),
+            ("IsAuthenticated", Some(Value::Null)),
+            ("IsAuthenticated", None),
+            ("AuthenticationType", Some("aad".into())),
+            ("AuthenticationType", Some("webjobsauthlevel".into())),
+            ("AuthenticationType", Some(Value::Null)),
+            ("AuthenticationType", None),
+        ] {
+            let mut identity = claimed("Admin");
+            match &value {
+                Some(value) => identity[member] = value.clone(),
+                None => drop(identity.as_object_mut().expect("object").remove(member)),
+            }
+            let found = serde_json::json!([identity]);
+            assert!(!is_met(AuthLevel::Admin, &found), "{member}: {value:?}");
+            assert!(!is_met(AuthLevel::Function, &found), "{member}: {value:?}");
+        }
     }
 
     fn keys() -> Keys {

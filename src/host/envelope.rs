@@ -5,7 +5,7 @@
 //! and a non-empty JSON object: anything else would hide the answer from the caller, and
 //! an empty one would hang the invocation until the function times out.
 
-use std::{borrow::Cow, sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc};
 
 use axum::{
     Router,
@@ -29,6 +29,8 @@ use tower::ServiceExt;
 
 use super::{
     authorization::{AuthLevel, Identity},
+    drain::{self, MAX_DROPPED, READ_LIMIT},
+    grading::without_warn,
     invocation::{self, Enveloped},
     json::{Pairs, Text, Texts},
     manifest::FunctionManifest,
@@ -42,13 +44,6 @@ use crate::{
 /// Largest envelope taken, in bytes. The functions here read no body, so this is room for
 /// headers and identities, and far below the host's own limit of 100 MB.
 const MAX_ENVELOPE: usize = 1024 * 1024;
-
-/// How much of an oversized envelope is read and dropped so that the host, which is still
-/// writing, gets to read the answer; the host's own limit in base64.
-const MAX_DROPPED: usize = 140 * 1024 * 1024;
-
-/// How long the host may take to send one envelope over loopback.
-const READ_LIMIT: Duration = Duration::from_secs(30);
 
 /// The function that one envelope path runs, and no other.
 #[derive(Debug)]
@@ -73,7 +68,7 @@ impl Target {
         places: Arc<Semaphore>,
     ) -> Self {
         Self {
-            name: name.to_owned(),
+            name: without_warn(name).into_owned(),
             route: manifest.route.clone(),
             prefix: prefix.to_owned(),
             auth_level: manifest.auth_level,
@@ -121,10 +116,12 @@ impl From<EnvelopeError> for Problem {
 pub(super) async fn answer(target: Arc<Target>, request: Request<Body>) -> Response {
     let (parts, body) = request.into_parts();
     if !is_from_host(&parts.headers) {
+        drain::dropped(body.into_data_stream()).await;
         return Problem::from(EnvelopeError::NotAnEnvelope).into_response();
     }
     let log = InvocationLog::default();
     let Ok(place) = target.places.clone().try_acquire_owned() else {
+        drain::dropped(body.into_data_stream()).await;
         let busy = invocation::too_many().into_response();
         return wrap(&target.output, busy, &log).await;
     };

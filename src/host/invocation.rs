@@ -17,7 +17,7 @@ use tracing::{Instrument, Span};
 
 use super::{
     authorization::{AuthLevel, Keys, Refused},
-    pretty,
+    drain, pretty,
 };
 use crate::{
     problem::{Code, Problem, empty, no_store},
@@ -106,13 +106,17 @@ pub(super) fn span(
     }
 }
 
-/// Runs one request of one function: admits it, names it in every log line, and writes
-/// one line about its outcome.
+/// Runs one request of one function, and reads what the function leaves of its body.
 pub(super) async fn run(
     State(function): State<Arc<Function>>,
-    mut request: Request<Body>,
+    request: Request<Body>,
     next: Next,
 ) -> Response {
+    drain::answered(request, |request| answer(function, request, next)).await
+}
+
+/// Admits one request, names it in every log line, and writes one line about its outcome.
+async fn answer(function: Arc<Function>, mut request: Request<Body>, next: Next) -> Response {
     let started = Instant::now();
     let enveloped = request.extensions_mut().remove::<Enveloped>();
     let id = invocation_id(request.headers());
@@ -135,6 +139,10 @@ pub(super) async fn run(
     };
     let is_pretty = pretty::is_asked_for(request.uri());
     let run = async move {
+        let caller = Caller {
+            since: started,
+            waits: true,
+        };
         let mut response = if let Err(cause) = admitted {
             tracing::info!("refused: {cause}");
             // Empty, as the host's own 401 is.
@@ -145,6 +153,7 @@ pub(super) async fn run(
         } else {
             too_many().into_response()
         };
+        caller.is_answered();
         no_store(&mut response);
         log_outcome(&response, started.elapsed(), &outcome);
         if is_pretty {
@@ -156,6 +165,30 @@ pub(super) async fn run(
     trace::in_request(parent, run.instrument(exported))
         .instrument(span)
         .await
+}
+
+/// Who waits for the answer. In proxying the host ends the request when its own caller has left;
+/// in the other modes nobody tells the handler.
+struct Caller {
+    since: Instant,
+    waits: bool,
+}
+
+impl Caller {
+    fn is_answered(mut self) {
+        self.waits = false;
+    }
+}
+
+impl Drop for Caller {
+    /// The request was dropped, and the line of its outcome will not be written. A function that
+    /// panics is answered all the same.
+    fn drop(&mut self) {
+        if self.waits {
+            let elapsed = self.since.elapsed().as_millis();
+            tracing::info!("the caller left after {elapsed} ms");
+        }
+    }
 }
 
 /// One line for each request. What the caller could not have done better is a warning.

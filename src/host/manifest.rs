@@ -20,7 +20,8 @@ use crate::{jsonc, system};
 /// The functions of one app, as its manifests describe them.
 #[derive(Debug, Clone)]
 pub struct Manifest {
-    /// First segment of every route; `api` unless `host.json` says otherwise.
+    /// First segment of every route; `api` unless `host.json` says otherwise, and empty if there
+    /// is none.
     pub route_prefix: String,
     /// By name, which is the folder's name.
     pub functions: BTreeMap<String, FunctionManifest>,
@@ -74,10 +75,8 @@ pub enum ManifestErrorKind {
         line = .0.line, column = .0.column, cause = .0.cause
     )]
     Invalid(jsonc::Invalid),
-    /// `routePrefix` is empty or has several segments.
-    #[error(
-        "extensions.http.routePrefix must be one plain segment: with an empty one, an outside POST could look like the host's own"
-    )]
+    /// `routePrefix` has several segments, or characters that would be escaped.
+    #[error("extensions.http.routePrefix must be empty or one plain segment")]
     RoutePrefix,
     /// No `httpTrigger` binding.
     #[error("needs exactly one binding of type httpTrigger; this handler answers HTTP only")]
@@ -214,7 +213,7 @@ impl HostJson {
             .route_prefix
             .unwrap_or_else(|| "api".to_owned());
         let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        if prefix.is_empty() || !prefix.chars().all(is_plain) {
+        if !prefix.chars().all(is_plain) {
             return Err(ManifestErrorKind::RoutePrefix);
         }
         Ok(prefix)

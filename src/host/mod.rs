@@ -6,14 +6,19 @@
 //! | which path belongs to which function? | [`route`] |
 //! | how does a function get its request, in every protocol mode? | [`router`] |
 //! | what is in `POST /<FunctionName>`? | [`envelope`] |
+//! | what becomes of a body that nobody reads? | `drain` |
 //! | who may call? | [`authorization`] |
 //! | who asks for indented JSON? | `pretty` |
-//! | how does it start and stop? | [`server`] |
+//! | how does it start, serve and drain? | [`server`] |
+//! | when does it end? | [`stop`] |
+//! | what does the host make of a line? | [`grading`] |
 //! | how many connections are there, and when do they end? | `connections` |
 
 pub mod authorization;
 mod connections;
+mod drain;
 pub mod envelope;
+pub mod grading;
 pub mod invocation;
 mod json;
 pub mod manifest;
@@ -21,3 +26,4 @@ pub(crate) mod pretty;
 pub mod route;
 pub mod router;
 pub mod server;
+pub mod stop;

@@ -77,6 +77,25 @@ impl Route {
             && self.segments.iter().zip(&other.segments).all(is_same)
     }
 
+    /// Whether a request for `/name` is one for this route, if there is no prefix.
+    pub(super) fn matches_name(&self, name: &str) -> bool {
+        match &self.segments[..] {
+            [Segment::Literal(text)] => text.eq_ignore_ascii_case(name),
+            [Segment::Parameter(_)] => true,
+            _ => false,
+        }
+    }
+
+    /// Whether it is one parameter and nothing else.
+    pub(super) fn is_one_parameter(&self) -> bool {
+        matches!(&self.segments[..], [Segment::Parameter(_)])
+    }
+
+    /// Whether it is the prefix and nothing else.
+    pub(super) fn is_empty(&self) -> bool {
+        self.segments.is_empty()
+    }
+
     /// The template as axum writes it, below `/{prefix}`.
     #[must_use]
     pub fn pattern(&self, prefix: &str) -> String {
@@ -107,7 +126,11 @@ impl Route {
         prefix: &str,
         parameter: impl Fn(&str) -> Option<Cow<'v, str>>,
     ) -> Option<String> {
-        let mut path = format!("/{prefix}");
+        let mut path = String::new();
+        if !prefix.is_empty() {
+            path.push('/');
+            path.push_str(prefix);
+        }
         for segment in &self.segments {
             path.push('/');
             match segment {
@@ -123,10 +146,14 @@ impl Route {
     #[must_use]
     pub fn canonical(&self, prefix: &str, path: &str) -> Option<String> {
         let mut given = path.strip_prefix('/')?.split('/');
-        if !prefix.eq_ignore_ascii_case(given.next()?) {
-            return None;
+        let mut canonical = String::new();
+        if !prefix.is_empty() {
+            if !prefix.eq_ignore_ascii_case(given.next()?) {
+                return None;
+            }
+            canonical.push('/');
+            canonical.push_str(prefix);
         }
-        let mut canonical = format!("/{prefix}");
         for segment in &self.segments {
             let given = given.next()?;
             canonical.push('/');

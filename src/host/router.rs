@@ -7,7 +7,7 @@ use axum::{
     body::Body,
     extract::Request,
     handler::Handler,
-    http::{StatusCode, Uri, uri::PathAndQuery},
+    http::{Method, StatusCode, Uri, uri::PathAndQuery},
     middleware,
     response::{IntoResponse, Response},
     routing::{MethodFilter, MethodRouter, get, on, post},
@@ -17,9 +17,11 @@ use tower::ServiceExt;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::{
+    drain,
     envelope::{self, Target},
+    grading::without_warn,
     invocation::{self, Access, Function, Limits},
-    manifest::Manifest,
+    manifest::{FunctionManifest, Manifest},
     pretty,
     route::Route,
 };
@@ -59,6 +61,12 @@ pub enum FunctionError {
         "{0}/function.json: a function cannot be named like the route prefix; rename the folder"
     )]
     NamedLikePrefix(String),
+    /// Without a route prefix, a route where an outside POST would look like the host's own, or
+    /// be mistaken for its question whether the handler is ready.
+    #[error(
+        "{0}/function.json: without a routePrefix, /{1} is the host's own path to the handler, and anybody could send what only the host may send; give the function another route or leave POST out of its methods, or set extensions.http.routePrefix"
+    )]
+    HostsOwnPath(String, String),
 }
 
 impl<S: Clone + Send + Sync + 'static> Default for Functions<S> {
@@ -116,6 +124,10 @@ impl<S: Clone + Send + Sync + 'static> Functions<S> {
                 errors.push(FunctionError::NamedLikePrefix(name.clone()));
                 continue;
             }
+            if let Some(path) = hosts_own_path(manifest, function) {
+                errors.push(FunctionError::HostsOwnPath(name.clone(), path));
+                continue;
+            }
             if routes.iter().any(|route| route.collides(&function.route)) {
                 let route = function.route.to_string();
                 errors.push(FunctionError::SameRoute(name.clone(), route));
@@ -127,7 +139,7 @@ impl<S: Clone + Send + Sync + 'static> Functions<S> {
                 &function.route.pattern(prefix),
                 function.method_filter(),
                 Function {
-                    name: name.clone(),
+                    name: without_warn(name).into_owned(),
                     auth_level: function.auth_level,
                     access: access.clone(),
                     request_time: limits.request_time,
@@ -160,14 +172,33 @@ impl<S: Clone + Send + Sync + 'static> Functions<S> {
         let spelling = Spelling::new(manifest, routes, direct.clone());
         Ok(direct
             .merge(envelopes)
-            .route("/", get(async || empty(StatusCode::OK)))
+            .route("/", get(ready))
             // At `/` and at an envelope's path, which no function's own line is about.
             .method_not_allowed_fallback(async |request: Request<Body>| {
                 log_unanswered(&request, StatusCode::METHOD_NOT_ALLOWED);
-                wrong_method().await
+                drain::answered(request, async |_| wrong_method().await.into_response()).await
             })
-            .fallback(move |request| spelling.answer(request)))
+            .fallback(move |request| {
+                drain::answered(request, async |request| spelling.answer(request).await)
+            }))
     }
+}
+
+/// The path of the host itself that a request for `function` could have. The paths of envelopes
+/// win over a parameter, so that such a route could not be asked for with a function's name.
+fn hosts_own_path(manifest: &Manifest, function: &FunctionManifest) -> Option<String> {
+    if !manifest.route_prefix.is_empty() {
+        return None;
+    }
+    let route = &function.route;
+    if route.is_empty() {
+        return Some(String::new());
+    }
+    let takes_post = function.methods.contains(&Method::POST);
+    let is_in_the_way = takes_post || route.is_one_parameter();
+    let mut names = manifest.functions.keys();
+    let name = names.find(|name| is_in_the_way && route.matches_name(name));
+    name.cloned()
 }
 
 /// What any function can be answered with before or after its own code runs, for the contract.
@@ -203,6 +234,11 @@ fn function_router<S: Clone + Send + Sync + 'static>(
     Router::new().route(pattern, method_router)
 }
 
+/// What the host asks every few milliseconds until it gets an answer, and now and then later.
+async fn ready(request: Request<Body>) -> Response {
+    drain::answered(request, async |_| empty(StatusCode::OK)).await
+}
+
 async fn wrong_method() -> Problem {
     Problem::new(
         StatusCode::METHOD_NOT_ALLOWED,
@@ -231,7 +267,10 @@ impl Spelling {
             .functions
             .values()
             .flat_map(|function| function.methods.iter().map(move |m| (m, &function.route)))
-            .map(|(method, route)| format!("{method} /{prefix}/{route}"))
+            .map(|(method, route)| match prefix.as_str() {
+                "" => format!("{method} /{route}"),
+                prefix => format!("{method} /{prefix}/{route}"),
+            })
             .collect::<Vec<_>>()
             .join(", ");
         Self(Arc::new(SpellingInner {

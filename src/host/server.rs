@@ -58,47 +58,6 @@ pub async fn serve<L: Listener<Addr: fmt::Debug>>(
     }
 }
 
-/// Completes on SIGTERM or Ctrl+C, and says so in the log: a server without requests ends so
-/// soon after it that nobody else is sure to. Both signals are caught from now on, not from the
-/// first poll.
-pub fn stop_signal() -> impl Future<Output = ()> + Send + 'static {
-    let signal = signal();
-    async {
-        signal.await;
-        tracing::info!("stopping: no new requests, those in flight may finish");
-    }
-}
-
-#[cfg(unix)]
-fn signal() -> impl Future<Output = ()> + Send + 'static {
-    use tokio::signal::unix::{SignalKind, signal};
-    let caught = |kind| {
-        let signal = signal(kind);
-        async {
-            match signal {
-                Ok(mut signal) => drop(signal.recv().await),
-                // It ends the process by itself.
-                Err(_) => std::future::pending().await,
-            }
-        }
-    };
-    let interrupt = caught(SignalKind::interrupt());
-    let terminate = caught(SignalKind::terminate());
-    async {
-        tokio::select! {
-            () = interrupt => {}
-            () = terminate => {}
-        }
-    }
-}
-
-#[cfg(not(unix))]
-async fn signal() {
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use axum::routing::get;

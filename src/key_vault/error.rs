@@ -3,10 +3,10 @@
 //! The SDK's own errors are read once, here, and dropped: their texts carry identities,
 //! tenants and pieces of answers.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use azure_core::{error::ErrorKind, http::StatusCode};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::transport::ASKED_WAIT;
 
@@ -76,15 +76,34 @@ pub enum Error {
     /// No token could be had.
     #[error("no credential: {0:?}")]
     Credential(CredentialError),
-    /// A setting that the read depends on cannot be used; its name.
-    #[error("the setting {0} cannot be used")]
-    WrongSetting(&'static str),
+    /// A setting that the read depends on cannot be used.
+    #[error("the setting {} cannot be used", .0.name)]
+    WrongSetting(Arc<SettingError>),
     /// The vault refused the request as such (`BadParameter`): it may be older than the API.
     #[error("the vault refuses the request as such")]
     RequestRefused,
     /// The vault's answer is not what the contract promises.
     #[error("the vault's answer cannot be understood")]
     UnexpectedAnswer,
+}
+
+/// One setting that cannot be used: which, what kind of value it has, what to do. Never the value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[error("{name}: found {found}; give {expected}{}", .otherwise.as_deref().unwrap_or_default())]
+pub struct SettingError {
+    /// The setting's name.
+    pub name: &'static str,
+    /// What kind of value it has.
+    pub found: &'static str,
+    /// What it takes, and what counts until then, if anything does.
+    pub expected: String,
+    /// The other way out, such as `, or remove it`.
+    #[serde(skip)]
+    pub otherwise: Option<String>,
+    /// Whether it is a reference that was not resolved, which `config-check` explains.
+    #[serde(skip)]
+    pub is_reference: bool,
 }
 
 /// Who or what denied access.
@@ -365,8 +384,27 @@ impl Error {
             failed(AzureCli, SignInFailure::TimedOut),
             failed(AzureDeveloperCli, SignInFailure::NotSignedIn),
             failed(AzureDeveloperCli, SignInFailure::Other),
-            Self::WrongSetting("KEY_VAULT_URL"),
-            Self::WrongSetting("AZURE_CLIENT_SECRET"),
+            Self::WrongSetting(Arc::new(SettingError {
+                name: "KEY_VAULT_URL",
+                found: "a Key Vault reference that was not resolved",
+                expected: "the value itself".to_owned(),
+                otherwise: None,
+                is_reference: true,
+            })),
+            Self::WrongSetting(Arc::new(SettingError {
+                name: "AZURE_CLIENT_SECRET",
+                found: "a Key Vault reference that was not resolved",
+                expected: "the value itself".to_owned(),
+                otherwise: None,
+                is_reference: true,
+            })),
+            Self::WrongSetting(Arc::new(SettingError {
+                name: "AZURE_AUTHORITY_HOST",
+                found: "text that is not an https address",
+                expected: "https://HOST of the cloud's Entra ID".to_owned(),
+                otherwise: None,
+                is_reference: false,
+            })),
             Self::RequestRefused,
             Self::UnexpectedAnswer,
         ]

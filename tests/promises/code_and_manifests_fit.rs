@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use super::support::{Folder, FunctionsHost, Handler, Stream, free_port, repository};
+use super::support::{
+    ClientRequest, Folder, FunctionsHost, Handler, MODES, Stream, free_port, repository,
+};
 
 const HELLO: &str = r#"{"bindings":[
     {"type":"httpTrigger","direction":"in","name":"req","route":"config-check"},
@@ -50,6 +52,73 @@ async fn two_functions_with_one_route() {
             .await
             .contains("another function has the route /config-check")
     );
+}
+
+const NO_PREFIX: &str = r#"{"version":"2.0","extensions":{"http":{"routePrefix":""}}}"#;
+
+/// As the host allows. What `GET` answers and what the host posts are told apart by the method.
+#[tokio::test]
+async fn an_empty_route_prefix() {
+    let root = Folder::app_root();
+    root.write("host.json", NO_PREFIX);
+    let environment = [("KEY_VAULT_URL", "embedded")];
+    let host = FunctionsHost::start_in(root.path(), free_port(), &environment).await;
+    for mode in MODES {
+        for (path, mut request) in [
+            ("/config-check", ClientRequest::config_check()),
+            ("/Config-Check/", ClientRequest::config_check()),
+            (
+                "/secrets/ExternalApiKey",
+                ClientRequest::secret("ExternalApiKey"),
+            ),
+        ] {
+            request.path = path.into();
+            let answer = host.call(mode, &request).await;
+            assert_eq!(answer.status, 200, "{mode:?} {path}: {answer:?}");
+        }
+    }
+    let gone = super::support::client()
+        .get(host.at("/api/config-check"))
+        .send();
+    let gone = super::support::Answer::of(gone.await.expect("an answer")).await;
+    assert_eq!(gone.status, 404);
+    let fix = gone.json()["fix"].to_string();
+    assert!(fix.contains("GET /config-check, GET /secrets/"), "{fix}");
+}
+
+/// Where a caller could forge an envelope, or the host's question whether the handler is ready.
+#[tokio::test]
+async fn an_empty_route_prefix_and_a_route_that_is_the_hosts_own() {
+    let function = |route: &str, methods: &str| {
+        format!(
+            r#"{{"bindings":[
+                {{"type":"httpTrigger","direction":"in","name":"req","route":"{route}","methods":[{methods}]}},
+                {{"type":"http","direction":"out","name":"res"}}]}}"#
+        )
+    };
+    for (route, methods, path) in [
+        ("config-check", r#""get","post""#, "/config-check"),
+        ("Secrets-Metadata", r#""post""#, "/secrets-metadata"),
+        ("config-check", "", "/config-check"),
+        ("{anything}", r#""get""#, "/config-check"),
+        ("/", r#""get""#, "/ "),
+    ] {
+        let root = Folder::app_root();
+        root.write("host.json", NO_PREFIX);
+        root.write("config-check/function.json", &function(route, methods));
+        let refused = refused(&root).await;
+        let reason = format!("config-check/function.json: without a routePrefix, {path}");
+        assert!(refused.contains(&reason), "{route}: {refused}");
+    }
+    let root = Folder::app_root();
+    root.write("host.json", NO_PREFIX);
+    root.write(
+        "config-check/function.json",
+        &function("other", r#""post""#),
+    );
+    let host = FunctionsHost::start_in(root.path(), free_port(), &[]).await;
+    let posted = super::support::client().post(host.at("/other")).send();
+    assert_eq!(posted.await.expect("an answer").status().as_u16(), 200);
 }
 
 #[tokio::test]

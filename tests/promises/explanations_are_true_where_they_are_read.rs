@@ -142,8 +142,9 @@ fn is_possible(cause: &Cause, place: &Place) -> bool {
     match cause {
         Cause::Failed(Error::VaultNotFound) => !is_embedded || is_other_vault,
         _ if is_other_vault => false,
+        Cause::NoVault => !is_reference && !is_embedded,
         // References name their own vaults.
-        Cause::NoVault | Cause::Failed(Error::WrongSetting("KEY_VAULT_URL")) => {
+        Cause::Failed(Error::WrongSetting(wrong)) if wrong.name == "KEY_VAULT_URL" => {
             !is_reference && !is_embedded
         }
         Cause::Failed(Error::Credential(CredentialError::Failed { credential, .. })) => {

@@ -17,11 +17,12 @@ mod a_cold_secret_is_read_once;
 mod a_fleet_stays_below_the_vaults_limit;
 #[cfg(unix)]
 mod a_person_at_a_terminal_is_served;
-
+mod a_wrong_setting_is_an_answer_under_a_host;
 mod all_protocol_modes_give_the_same_answer;
 mod an_instance_spares_the_vaults;
 mod an_unresolved_setting_of_ours_is_explained;
 mod bad_settings_are_reported_at_once;
+mod bodies_that_nobody_reads_are_drained;
 mod broken_vaults_are_answered_by_cause;
 mod code_and_manifests_fit;
 mod config_check_has_one_shape;

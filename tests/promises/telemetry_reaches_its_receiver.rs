@@ -157,7 +157,7 @@ fn numbers<const N: usize>(of: [(&str, i64); N]) -> BTreeMap<String, i64> {
 /// Stops the handler as a container platform does, and waits for it.
 async fn stop(host: &mut FunctionsHost) {
     host.handler.terminate();
-    assert_eq!(host.handler.ended().await.code(), Some(0));
+    assert_eq!(host.handler.ended().await.code(), Some(200));
 }
 
 #[tokio::test]

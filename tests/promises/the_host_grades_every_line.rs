@@ -11,15 +11,20 @@ use std::{
 use axum::{body::Body, extract::Request};
 use keyvault_functions::{
     dev_vault::Fault,
+    host::{
+        invocation::{Access, Limits},
+        manifest::Manifest,
+        router::Functions,
+    },
     key_vault::MetadataSource,
     telemetry::{self, Export, LineStyle},
 };
-use tokio::time::advance;
+use tokio::{net::TcpStream, time::advance};
 use tracing_subscriber::{filter::Targets, fmt::MakeWriter};
 
 use super::support::{
     Answer, ClientRequest, FunctionsHost, Handler, INVOCATION_ID, InProcess, Key, MODES, Stream,
-    client, repository,
+    TlsVault, answer, client, repository,
 };
 
 const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";
@@ -70,7 +75,7 @@ async fn what_the_handler_writes_is_graded_by_its_level_and_names_the_request() 
         assert_eq!(host.call(mode, &refused).await.status, 400);
     }
     host.handler.terminate();
-    assert_eq!(host.handler.ended().await.code(), Some(0));
+    assert_eq!(host.handler.ended().await.code(), Some(200));
     let lines = graded(&host.handler);
     let finished: Vec<_> = lines
         .iter()
@@ -268,6 +273,96 @@ impl Lines {
         };
         (field("status="), field("code="), field("cache="))
     }
+}
+
+/// The name of a function, or a path, is what a person typed.
+#[tokio::test]
+async fn a_name_with_warn_in_it_makes_no_error_a_warning() {
+    let lines = Lines::default();
+    let subscriber = tracing_subscriber::fmt()
+        .with_writer(lines.clone())
+        .with_ansi(false)
+        .finish();
+    let _in_this_thread = tracing::subscriber::set_default(subscriber);
+    let function =
+        r#"{"bindings":[{"type":"httpTrigger","name":"req"},{"type":"http","name":"res"}]}"#;
+    let manifest = Manifest::parse("{}", &[("Forewarned", function)]).expect("valid");
+    let breaks = async || {
+        tracing::error!("an error of a function");
+        "answer"
+    };
+    let functions = Functions::new().register("Forewarned", breaks);
+    let router = functions.router(&manifest, &(), &Access::Host, Limits::default());
+    let router = router.expect("fitting");
+    let direct = Request::get("/api/Forewarned").body(Body::empty());
+    let found = answer(&router, direct.expect("a request")).await;
+    assert_eq!(found.status, 200);
+    let key =
+        r#"{"Data":{"req":{"Method":"GET","Url":"http://x/api/Forewarned","Identities":[]}}}"#;
+    let envelope = Request::post("/Forewarned").body(Body::from(key));
+    answer(&router, envelope.expect("a request")).await;
+    let written = String::from_utf8(lines.0.lock().expect("lock").clone()).expect("text");
+    assert_eq!(written.matches("Forew*rned").count(), 4, "{written}");
+    for line in written.lines() {
+        assert!(!line.to_ascii_lowercase().contains("warn"), "{line}");
+    }
+}
+
+/// Only proxying tells the handler: the answer would reach nobody, and the line says so in place
+/// of the outcome.
+#[tokio::test(start_paused = true)]
+async fn a_caller_who_leaves_is_a_line() {
+    let lines = Lines::default();
+    let subscriber = tracing_subscriber::fmt()
+        .with_writer(lines.clone())
+        .with_ansi(false)
+        .finish();
+    let _in_this_thread = tracing::subscriber::set_default(subscriber);
+    let app = InProcess::new(MetadataSource::Versions);
+    app.vault.fail_with(Fault::Delay(Duration::from_secs(2)));
+    let request = Request::get("/api/secrets/ExternalApiKey")
+        .header("x-azure-functions-invocationid", INVOCATION_ID)
+        .body(Body::empty())
+        .expect("a request");
+    let patience = Duration::from_millis(1_500);
+    let answer = tokio::time::timeout(patience, app.send(request)).await;
+    assert!(answer.is_err(), "{answer:?}");
+    let written = String::from_utf8(lines.0.lock().expect("lock").clone()).expect("text");
+    let left: Vec<_> = written
+        .lines()
+        .filter(|line| line.contains("the caller left after 1500 ms"))
+        .collect();
+    assert_eq!(left.len(), 1, "{written}");
+    assert!(
+        left[0].contains("INFO") && left[0].contains(INVOCATION_ID),
+        "{}",
+        left[0]
+    );
+    assert!(left[0].contains("secrets-metadata"), "{}", left[0]);
+    assert!(!written.contains("invocation finished"), "{written}");
+    let there = app.get("/api/config-check").await;
+    assert_eq!(there.status, 200);
+    let written = String::from_utf8(lines.0.lock().expect("lock").clone()).expect("text");
+    assert_eq!(written.matches("the caller left").count(), 1, "{written}");
+}
+
+/// The same through a real connection, as the host's proxy ends it.
+#[tokio::test]
+async fn a_connection_that_the_host_ends_is_a_line() {
+    let vault = TlsVault::start().await;
+    let host = vault.host(&[]).await;
+    host.handler.wrote("Key Vault answers").await;
+    vault.vault.fail_with(Fault::Delay(Duration::from_secs(3)));
+    let mut connection = TcpStream::connect(("127.0.0.1", host.port))
+        .await
+        .expect("connected");
+    let request = b"GET /api/secrets/ExternalApiKey HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
+    tokio::io::AsyncWriteExt::write_all(&mut connection, request)
+        .await
+        .expect("sent");
+    host.handler.wrote("secrets-metadata").await;
+    drop(connection);
+    host.handler.wrote("the caller left after ").await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -10,6 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -17,6 +18,9 @@ use super::{
     process::{Handler, PATIENCE},
     repository,
 };
+
+/// What the host adds to the content type of an envelope's answer.
+pub(crate) const CHARSET: &str = "; charset=utf-8";
 
 pub(crate) const INVOCATION_ID: &str = "5f6e7d2a-2f1e-4a9d-8a50-0d0a6b0f1c11";
 const HOST_VERSION: &str = "4.1052.200";
@@ -246,9 +250,13 @@ impl FunctionsHost {
     }
 
     async fn forward(&self, request: &ClientRequest) -> Answer {
+        let asked = ClientRequest {
+            path: rebuilt(&request.path),
+            ..request.clone()
+        };
         let mut forwarded = self
             .client
-            .get(request.url_with(&self.at(""), &request.joined_query()))
+            .get(asked.url_with(&self.at(""), &request.joined_query()))
             .header("host", "app.azurewebsites.net")
             .header(
                 "user-agent",
@@ -309,7 +317,20 @@ impl FunctionsHost {
     }
 }
 
-/// Fails wherever the real host would fail, hang or lose the answer.
+/// A path as the host rebuilds it when it forwards: decoded, and put together anew by .NET's
+/// `UriBuilder`, for which an unescaped `?` or `#` ends it.
+fn rebuilt(path: &str) -> String {
+    let decoded = percent_decode_str(path).decode_utf8().expect("UTF-8");
+    let end = decoded.find(['?', '#']).unwrap_or(decoded.len());
+    let path = decoded[..end].trim_end();
+    utf8_percent_encode(path, PATH).to_string()
+}
+
+/// What `UriBuilder` escapes in a path. A percent sign before two digits is none of it.
+const PATH: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'`');
+
+/// Fails wherever the real host would fail, hang or lose the answer, and changes what it changes:
+/// its formatter adds the character set.
 pub(crate) fn read_envelope(response: &Answer) -> (Answer, Vec<String>) {
     assert_eq!(response.status, 200, "the host drops this: {response:?}");
     assert_eq!(response.header("content-type"), Some("application/json"));
@@ -322,9 +343,13 @@ pub(crate) fn read_envelope(response: &Answer) -> (Answer, Vec<String>) {
     };
     let status = res["statusCode"].as_u64().expect("a number");
     let headers = res["headers"].as_object().expect("an object");
-    let headers = headers
-        .iter()
-        .map(|(name, value)| (name.clone(), text(value)));
+    let headers = headers.iter().map(|(name, value)| {
+        let mut value = text(value);
+        if name.eq_ignore_ascii_case("content-type") && !value.contains("charset") {
+            value.push_str(CHARSET);
+        }
+        (name.clone(), value)
+    });
     let logs = json["Logs"].as_array().expect("an array");
     let logs = logs.iter().map(text).collect();
     let status = u16::try_from(status).expect("a status");

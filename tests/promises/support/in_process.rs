@@ -123,6 +123,7 @@ impl InProcess {
             vaults,
             DevVault::url().ok_or(Cause::NoVault),
             options,
+            Vec::new(),
         );
         let manifest = Manifest::read(repository()).expect("valid");
         let limits = Limits {

@@ -19,7 +19,8 @@ use keyvault_functions::host::manifest::Manifest;
 
 pub(crate) use dev_vault::{Asked, DevVaultProcess};
 pub(crate) use functions_host::{
-    ClientRequest, FunctionsHost, INVOCATION_ID, Key, MODES, Protocol, free_port, read_envelope,
+    CHARSET, ClientRequest, FunctionsHost, INVOCATION_ID, Key, MODES, Protocol, free_port,
+    read_envelope,
 };
 pub(crate) use in_process::{InProcess, Setup, answer, func_a};
 pub(crate) use process::{Handler, Stream};

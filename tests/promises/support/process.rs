@@ -158,9 +158,23 @@ impl Handler {
 
     /// Asks the process to end, as a container platform does.
     pub(crate) fn terminate(&self) {
-        let id = self.child.id().to_string();
-        let kill = Command::new("kill").args(["-TERM", &id]).status();
+        self.signal("TERM");
+    }
+
+    /// Asks the process to end, as Ctrl+C in its terminal does.
+    pub(crate) fn interrupt(&self) {
+        self.signal("INT");
+    }
+
+    fn signal(&self, name: &str) {
+        let (name, id) = (format!("-{name}"), self.child.id().to_string());
+        let kill = Command::new("kill").args([name, id]).status();
         assert!(kill.expect("kill").success());
+    }
+
+    /// Ends the process as nothing can prevent.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().expect("killed");
     }
 
     /// Waits for the process to end by itself; all it wrote is there then.
