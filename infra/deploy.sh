@@ -3,6 +3,17 @@
 set -euo pipefail
 set +x # an inherited trace would print the secrets
 
+# What a process was started with stays readable in /proc/PID/environ for as long as it runs,
+# whatever it unsets. So this starts again without the secrets, which wait in a pipe.
+if [ -n "${EXTERNAL_API_KEY_VALUE:-}${DATABASE_PASSWORD_VALUE:-}" ]; then
+  # A variable of that name from outside would be exported with its new value.
+  unset handed_over
+  handed_over=("${EXTERNAL_API_KEY_VALUE:-}" "${DATABASE_PASSWORD_VALUE:-}")
+  unset EXTERNAL_API_KEY_VALUE DATABASE_PASSWORD_VALUE
+  export DEPLOY_SECRETS_IN_FD_9=true
+  exec "$BASH" "$0" "$@" 9< <(printf '%s\0' "${handed_over[@]}")
+fi
+
 usage() {
   cat <<'END'
 Usage: infra/deploy.sh -g RESOURCE_GROUP -n APP_NAME [-l LOCATION] [--set NAME=VALUE]... [--zip FILE]
@@ -81,9 +92,13 @@ done
 
 # A variable of that name from outside would be exported with its new value.
 unset external_api_key database_password answer
-external_api_key=${EXTERNAL_API_KEY_VALUE:-}
-database_password=${DATABASE_PASSWORD_VALUE:-}
-unset EXTERNAL_API_KEY_VALUE DATABASE_PASSWORD_VALUE
+external_api_key='' database_password=''
+if [ "${DEPLOY_SECRETS_IN_FD_9:-}" = true ]; then
+  unset DEPLOY_SECRETS_IN_FD_9
+  IFS= read -r -d '' external_api_key <&9 || true
+  IFS= read -r -d '' database_password <&9 || true
+  exec 9<&-
+fi
 
 command -v az >/dev/null || fail "az is missing. Install the Azure CLI: https://aka.ms/azure-cli"
 command -v curl >/dev/null || fail "curl is missing. Install it (Debian: apt-get install curl)"

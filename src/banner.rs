@@ -180,6 +180,12 @@ impl Hints {
                 ),
             },
         };
+        if self.key(call).is_some() {
+            let _ = writeln!(
+                text,
+                "\nThe browser keeps this address, and the key in it, in its history."
+            );
+        }
     }
 
     fn advice(&self, text: &mut String) {
@@ -353,6 +359,8 @@ In a browser:
 
   http://127.0.0.1:7071/api/config-check?code=random-function-key-22
 
+The browser keeps this address, and the key in it, in its history.
+
 Both keys are new at every start. To keep them, set STANDALONE_FUNCTION_KEY
 and STANDALONE_MASTER_KEY.
 
@@ -413,6 +421,8 @@ For a browser, this prints the address:
 
   echo "http://127.0.0.1:7071/api/config-check?code=$STANDALONE_FUNCTION_KEY"
 
+The browser keeps this address, and the key in it, in its history.
+
 The other terminal needs STANDALONE_FUNCTION_KEY
 and STANDALONE_MASTER_KEY, too.
 
@@ -444,6 +454,7 @@ Ctrl+C stops."#
         let expected = "/api/config-check?code=random-function-key-22";
         assert_eq!(found.as_deref(), Some(expected));
         assert_eq!(browser(&[admin, about]).as_deref(), Some("/api/about"));
+        assert!(!text(&[admin, about], &[]).contains("history"));
         assert_eq!(browser(&[admin]), None);
         let text = text(&[about, post], &[]);
         assert!(

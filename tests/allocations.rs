@@ -69,9 +69,9 @@ async fn a_request_allocates_as_often_as_it_did() {
     drop(lines);
     let expected = [
         ("secrets-metadata, direct", 39),
-        ("secrets-metadata, envelope", 115),
+        ("secrets-metadata, envelope", 114),
         ("config-check, direct", 32),
-        ("config-check, envelope", 105),
+        ("config-check, envelope", 104),
     ];
     assert_eq!(found, expected);
 }

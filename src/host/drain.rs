@@ -31,7 +31,7 @@ pub(super) async fn answered<F: Future<Output = Response>>(
     if request.body().is_end_stream() {
         return answer(request).await;
     }
-    let (give_back, mut given_back) = oneshot::channel();
+    let (give_back, mut returned) = oneshot::channel();
     let request = request.map(|body| {
         Body::from_stream(Lent {
             body: Some(body.into_data_stream()),
@@ -40,7 +40,7 @@ pub(super) async fn answered<F: Future<Output = Response>>(
     });
     let response = answer(request).await;
     // Who still reads it while the answer is on its way reads it to its end.
-    if let Ok(rest) = given_back.try_recv() {
+    if let Ok(rest) = returned.try_recv() {
         dropped(rest).await;
     }
     response

@@ -153,7 +153,7 @@ async fn answer(function: Arc<Function>, mut request: Request<Body>, next: Next)
         } else {
             too_many().into_response()
         };
-        caller.is_answered();
+        caller.answered();
         no_store(&mut response);
         log_outcome(&response, started.elapsed(), &outcome);
         if is_pretty {
@@ -175,7 +175,7 @@ struct Caller {
 }
 
 impl Caller {
-    fn is_answered(mut self) {
+    fn answered(mut self) {
         self.waits = false;
     }
 }

@@ -48,7 +48,7 @@ fn orphaned(is_under_host: bool) -> impl Future<Output = ()> + Send + 'static {
         if is_under_host {
             changed(host, parent_id).await;
         } else {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }

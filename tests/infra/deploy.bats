@@ -46,6 +46,26 @@ PYTHON
   rm "$SEEN/parameters.json"
 }
 
+@test "the secrets are in the environment of no process that stays" {
+  [ -e /proc/self/environ ] || skip "no /proc"
+  run "$deploy" -g rg -n app
+  [ "$status" -eq 0 ]
+  [ -s "$SEEN/environ" ]
+  run grep -c -e val-one -e val-two -e _VALUE= "$SEEN/environ"
+  [ "$output" = 0 ]
+}
+
+@test "secrets of several lines and with spaces arrive as they are" {
+  EXTERNAL_API_KEY_VALUE=$' one\ntwo \\ ' run "$deploy" -g rg -n app
+  [ "$status" -eq 0 ]
+  python3 - "$SEEN/parameters.json" <<'PYTHON'
+import json, sys
+found = json.load(open(sys.argv[1]))["parameters"]["externalApiKey"]["value"]
+assert found == " one\ntwo \\ ", repr(found)
+PYTHON
+  rm "$SEEN/parameters.json"
+}
+
 @test "with func, it publishes the folder and not the repository" {
   with_func
   run "$deploy" -g rg -n app

@@ -217,7 +217,7 @@ mod what_ends_the_process {
             .expect("the handler starts");
         ours.set_nonblocking(true).expect("set");
         let mut written = Vec::new();
-        let mut buffer = [0; 64 * 1024];
+        let mut buffer = vec![0; 64 * 1024];
         while let Ok(length) = ours.recv(&mut buffer) {
             let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
             // Lines of the log are not the reason.
