@@ -83,6 +83,16 @@ impl Explanation {
     }
 }
 
+fn budget_spent(code: &'static str) -> Explanation {
+    Explanation::new(
+        code,
+        "This instance has sent as many requests to vaults as it may (400 in 10 s).",
+        Fix::without_command(
+            "Wait. If this happens often, ask for fewer secrets at a time, or raise SECRET_CACHE_TTL_SECONDS. A secret with many versions takes a request for each 25 of them.",
+        ),
+    )
+}
+
 pub(super) struct Case<'a> {
     pub(super) subject: &'a Subject<'a>,
     pub(super) surroundings: &'a Surroundings,
@@ -300,14 +310,7 @@ impl Case<'_> {
                 "The app's settings name more vaults than the handler reads (64). This vault is one too many.",
                 Fix::without_command("The platform has no such limit: see this reference in the portal, on the app's page Environment variables."),
             ),
-            Error::BudgetSpent { retry_after } => Explanation::new(
-                code,
-                "This instance has sent as many requests to vaults as it may (400 in 10 s).",
-                Fix::without_command(
-                    "Wait. If this happens often, ask for fewer secrets at a time, or raise SECRET_CACHE_TTL_SECONDS. A secret with many versions takes a request for each 25 of them.",
-                ),
-            )
-            .passing(Some(*retry_after)),
+            Error::BudgetSpent { retry_after } => budget_spent(code).passing(Some(*retry_after)),
             Error::Throttled { retry_after } => Explanation::new(
                 code,
                 format!("{} limits the number of requests.", self.vault_first()),
