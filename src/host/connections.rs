@@ -1,5 +1,5 @@
-//! Connections that end: as many as there may be, and none that holds a place with half a
-//! request.
+//! Limits the connections to the handler: how many there are, and how long half a request may
+//! hold one.
 //!
 //! axum has neither limit. hyper's time for a request's head counts an idle connection too, and
 //! the Functions host keeps its connections idle for its next request.

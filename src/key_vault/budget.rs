@@ -32,7 +32,7 @@ impl Budget {
         }
         match sent.front() {
             Some(first) if sent.len() >= REQUESTS_LIMIT => Err(Error::BudgetSpent {
-                retry_after: WINDOW - (now - *first),
+                retry_after: *first + WINDOW - now,
             }),
             _ => {
                 sent.push_back(now);

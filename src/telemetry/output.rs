@@ -85,7 +85,7 @@ impl Output {
     }
 
     /// Asks for the end, without waiting for it. Returns until when it may take.
-    pub fn end(&self) -> Instant {
+    pub(super) fn end(&self) -> Instant {
         let mut waiting = self.gathered.lock();
         let end_by = *waiting
             .end_by

@@ -1,5 +1,7 @@
 //! Lines that nobody reads hold up nothing: no request, no readiness, no end.
 
+use std::path::Path;
+
 use super::support::{Handler, Stream, client, free_port, repository};
 
 /// Of warnings that fill a pipe three times.
@@ -7,7 +9,7 @@ const REQUESTS: usize = 2_000;
 
 /// A handler without a vault: every read is a warning.
 fn start(
-    start: fn(&std::path::Path, &[&str], &[(&str, &str)]) -> Handler,
+    start: impl FnOnce(&Path, &[&str], &[(&str, &str)]) -> Handler,
 ) -> (Handler, impl Fn(&str) -> String) {
     let port = free_port().to_string();
     let settings = [
