@@ -188,7 +188,8 @@ impl Asked {
 #[cfg(feature = "openapi")]
 pub(super) fn described() -> Described {
     let strict = "Answer 503 while any reference is not resolved or not listed.";
-    let freshness = "Compare values with the vault's current ones. Reads values, keeps nothing.";
+    let freshness =
+        "Compare values with the vault's current ones, at most once in 10 s. Keeps no value.";
     Described {
         summary: "Did the Key Vault references resolve, and if not, why not?",
         parameters: vec![

@@ -188,6 +188,10 @@ fn digest(value: &SecretString) -> [u8; 32] {
 impl AppSetting {
     /// A setting as it stands in the environment. The value itself is not kept.
     #[must_use]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "the caller's copy ends here, wiped"
+    )]
     pub fn new(name: impl Into<String>, given: SecretString) -> Self {
         let reference = AnyReference::of(given.expose_secret());
         let given = if is_reference(given.expose_secret()) {
