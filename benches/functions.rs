@@ -6,7 +6,7 @@
 mod support;
 
 use divan::{AllocProfiler, Bencher, black_box};
-use keyvault_functions::functions::Masked;
+use keyvault_functions::references::Masked;
 use secrecy::SecretString;
 use support::{REQUESTS, Requests, VALUE};
 

@@ -10,9 +10,8 @@ use std::{env, error::Error, hint::black_box, io, process::ExitCode};
 
 use axum::http::Uri;
 use keyvault_functions::{
-    functions::Masked,
     host::authorization::AuthLevel,
-    references::Reference,
+    references::{Masked, Reference},
     telemetry::{self, LineStyle},
 };
 use secrecy::SecretString;

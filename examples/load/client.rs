@@ -109,7 +109,7 @@ async fn converse(
 }
 
 /// Whether the answer has arrived; an error if it is not the answer that was wanted.
-fn is_whole(answer: &[u8]) -> io::Result<bool> {
+pub(crate) fn is_whole(answer: &[u8]) -> io::Result<bool> {
     let Some(end) = answer.windows(4).position(|four| four == b"\r\n\r\n") else {
         return Ok(false);
     };

@@ -11,6 +11,7 @@ mod client;
 mod in_process;
 mod report;
 mod server;
+mod storm;
 #[path = "../../benches/support/mod.rs"]
 mod support;
 mod vault;
@@ -30,15 +31,17 @@ use client::{Seen, Until, count, drive};
 use report::{Case, Load, Memory, Report, Start, median};
 use serde_json::json;
 use server::{Program, Server};
+use storm::Storm;
 use vault::{IDENTITY_HEADER, SECRETS, Vault};
 
 const USAGE: &str = "\
-load [--handler FILE] [--bare FILE] [--rounds N] [--seconds S] [--write] [--check]
+load [--handler FILE] [--bare FILE] [--rounds N] [--seconds S] [--write] [--check] [--storm]
   --handler FILE  the handler to measure (default: target/release/handler)
   --rounds N      runs of each case and server, one server after the other (default: 5)
   --seconds S     how long one run takes (default: 1)
   --write         put the report into docs/performance.md
-  --check         end with 1 if a budget is not met";
+  --check         end with 1 if a budget is not met
+  --storm         only crowds of callers while a vault is silent; docs/reliability.md";
 
 /// Runs of each kind of start.
 const STARTS: usize = 31;
@@ -52,31 +55,47 @@ struct Arguments {
     time: Duration,
     write: bool,
     check: bool,
+    storm: bool,
 }
 
 fn main() -> ExitCode {
-    match arguments().and_then(|arguments| Ok((run(&arguments)?, arguments))) {
-        Ok((report, arguments)) => {
-            println!("{}", report.markdown());
-            let written = if arguments.write {
-                report.write()
-            } else {
-                Ok(())
-            };
-            if let Err(error) = written {
-                eprintln!("docs/performance.md: {error}");
-                return ExitCode::FAILURE;
-            }
-            if arguments.check && !report.is_met() {
-                return ExitCode::FAILURE;
-            }
-            ExitCode::SUCCESS
-        }
+    let is_met = arguments().and_then(|arguments| {
+        let run = if arguments.storm { storms } else { report };
+        Ok(run(&arguments)? || !arguments.check)
+    });
+    match is_met {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("{error}\n\n{USAGE}");
             ExitCode::from(2)
         }
     }
+}
+
+/// Whether the budgets are met.
+fn report(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
+    let report = in_folder(|folder| measure(arguments, folder))?;
+    println!("{}", report.markdown());
+    if arguments.write {
+        report
+            .write()
+            .map_err(|error| format!("docs/performance.md: {error}"))?;
+    }
+    Ok(report.is_met())
+}
+
+/// Whether every crowd was served as promised.
+fn storms(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
+    let storms = in_folder(|folder| {
+        let vault = Vault::start(folder)?;
+        let handler = handler(arguments, &vault, Some(&vault.url));
+        storm::measure(&handler, &vault)
+    })?;
+    for storm in &storms {
+        println!("{storm}");
+    }
+    Ok(storms.iter().all(Storm::is_met))
 }
 
 fn arguments() -> Result<Arguments, Box<dyn Error>> {
@@ -90,6 +109,7 @@ fn arguments() -> Result<Arguments, Box<dyn Error>> {
         time: Duration::from_secs(1),
         write: false,
         check: false,
+        storm: false,
     };
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
@@ -103,19 +123,23 @@ fn arguments() -> Result<Arguments, Box<dyn Error>> {
             }
             lexopt::Arg::Long("write") => arguments.write = true,
             lexopt::Arg::Long("check") => arguments.check = true,
+            lexopt::Arg::Long("storm") => arguments.storm = true,
             other => return Err(other.unexpected().into()),
         }
     }
     Ok(arguments)
 }
 
-fn run(arguments: &Arguments) -> Result<Report, Box<dyn Error>> {
+/// Runs `work` in a folder of its own.
+fn in_folder<T>(
+    work: impl FnOnce(&Path) -> Result<T, Box<dyn Error>>,
+) -> Result<T, Box<dyn Error>> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let folder = env::temp_dir().join(format!("keyvault-functions-load-{}", std::process::id()));
     fs::create_dir_all(&folder)?;
-    let report = measure(arguments, &folder);
+    let result = work(&folder);
     fs::remove_dir_all(&folder)?;
-    report
+    result
 }
 
 fn measure(arguments: &Arguments, folder: &Path) -> Result<Report, Box<dyn Error>> {

@@ -8,7 +8,7 @@ use std::{
 };
 
 use keyvault_functions::dev_vault::{
-    Certificates, DevVault, IDENTITY_PATH, NewSecret, TlsListener,
+    Certificates, DevVault, Fault, IDENTITY_PATH, NewSecret, TlsListener,
 };
 use tokio::{net::TcpListener, runtime::Runtime};
 
@@ -23,6 +23,7 @@ pub(crate) struct Vault {
     pub(crate) silent_url: String,
     pub(crate) ca_file: PathBuf,
     pub(crate) identity_endpoint: String,
+    served: DevVault,
     /// What serves all of it goes away with this.
     serving: Runtime,
 }
@@ -54,9 +55,10 @@ impl Vault {
             silent_url: format!("https://localhost:{}", silent.local_addr()?.port()),
             ca_file,
             identity_endpoint: format!("http://{}{IDENTITY_PATH}", identities.local_addr()?),
+            served: vault,
             serving,
         };
-        let serving = &started.serving;
+        let (serving, vault) = (&started.serving, &started.served);
         let secure = TlsListener::new(secure, certificates.acceptor);
         serving.spawn(axum::serve(secure, vault.router()).into_future());
         let identity = vault.identity_endpoint(IDENTITY_HEADER.to_owned().into());
@@ -68,5 +70,15 @@ impl Vault {
             }
         });
         Ok(started)
+    }
+
+    /// Answers nothing from now on.
+    pub(crate) fn fall_silent(&self) {
+        self.served.fail_with(Fault::Silence);
+    }
+
+    /// Answers again.
+    pub(crate) fn speak(&self) {
+        self.served.fail_with(None);
     }
 }

@@ -436,10 +436,10 @@ impl Case<'_> {
             (false, true) if *is_reference => Fix::without_command(format!(
                 "See the entry of {name} in config-check, or set the value itself."
             )),
-            // The value can be a secret, which no command line should have.
-            (false, true) => {
-                Fix::without_command(format!("In the app's settings, set {name} to {expected}."))
-            }
+            (false, true) => Fix::with(
+                format!("Give {expected}. Set it with"),
+                self.commands.set_to_a_value(name),
+            ),
             (_, false) => {
                 Fix::without_command(format!("In local.settings.json, set {name} to {expected}."))
             }

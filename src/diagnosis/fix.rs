@@ -168,6 +168,14 @@ impl Commands<'_> {
         )
     }
 
+    /// Sets an app setting on Azure. Not for secrets: a command line is kept in a history.
+    pub(super) fn set_to_a_value(&self, name: &str) -> String {
+        format!(
+            "{APP_SETTINGS} set {} --settings {name}=<value>",
+            self.app()
+        )
+    }
+
     /// Sets an app setting to a value that a person has to fill in.
     pub(super) fn set_app_setting(&self, name: &str, value: &str) -> Fix {
         if self.surroundings.is_on_azure() {

@@ -1,13 +1,17 @@
 //! `GET config-check[?strict=true][&freshness=true][&pretty=true]`: did the Key Vault references resolve,
 //! and if not, why? Shows no secret.
 
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
 use axum::{
     body::Bytes,
     extract::{Request, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::Response,
 };
-use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 
 use super::{App, Shared, page, query::Query};
@@ -17,14 +21,14 @@ use super::{
     refusal,
 };
 use crate::{
+    host::invocation::defect,
     key_vault::error::SettingError,
     problem::{Problem, json_bytes, line},
-    references::{Options, ReferenceReport, SettingState, Status},
+    references::{
+        Masked, Options, ReferenceReport, SettingState, Status, single_flight::SingleFlight,
+    },
     settings::names,
 };
-
-/// Most characters of a value that are ever shown.
-const SHOWN: usize = 4;
 
 /// The recipe's three members, then the references in the settings' order.
 #[derive(Serialize)]
@@ -61,62 +65,113 @@ struct Asked {
     freshness: bool,
 }
 
-/// The answer in JSON, once it is the same for ever.
-pub(super) struct Settled {
-    body: Bytes,
+/// One answer and how it is shown, for everybody who gets it.
+pub(super) struct Report {
+    answer: Answer,
     is_healthy: bool,
+    json: OnceLock<Bytes>,
+    page: OnceLock<Bytes>,
+}
+
+/// What callers of one moment share: one report for each thing that can be asked about the
+/// references. A crowd of callers takes the memory of one report, not of one each.
+pub(super) struct Reports {
+    plain: SingleFlight<Arc<Report>>,
+    compared: SingleFlight<Arc<Report>>,
 }
 
 pub(super) async fn get(State(app): State<App>, request: Request) -> Result<Response, Problem> {
     let asked = Asked::parse(request.uri().query())?;
     let html = prefers_html(request.headers());
     let mut response = match app.0.settled.get() {
-        Some(settled) if !html && !asked.freshness => {
-            json_bytes(asked.status(settled.is_healthy), settled.body.clone())
-        }
-        _ => answer(&app.0, &asked, html).await,
+        Some(settled) if !asked.freshness => settled.show(&asked, html),
+        _ => app.report(asked.freshness).await?.show(&asked, html),
     };
     let vary = HeaderValue::from_static("Accept");
     response.headers_mut().insert(header::VARY, vary);
     Ok(response)
 }
 
-async fn answer(app: &Shared, asked: &Asked, html: bool) -> Response {
-    // Asked before the report is made: what can still change may change meanwhile.
-    let is_settled = app.references.is_settled() && !asked.freshness;
-    let options = Options {
-        freshness: asked.freshness,
-    };
-    let references = app.references.report(options).await;
-    let api_key = app.references.state(names::EXTERNAL_API_KEY);
-    let password = app.references.state(names::DATABASE_PASSWORD);
-    let is_set = |state: &SettingState<'_>| matches!(state, SettingState::Set(_));
-    let answer = Answer {
-        external_api_key_set: is_set(&api_key),
-        database_password_set: is_set(&password),
-        api_key_prefix: match api_key {
-            SettingState::Set(value) => Masked::of(value),
-            // Nothing of a reference is shown: it is not the secret's prefix.
-            SettingState::NotSet | SettingState::Unresolved => Masked::nothing(),
-        },
-        references,
-        not_listed: app.references.not_listed(),
-        settings: app.wrong.clone(),
-    };
-    let is_resolved = |reference: &ReferenceReport| reference.status == Status::Resolved;
-    let is_healthy = answer.references.iter().all(is_resolved)
-        && answer.not_listed == 0
-        && answer.settings.is_empty();
-    let status = asked.status(is_healthy);
-    if html {
-        return page::render(status, &answer);
+impl App {
+    /// The report that callers of this moment share.
+    async fn report(&self, freshness: bool) -> Result<Arc<Report>, Problem> {
+        let reports = &self.0.reports;
+        let shared = if freshness {
+            &reports.compared
+        } else {
+            &reports.plain
+        };
+        let app = self.clone();
+        let report = shared.get(|| async move {
+            // Who is ready to ask joins before what is known already has answered.
+            tokio::task::yield_now().await;
+            app.0.report(Options { freshness }).await
+        });
+        report.await.ok_or_else(defect)
     }
-    let body = Bytes::from(line(&answer));
-    if is_settled {
-        let body = body.clone();
-        app.settled.get_or_init(|| Settled { body, is_healthy });
+}
+
+impl Shared {
+    async fn report(&self, options: Options) -> Arc<Report> {
+        // Asked before the report is made: what can still change may change meanwhile.
+        let is_settled = self.references.is_settled() && !options.freshness;
+        let references = self.references.report(options).await;
+        let api_key = self.references.state(names::EXTERNAL_API_KEY);
+        let password = self.references.state(names::DATABASE_PASSWORD);
+        let answer = Answer {
+            external_api_key_set: matches!(api_key, SettingState::Set(_)),
+            database_password_set: matches!(password, SettingState::Set(_)),
+            api_key_prefix: match api_key {
+                SettingState::Set(value) => value.masked().clone(),
+                // Nothing of a reference is shown: it is not the secret's prefix.
+                SettingState::NotSet | SettingState::Unresolved => Masked::nothing(),
+            },
+            references,
+            not_listed: self.references.not_listed(),
+            settings: self.wrong.clone(),
+        };
+        let report = Arc::new(Report::new(answer));
+        if is_settled {
+            self.settled.get_or_init(|| report.clone());
+        }
+        report
     }
-    json_bytes(status, body)
+}
+
+impl Reports {
+    pub(super) fn new() -> Self {
+        // Findings have a life of their own.
+        let shared = || SingleFlight::new(|_| Duration::ZERO);
+        Self {
+            plain: shared(),
+            compared: shared(),
+        }
+    }
+}
+
+impl Report {
+    fn new(answer: Answer) -> Self {
+        let is_resolved = |reference: &ReferenceReport| reference.status == Status::Resolved;
+        let is_healthy = answer.references.iter().all(is_resolved)
+            && answer.not_listed == 0
+            && answer.settings.is_empty();
+        Self {
+            answer,
+            is_healthy,
+            json: OnceLock::new(),
+            page: OnceLock::new(),
+        }
+    }
+
+    fn show(&self, asked: &Asked, html: bool) -> Response {
+        let status = asked.status(self.is_healthy);
+        if html {
+            let page = self.page.get_or_init(|| page::render(&self.answer));
+            return page::respond(status, page.clone());
+        }
+        let json = self.json.get_or_init(|| line(&self.answer).into());
+        json_bytes(status, json.clone())
+    }
 }
 
 impl Asked {
@@ -141,7 +196,8 @@ impl Asked {
 #[cfg(feature = "openapi")]
 pub(super) fn described() -> Described {
     let strict = "Answer 503 while any reference is not resolved or not listed, or any setting of the handler cannot be used.";
-    let freshness = "Compare values with the vault's current ones. Reads values, keeps nothing.";
+    let freshness =
+        "Compare values with the vault's current ones, at most once in 10 s. Keeps no value.";
     Described {
         summary: "Did the Key Vault references resolve, and if not, why not?",
         parameters: vec![
@@ -194,74 +250,9 @@ fn prefers_html(headers: &HeaderMap) -> bool {
     html.is_some_and(|html| html > json)
 }
 
-/// The beginning of a value: at most four characters and never more than a third of
-/// them, then `...`. Values of up to four characters show nothing but `***`.
-#[derive(Debug, Serialize)]
-#[serde(transparent)]
-pub struct Masked(String);
-
-impl Masked {
-    /// What may be shown of `value`.
-    #[must_use]
-    pub fn of(value: &SecretString) -> Self {
-        let value = value.expose_secret();
-        let length = value.chars().count();
-        if length <= SHOWN {
-            return Self::nothing();
-        }
-        let shown = value.chars().take(SHOWN.min(length / 3));
-        Self(shown.chain("...".chars()).collect())
-    }
-
-    fn nothing() -> Self {
-        Self("***".to_owned())
-    }
-
-    /// The masked text, which may be shown.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn masked(value: &str) -> String {
-        Masked::of(&value.to_owned().into()).0
-    }
-
-    #[test]
-    fn the_mask_is_the_recipes_with_a_bound() {
-        for (value, shown) in [
-            ("", "***"),
-            ("a", "***"),
-            ("abcd", "***"),
-            ("abcde", "a..."),
-            ("abcdefghijk", "abc..."),
-            ("abcdefghijkl", "abcd..."),
-            ("sk-abc123def456", "sk-a..."),
-        ] {
-            assert_eq!(masked(value), shown, "{value}");
-        }
-    }
-
-    #[test]
-    fn the_mask_counts_characters_not_bytes() {
-        assert_eq!(masked("äöüß"), "***");
-        assert_eq!(masked("äöüßé"), "ä...");
-        assert_eq!(masked("日本語日本語日本語日本語"), "日本語日...");
-    }
-
-    #[test]
-    fn the_mask_never_shows_more_than_a_third() {
-        for length in 0..200 {
-            let shown = masked(&"x".repeat(length)).replace("...", "");
-            let shown = shown.chars().filter(|c| *c == 'x').count();
-            assert!(shown <= SHOWN && 3 * shown <= length, "{length}");
-        }
-    }
 
     #[test]
     fn html_is_for_who_prefers_it() {

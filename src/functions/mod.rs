@@ -17,8 +17,6 @@ use std::{
 
 use axum::body::Bytes;
 
-pub use config_check::Masked;
-
 use crate::{
     diagnosis::Cause,
     host::router::Functions,
@@ -51,7 +49,9 @@ pub struct App(Arc<Shared>);
 struct Shared {
     references: Inspector,
     /// What `config-check` answers once nothing can change it.
-    settled: OnceLock<config_check::Settled>,
+    settled: OnceLock<Arc<config_check::Report>>,
+    /// What it answers until then.
+    reports: config_check::Reports,
     /// Or why there is none.
     described: Result<DescribedVault, Cause>,
     vaults: Arc<Vaults>,
@@ -100,6 +100,7 @@ impl App {
         Self(Arc::new(Shared {
             references,
             settled: OnceLock::new(),
+            reports: config_check::Reports::new(),
             described,
             vaults,
             wrong,

@@ -4,6 +4,7 @@
 use std::sync::LazyLock;
 
 use axum::{
+    body::Bytes,
     http::{HeaderName, HeaderValue, StatusCode, header},
     response::Response,
 };
@@ -30,8 +31,13 @@ static POLICY: LazyLock<String> = LazyLock::new(|| {
 });
 
 /// The answer as a page.
-pub(super) fn render(status: StatusCode, answer: &Answer) -> Response {
-    let mut response = json_bytes(status, markup(answer).into_string());
+pub(super) fn render(answer: &Answer) -> Bytes {
+    markup(answer).into_string().into()
+}
+
+/// Sends a page that [`render`] made.
+pub(super) fn respond(status: StatusCode, page: Bytes) -> Response {
+    let mut response = json_bytes(status, page);
     let headers = response.headers_mut();
     let html = HeaderValue::from_static("text/html; charset=utf-8");
     headers.insert(header::CONTENT_TYPE, html);

@@ -233,7 +233,8 @@ fn out_of_time() -> Problem {
     )
 }
 
-pub(super) fn defect() -> Problem {
+/// The refusal after a panic.
+pub(crate) fn defect() -> Problem {
     Problem::new(
         StatusCode::INTERNAL_SERVER_ERROR,
         "InternalError",

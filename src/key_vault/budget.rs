@@ -6,7 +6,7 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -16,6 +16,8 @@ use super::error::Error;
 
 /// Most signed requests in any [`WINDOW`]: a tenth of what a vault serves.
 const REQUESTS_LIMIT: usize = 400;
+/// Probes of config-check leave the rest to the reads of secrets.
+const PROBES_LIMIT: usize = REQUESTS_LIMIT / 2;
 const WINDOW: Duration = Duration::from_secs(10);
 
 /// Counts the signed requests of an instance.
@@ -26,19 +28,33 @@ impl Budget {
     /// Counts one request, which may be sent then.
     pub(super) fn spend(&self) -> Result<(), Error> {
         let now = Instant::now();
+        let mut sent = self.sent(now);
+        check(&sent, REQUESTS_LIMIT, now)?;
+        sent.push_back(now);
+        Ok(())
+    }
+
+    /// Whether a probe may begin.
+    pub(super) fn has_room_for_a_probe(&self) -> Result<(), Error> {
+        let now = Instant::now();
+        check(&self.sent(now), PROBES_LIMIT, now)
+    }
+
+    fn sent(&self, now: Instant) -> MutexGuard<'_, VecDeque<Instant>> {
         let mut sent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         while sent.front().is_some_and(|at| now - *at >= WINDOW) {
             sent.pop_front();
         }
-        match sent.front() {
-            Some(first) if sent.len() >= REQUESTS_LIMIT => Err(Error::BudgetSpent {
-                retry_after: *first + WINDOW - now,
-            }),
-            _ => {
-                sent.push_back(now);
-                Ok(())
-            }
-        }
+        sent
+    }
+}
+
+fn check(sent: &VecDeque<Instant>, limit: usize, now: Instant) -> Result<(), Error> {
+    match sent.front() {
+        Some(first) if sent.len() >= limit => Err(Error::BudgetSpent {
+            retry_after: WINDOW.saturating_sub(now - *first),
+        }),
+        _ => Ok(()),
     }
 }
 

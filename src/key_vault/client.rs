@@ -26,7 +26,7 @@ use serde::Deserialize;
 use time::OffsetDateTime;
 use tokio::{
     sync::{Mutex, OnceCell, Semaphore},
-    time::{Instant, timeout},
+    time::{Instant, timeout_at},
 };
 use tracing::Instrument;
 
@@ -47,8 +47,16 @@ pub const CALL_LIMIT: Duration = Duration::from_secs(5);
 /// each page of 25 is one request within [`CALL_LIMIT`].
 const VERSIONS_LIMIT: usize = 2_500;
 
-/// Requests to one vault that are under way at the same time.
+/// Reads of one vault that are under way at the same time.
 const AT_ONCE: usize = 16;
+
+/// Probes of one vault that are under way at the same time. They have turns of their own, so
+/// that an app with many references does not hold up who wants a secret's metadata.
+const PROBES_AT_ONCE: usize = 8;
+
+/// A turn that leaves less time than this is not used. When all that wait on a silent vault run
+/// out of time together, each would otherwise begin a request with the turn of the one before.
+const LEAST_TIME: Duration = Duration::from_millis(100);
 
 /// The longest pause that a throttling vault can ask for.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
@@ -226,11 +234,23 @@ impl Vaults {
     }
 }
 
+/// What a request to a vault is for. Each has turns of its own, and probes leave a part of the
+/// budget to reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lane {
+    /// `secrets/<name>`.
+    Reads,
+    /// config-check's attempts and comparisons.
+    Probes,
+}
+
 /// One vault.
 pub struct Vault {
     client: SecretClient,
     limit: Duration,
     turns: Semaphore,
+    probe_turns: Semaphore,
+    budget: Arc<Budget>,
     gate: Gate,
     pause: Pause,
 }
@@ -374,6 +394,8 @@ impl Vault {
             client,
             limit: CALL_LIMIT + connection.token_time,
             turns: Semaphore::new(AT_ONCE),
+            probe_turns: Semaphore::new(PROBES_AT_ONCE),
+            budget: connection.budget.clone(),
             gate: Gate::default(),
             pause: Pause::default(),
         })
@@ -395,7 +417,17 @@ impl Vault {
                 MetadataSource::Get => self.metadata_from_get(id).await,
             }
         };
-        counted(self.bounded("metadata", read).await)
+        counted(self.bounded("metadata", Lane::Reads, read).await)
+    }
+
+    /// [`Vault::metadata`] from the versions, for a probe.
+    ///
+    /// # Errors
+    ///
+    /// As [`Vault::metadata`].
+    pub async fn probed_metadata(&self, id: &SecretId) -> Result<SecretMetadata, Error> {
+        let read = self.metadata_from_versions(id);
+        counted(self.bounded("metadata", Lane::Probes, read).await)
     }
 
     /// Whether the identity may get a secret's value, found out without getting it: whoever
@@ -413,7 +445,7 @@ impl Vault {
             let probe = self.client.get_secret(name.as_str(), Some(options));
             probe.await.map_err(Error::from_sdk)
         };
-        match self.bounded("may get", probe).await {
+        match self.bounded("may get", Lane::Probes, probe).await {
             Ok(_) | Err(Error::SecretNotFound | Error::SecretDisabled) => Ok(()),
             Err(error) => Err(error),
         }
@@ -436,26 +468,38 @@ impl Vault {
     async fn bounded<T>(
         &self,
         operation: &'static str,
+        lane: Lane,
         read: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
         let span = trace::read_span(operation);
+        let until = Instant::now() + self.limit;
+        let turns = match lane {
+            Lane::Reads => &self.turns,
+            Lane::Probes => &self.probe_turns,
+        };
         let in_turn = async {
             // The semaphore is never closed.
-            let _turn = self.turns.acquire().await;
+            let _turn = turns.acquire().await;
+            if lane == Lane::Probes {
+                self.budget.has_room_for_a_probe()?;
+            }
+            if Instant::now() + LEAST_TIME > until {
+                return Err(Error::TimedOut);
+            }
             self.pause.check()?;
             let began = Instant::now();
             let read = self.gate.pass(read).await;
             self.pause.note(&read, began);
             read
         };
-        let read = timeout(self.limit, in_turn).instrument(span.clone()).await;
+        let read = timeout_at(until, in_turn).instrument(span.clone()).await;
         let read = read.unwrap_or(Err(Error::TimedOut));
         trace::finish(&span, None, read.as_ref().err().map(Error::code));
         read
     }
 
-    /// Reads the value of `id`. Only for resolving references where the platform
-    /// does not, never for an answer.
+    /// Reads the value of `id`, as a probe. Only for comparing it and for resolving references
+    /// where the platform does not, never for an answer.
     ///
     /// # Errors
     ///
@@ -467,7 +511,7 @@ impl Vault {
                 serde_json::from_slice(&body).map_err(|_| Error::UnexpectedAnswer)?;
             Ok(with_value.value)
         };
-        counted(self.bounded("value", read).await)
+        counted(self.bounded("value", Lane::Probes, read).await)
     }
 
     /// Whether `name` is deleted and can be recovered, as far as the identity may know.
@@ -476,7 +520,7 @@ impl Vault {
             let read = self.client.get_deleted_secret(name.as_str(), None);
             read.await.map_err(Error::from_sdk)
         };
-        self.bounded("is deleted", read).await.is_ok()
+        self.bounded("is deleted", Lane::Probes, read).await.is_ok()
     }
 
     async fn metadata_from_versions(&self, id: &SecretId) -> Result<SecretMetadata, Error> {

@@ -3,8 +3,11 @@
 use std::{fmt, sync::OnceLock};
 
 use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
 
 use super::{
+    masked::Masked,
     status::PlatformWord,
     syntax::{Reference, ReferenceKind, SyntaxError, is_reference},
 };
@@ -94,8 +97,8 @@ pub struct AppSetting {
     name: String,
     kind: SettingKind,
     is_expected: bool,
-    given: SecretString,
-    resolved: OnceLock<SecretString>,
+    given: SettingState<KnownValue>,
+    resolved: OnceLock<SettingState<KnownValue>>,
     reference: Option<AnyReference>,
     word: Option<PlatformWord>,
 }
@@ -118,20 +121,84 @@ impl AnyReference {
 
 /// What a function may know of a setting's value.
 #[derive(Debug)]
-pub enum SettingState<'a> {
+pub enum SettingState<V> {
     /// Not there, or empty.
     NotSet,
     /// Still a reference: nobody put a secret in its place.
     Unresolved,
     /// A value, whether it came from a vault or not.
-    Set(&'a SecretString),
+    Set(V),
+}
+
+impl SettingState<KnownValue> {
+    fn of(value: &SecretString) -> Self {
+        if value.expose_secret().is_empty() {
+            Self::NotSet
+        } else {
+            Self::Set(KnownValue::of(value))
+        }
+    }
+
+    fn as_ref(&self) -> SettingState<&KnownValue> {
+        match self {
+            Self::NotSet => SettingState::NotSet,
+            Self::Unresolved => SettingState::Unresolved,
+            Self::Set(value) => SettingState::Set(value),
+        }
+    }
+}
+
+/// What is kept of a value: enough to recognise it and to show how it begins.
+pub struct KnownValue {
+    digest: [u8; 32],
+    masked: Masked,
+}
+
+impl KnownValue {
+    pub(super) fn of(value: &SecretString) -> Self {
+        Self {
+            digest: digest(value),
+            masked: Masked::of(value),
+        }
+    }
+
+    /// Whether it was known by this value. Takes the same time for every value of a length.
+    #[must_use]
+    pub fn is(&self, value: &SecretString) -> bool {
+        self.digest.ct_eq(&digest(value)).into()
+    }
+
+    /// What may be shown of it.
+    #[must_use]
+    pub fn masked(&self) -> &Masked {
+        &self.masked
+    }
+}
+
+impl fmt::Debug for KnownValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KnownValue")
+    }
+}
+
+fn digest(value: &SecretString) -> [u8; 32] {
+    Sha256::digest(value.expose_secret().as_bytes()).into()
 }
 
 impl AppSetting {
-    /// A setting as it stands in the environment.
+    /// A setting as it stands in the environment. The value itself is not kept.
     #[must_use]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "the caller's copy ends here, wiped"
+    )]
     pub fn new(name: impl Into<String>, given: SecretString) -> Self {
         let reference = AnyReference::of(given.expose_secret());
+        let given = if is_reference(given.expose_secret()) {
+            SettingState::Unresolved
+        } else {
+            SettingState::of(&given)
+        };
         Self {
             name: name.into(),
             kind: SettingKind::AppSetting,
@@ -215,28 +282,14 @@ impl AppSetting {
 
     /// The value's state.
     #[must_use]
-    pub fn state(&self) -> SettingState<'_> {
-        if let Some(value) = self.resolved.get() {
-            return state_of(value);
-        }
-        if is_reference(self.given.expose_secret()) {
-            return SettingState::Unresolved;
-        }
-        state_of(&self.given)
+    pub fn state(&self) -> SettingState<&KnownValue> {
+        self.resolved.get().unwrap_or(&self.given).as_ref()
     }
 
     /// Takes the value that a reference resolved to.
-    pub(super) fn resolve(&self, value: SecretString) {
+    pub(super) fn resolve(&self, value: &SecretString) {
         // Whoever came first read the same secret.
-        let _ = self.resolved.set(value);
-    }
-}
-
-fn state_of(value: &SecretString) -> SettingState<'_> {
-    if value.expose_secret().is_empty() {
-        SettingState::NotSet
-    } else {
-        SettingState::Set(value)
+        let _ = self.resolved.set(SettingState::of(value));
     }
 }
 

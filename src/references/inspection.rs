@@ -2,7 +2,8 @@
 //!
 //! What is not resolved is tried with the handler's own identity: on Azure without reading a
 //! value, elsewhere by resolving the reference, since nobody else does. Several are
-//! tried at once, each at most once in a while, and an answer waits for them with a limit.
+//! tried at once, each at most once in a while, and an answer waits for them with a limit. So are
+//! values compared, where that is asked for.
 
 use std::{
     fmt::{self, Write as _},
@@ -11,29 +12,31 @@ use std::{
 };
 
 use futures_util::{FutureExt, future::join_all};
-use moka::future::Cache;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use serde::Serialize;
-use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
 use time::OffsetDateTime;
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    app_settings::{AppSetting, AppSettings, SettingKind, SettingState},
+    app_settings::{AppSetting, AppSettings, KnownValue, SettingKind, SettingState},
+    single_flight::SingleFlight,
     status::{PlatformWord, Status},
     syntax::{Reference, ReferenceKind},
 };
 use crate::{
     diagnosis::{Cause, Explanation, Facts, Fix, Identity, Named, Subject, Surroundings, explain},
-    key_vault::{Error, MetadataSource, SecretId, Vault, Vaults},
-    telemetry::trace,
+    key_vault::{Error, SecretId, Vault, Vaults},
 };
 
 /// How long an answer waits for what is being tried.
 const PATIENCE: Duration = Duration::from_millis(2_500);
-/// How long a finding stands before the reference is tried again.
+/// How long a finding stands before the reference is tried, or its value compared, again.
 const FINDING_LIFE: Duration = Duration::from_secs(10);
+/// The same for one that could not be tried: the instance had no request left for it.
+const UNTRIED_LIFE: Duration = Duration::from_secs(1);
+/// The time that the instance's budget for probes has for one reference: three requests of the 200
+/// in 10 s.
+const PACE: Duration = Duration::from_millis(150);
 
 /// Who resolves references.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,9 +72,37 @@ struct Inner {
     resolves: Resolves,
     vaults: Arc<Vaults>,
     surroundings: Surroundings,
-    /// By the setting's place in `settings`.
-    findings: Cache<usize, Finding>,
+    /// By the setting's index in `settings`.
+    known: Vec<Known>,
 }
+
+/// What was found out about one reference.
+struct Known {
+    finding: SingleFlight<Finding>,
+    verdict: SingleFlight<Verdict>,
+}
+
+impl Known {
+    /// Of one of `all` references. The more there are, the longer a finding stands: otherwise the
+    /// first ones would be tried again before the budget reaches the last.
+    fn nothing(all: usize) -> Self {
+        let life = FINDING_LIFE.max(PACE * u32::try_from(all).unwrap_or(u32::MAX));
+        let of = move |cause: Option<&Cause>| match cause {
+            Some(Cause::Failed(Error::BudgetSpent { .. })) => UNTRIED_LIFE,
+            _ => life,
+        };
+        Self {
+            finding: SingleFlight::new(move |finding| match finding {
+                Finding::Failed(cause) => of(Some(cause)),
+                Finding::Readable(_) => of(None),
+            }),
+            verdict: SingleFlight::new(move |(_, cause): &Verdict| of(cause.as_ref())),
+        }
+    }
+}
+
+/// How the value in use compares with the vault's, and why if they differ or cannot be compared.
+type Verdict = (Freshness, Option<Cause>);
 
 /// One reference of the app. Unknown members are left out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -145,18 +176,15 @@ impl Inspector {
         surroundings: Surroundings,
     ) -> Self {
         let settings = settings.into();
-        // A finding for each setting, and none pushes out another.
-        let findings = Cache::builder()
-            .max_capacity(settings.listed.len() as u64)
-            .time_to_live(FINDING_LIFE)
-            .build();
+        let all = settings.listed.len();
+        let known = (0..all).map(|_| Known::nothing(all)).collect();
         Self(Arc::new(Inner {
             settings: settings.listed,
             not_listed: settings.not_listed,
             resolves,
             vaults,
             surroundings,
-            findings,
+            known,
         }))
     }
 
@@ -225,7 +253,7 @@ impl Inspector {
     /// The state of the app setting called `name`. Right after [`Inspector::report`] it tells
     /// what the report tells.
     #[must_use]
-    pub fn state(&self, name: &str) -> SettingState<'_> {
+    pub fn state(&self, name: &str) -> SettingState<&KnownValue> {
         let setting =
             self.0.settings.iter().find(|setting| {
                 setting.name() == name && setting.kind() == SettingKind::AppSetting
@@ -260,9 +288,7 @@ impl Inspector {
         report.version = reference.secret_version().map(str::to_owned);
         let follows_latest = reference.secret_version().is_none();
         if options.freshness && report.status == Status::Resolved && follows_latest {
-            let freshness = timeout_at(deadline, self.freshness(setting, reference)).await;
-            let failed = Cause::Failed(Error::TimedOut);
-            let (freshness, cause) = freshness.unwrap_or((Freshness::Unknown, Some(failed)));
+            let (freshness, cause) = self.verdict(place, deadline).await;
             report.freshness = Some(freshness);
             if let Some(cause) = cause {
                 let found = self.explain(setting, Some(reference), &cause);
@@ -403,60 +429,58 @@ impl Inspector {
         explained(setting, status, said_by(said.is_some()), found)
     }
 
-    /// What the handler finds about the setting at `place`, tried now or lately. The attempt
-    /// goes on for whoever asks next if this caller stops waiting.
-    async fn finding(&self, place: usize, deadline: Instant) -> Finding {
-        let inner = self.0.clone();
-        let attempt = async move {
-            let findings = inner.findings.clone();
-            findings
-                .get_with(place, async move { inner.attempt(place).await })
-                .await
-        };
-        match timeout_at(deadline, tokio::spawn(trace::inherit(attempt))).await {
-            Ok(Ok(finding)) => finding,
-            Ok(Err(_)) => Finding::Failed(Cause::Failed(Error::UnexpectedAnswer)),
-            Err(_) => Finding::Failed(Cause::Failed(Error::TimedOut)),
-        }
+    /// What the handler finds about the setting at `index`, tried now or lately.
+    async fn finding(&self, index: usize, deadline: Instant) -> Finding {
+        let found = self.shared(index, deadline, |known| &known.finding, Inner::attempt);
+        found
+            .await
+            .unwrap_or_else(|error| Finding::Failed(Cause::Failed(error)))
     }
 
-    /// Compares the value in use with the vault's, and says why if they differ or cannot be
-    /// compared.
-    async fn freshness(
+    /// How the value of the setting at `index` compares with the vault's, compared now or lately.
+    async fn verdict(&self, index: usize, deadline: Instant) -> Verdict {
+        let found = self.shared(index, deadline, |known| &known.verdict, Inner::compare);
+        found
+            .await
+            .unwrap_or_else(|error| (Freshness::Unknown, Some(Cause::Failed(error))))
+    }
+
+    /// The result of one of the two that `run` finds about the setting at `index`.
+    async fn shared<T, F>(
         &self,
-        setting: &AppSetting,
-        reference: &Reference,
-    ) -> (Freshness, Option<Cause>) {
-        let SettingState::Set(held) = setting.state() else {
-            return (Freshness::Unknown, None);
-        };
-        let held = digest(held);
-        let current = self.0.value(reference).await;
-        // The value ends, wiped, with this line; only its digest is compared.
-        match current.map(|value| digest(&value)) {
-            Ok(current) if bool::from(current.ct_eq(&held)) => (Freshness::Current, None),
-            Ok(_) => (Freshness::Stale, Some(Cause::Stale(reference.other_form()))),
-            Err(error) => (
-                Freshness::Unknown,
-                Some(self.0.cause(reference, error).await),
-            ),
+        index: usize,
+        deadline: Instant,
+        which: impl Fn(&Known) -> &SingleFlight<T>,
+        run: impl FnOnce(Arc<Inner>, usize) -> F,
+    ) -> Result<T, Error>
+    where
+        T: Clone + Send + Sync + 'static,
+        F: Future<Output = T> + Send + 'static,
+    {
+        let known = self.0.known.get(index).ok_or(Error::UnexpectedAnswer)?;
+        let found = which(known).get(|| run(self.0.clone(), index));
+        match timeout_at(deadline, found).await {
+            Ok(found) => found.ok_or(Error::UnexpectedAnswer),
+            Err(_) => Err(Error::TimedOut),
         }
     }
 }
 
 impl Inner {
-    async fn attempt(&self, place: usize) -> Finding {
-        let Some(setting) = self.settings.get(place) else {
-            return Finding::Failed(Cause::Failed(Error::UnexpectedAnswer));
-        };
-        let Some(Ok(reference)) = setting.reference() else {
+    fn key_vault_reference(&self, index: usize) -> Option<(&AppSetting, &Reference)> {
+        let setting = self.settings.get(index)?;
+        Some((setting, setting.reference()?.ok()?))
+    }
+
+    async fn attempt(self: Arc<Self>, index: usize) -> Finding {
+        let Some((setting, reference)) = self.key_vault_reference(index) else {
             return Finding::Failed(Cause::Failed(Error::UnexpectedAnswer));
         };
         let name = setting.name();
         let finding = match self.resolves {
             Resolves::Handler => match self.value(reference).await {
                 Ok(value) => {
-                    setting.resolve(value);
+                    setting.resolve(&value);
                     tracing::info!(setting = name, "Key Vault reference resolved");
                     return Finding::Readable(Facts::default());
                 }
@@ -475,6 +499,24 @@ impl Inner {
         finding
     }
 
+    async fn compare(self: Arc<Self>, index: usize) -> Verdict {
+        let Some((setting, reference)) = self.key_vault_reference(index) else {
+            return (Freshness::Unknown, None);
+        };
+        let SettingState::Set(held) = setting.state() else {
+            return (Freshness::Unknown, None);
+        };
+        // The value ends, wiped, with this line; only its digest is compared.
+        match self.value(reference).await.map(|value| held.is(&value)) {
+            Ok(true) => (Freshness::Current, None),
+            Ok(false) => (Freshness::Stale, Some(Cause::Stale(reference.other_form()))),
+            Err(error) => {
+                let cause = self.cause(reference, error).await;
+                (Freshness::Unknown, Some(cause))
+            }
+        }
+    }
+
     async fn open(&self, reference: &Reference) -> Result<(Arc<Vault>, SecretId), Error> {
         let vault = reference.vault().map_err(|_| Error::VaultNotFound)?;
         let secret = reference.secret();
@@ -491,7 +533,7 @@ impl Inner {
     async fn without_value(&self, reference: &Reference) -> Result<Finding, Error> {
         let (vault, secret) = self.open(reference).await?;
         vault.may_get(&secret.name).await?;
-        let listed = vault.metadata(&secret, MetadataSource::Versions).await;
+        let listed = vault.probed_metadata(&secret).await;
         let metadata = match listed {
             Err(Error::AccessDenied(_)) => return Ok(Finding::Failed(Cause::MayNotList)),
             // What has so many versions is there, and the latest one can be got.
@@ -517,10 +559,6 @@ impl Inner {
         }
         Cause::Failed(error)
     }
-}
-
-fn digest(value: &SecretString) -> [u8; 32] {
-    Sha256::digest(value.expose_secret().as_bytes()).into()
 }
 
 /// A value is there, and the platform does not say otherwise.
@@ -610,7 +648,7 @@ mod tests {
         let refused = setting("x").reported(Some(reference), said(denied));
         assert!(!is_settled(vec![refused]));
         let late = setting(reference);
-        late.resolve(SecretString::from("x".to_owned()));
+        late.resolve(&SecretString::from("x".to_owned()));
         assert!(is_settled(vec![late]));
     }
 }

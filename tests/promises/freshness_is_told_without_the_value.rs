@@ -1,11 +1,14 @@
 //! `?freshness=true` tells whether the app holds the vault's current value of a reference
 //! that follows the latest version.
 
+use std::time::Duration;
+
 use keyvault_functions::{
     dev_vault::{Attributes, Fault, NewSecret},
     references::{AppSetting, status::read_platform_report},
 };
 use serde_json::json;
+use tokio::time::advance;
 
 use super::support::{InProcess, Setup};
 
@@ -63,18 +66,27 @@ async fn only_if_it_is_asked_and_the_reference_follows_the_latest() {
     assert_eq!(app.reads(), 1);
 }
 
-#[tokio::test]
-async fn every_time_anew() {
+/// As long as other findings stand, so that callers cannot make the vault throttle.
+#[tokio::test(start_paused = true)]
+async fn anew_after_ten_seconds() {
     let app = app(vec![resolved("A", "canary-new", "SecretName=Rotated")]);
     let freshness = async || {
         let answer = app.get("/api/config-check?freshness=true").await.json();
         answer["references"][0]["freshness"].clone()
     };
+    let (life, nearly) = (Duration::from_secs(10), Duration::from_millis(9_999));
     assert_eq!(freshness().await, "current");
     let again = NewSecret::of("canary-newer");
     app.vault.store().set("Rotated", again).expect("set");
+    advance(nearly).await;
+    assert_eq!(freshness().await, "current");
+    assert_eq!(app.reads(), 1);
+    advance(life.saturating_sub(nearly)).await;
     assert_eq!(freshness().await, "stale");
     app.vault.fail_with(Fault::Deny("ForbiddenByRbac"));
+    assert_eq!(freshness().await, "stale");
+    assert_eq!(app.reads(), 2);
+    advance(life).await;
     assert_eq!(freshness().await, "unknown");
 }
 

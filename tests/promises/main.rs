@@ -14,6 +14,7 @@ mod a_broken_function_harms_one_request;
 mod a_cap_is_told;
 mod a_clone_answers_both_routes;
 mod a_cold_secret_is_read_once;
+mod a_crowd_costs_what_one_caller_costs;
 mod a_fleet_stays_below_the_vaults_limit;
 #[cfg(unix)]
 mod a_person_at_a_terminal_is_served;

@@ -38,7 +38,7 @@ async fn a_stderr_that_nobody_reads() {
     handler.wrote("listening").await;
     warn(at).await;
     handler.terminate();
-    assert_eq!(handler.ended().await.code(), Some(0));
+    assert_eq!(handler.ended().await.code(), Some(200));
     assert!(
         handler.output().contains("stopping"),
         "{}",
@@ -52,7 +52,7 @@ async fn every_warning_is_there_at_a_clean_end() {
     handler.wrote("listening").await;
     warn(at).await;
     handler.terminate();
-    assert_eq!(handler.ended().await.code(), Some(0));
+    assert_eq!(handler.ended().await.code(), Some(200));
     let warnings = handler.lines(Stream::Stderr);
     let warnings = warnings.iter().filter(|line| line.contains("WARN"));
     assert_eq!(

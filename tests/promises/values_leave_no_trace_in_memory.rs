@@ -1,6 +1,6 @@
 //! What the process does not need, it does not hold: after a secret was described, its value is
-//! nowhere in the process's memory, and after it was compared, or read to be described, it is
-//! gone, from freed memory too.
+//! nowhere in the process's memory, and after it was compared, read to be described or read to
+//! resolve a reference, it is gone, from freed memory too.
 
 use std::{
     fs::{self, File},
@@ -110,6 +110,31 @@ async fn a_value_that_was_compared_is_gone() {
         let request = ClientRequest::config_check().with_query("freshness", "true");
         let answer = host.call(mode, &request).await.json();
         assert_eq!(answer["references"][0]["freshness"], "stale", "{answer}");
+    }
+    is_gone_from(&host).await;
+}
+
+/// Where the handler resolves references itself, it keeps what it shows and compares.
+#[tokio::test]
+async fn a_value_that_was_resolved_is_gone() {
+    let vault = vault().await;
+    let reference = format!(
+        "@Microsoft.KeyVault(SecretUri=https://127.0.0.1:{}/secrets/Traced)",
+        vault.port
+    );
+    let host = vault
+        .host(&[
+            ("EXTERNAL_API_KEY", &reference),
+            ("AZURE_FUNCTIONS_ENVIRONMENT", "Development"),
+        ])
+        .await;
+    for mode in MODES {
+        let request = ClientRequest::config_check().with_query("freshness", "true");
+        let answer = host.call(mode, &request).await.json();
+        assert_eq!(answer["references"][0]["status"], "Resolved", "{answer}");
+        assert_eq!(answer["references"][0]["freshness"], "current", "{answer}");
+        assert_eq!(answer["external_api_key_set"], true, "{answer}");
+        assert_eq!(answer["api_key_prefix"], "cana...", "{answer}");
     }
     is_gone_from(&host).await;
 }
