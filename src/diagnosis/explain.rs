@@ -5,8 +5,7 @@ use std::{fmt::Write as _, time::Duration};
 use time::{OffsetDateTime, format_description::FormatItem, macros::format_description};
 
 use super::{
-    Cause, Explanation, Facts, Fix, Named, Subject,
-    fix::{self, Commands},
+    Cause, Explanation, Facts, Fix, Named, Subject, fix,
     function_app::{Identity, Plan, Surroundings},
 };
 use crate::key_vault::{
@@ -32,11 +31,7 @@ pub fn explain(
     let explainer = Case {
         subject,
         surroundings,
-        commands: Commands {
-            surroundings,
-            subject,
-            now,
-        },
+        now,
     };
     let words = explainer.explain(cause);
     Explanation {
@@ -97,10 +92,12 @@ impl Explanation {
     }
 }
 
+/// One subject where the handler runs. `fix` has its commands, `network` and `sign_in` a part of
+/// its words.
 pub(super) struct Case<'a> {
     pub(super) subject: &'a Subject<'a>,
     pub(super) surroundings: &'a Surroundings,
-    pub(super) commands: Commands<'a>,
+    pub(super) now: OffsetDateTime,
 }
 
 impl Case<'_> {
@@ -187,8 +184,7 @@ impl Case<'_> {
             Cause::Failed(error) => self.failed(error),
             Cause::NoVault => Words::new(
                 "The app setting KEY_VAULT_URL is not set.",
-                self.commands
-                    .set_app_setting("KEY_VAULT_URL", "<vault-url>"),
+                self.set_app_setting("KEY_VAULT_URL", "<vault-url>"),
             ),
             Cause::Deleted => Words::new(
                 format!(
@@ -206,16 +202,15 @@ impl Case<'_> {
                     "The handler may get secrets of {} but not list them. So it cannot tell whether {secret} exists without reading its value.",
                     self.vault()
                 ),
-                self.commands.try_again(),
+                self.try_again(),
             ),
             Cause::ResolvedSinceStart => Words::new(
                 "The platform resolved the reference after this process started.",
-                Fix::with("Restart the app with", self.commands.restart()),
+                Fix::with("Restart the app with", self.restart()),
             ),
             Cause::UnusualSpelling(reference) => Words::new(
                 "The handler can read the secret, but the reference is not spelt as documented (letter case or white space). The platform may not accept it.",
-                self.commands
-                    .set_reference("Use the documented spelling with", reference),
+                self.set_reference("Use the documented spelling with", reference),
             ),
             Cause::OtherIdentity(client_id) => Words::new(
                 format!(
@@ -224,7 +219,7 @@ impl Case<'_> {
                 ),
                 Fix::with(
                     "Let the platform use the same identity with",
-                    self.commands.use_identity_for_references(client_id),
+                    self.use_identity_for_references(client_id),
                 ),
             ),
             Cause::OtherSignIn => Words::new(
@@ -239,11 +234,11 @@ impl Case<'_> {
                     "The handler can read {secret} in {}. The setting or the access may have changed after the platform last tried.",
                     self.vault()
                 ),
-                self.commands.try_again(),
+                self.try_again(),
             ),
             Cause::Syntax(what) => Words::new(
                 format!("The reference is not valid: {what}."),
-                self.commands.correct_reference(),
+                self.correct_reference(),
             ),
             Cause::Stale(other_form) => self.stale(other_form.as_deref()),
             Cause::AppConfiguration => self.app_configuration(),
@@ -265,15 +260,15 @@ impl Case<'_> {
         let fix = match &self.surroundings.identity {
             Identity::UserAssigned(id) => Fix::with(
                 "If the setting is a reference, let the platform use the app's identity with",
-                self.commands.use_identity_for_references(id),
+                self.use_identity_for_references(id),
             ),
             Identity::SystemAssigned if !self.surroundings.has_identity_endpoint => Fix::with(
                 "If the setting is a reference, give the app an identity with",
-                self.commands.assign_identity(),
+                self.assign_identity(),
             ),
             _ => Fix::with(
                 "If the setting is a reference, see what the platform says about it with",
-                self.commands.platforms_reason(),
+                self.platforms_reason(),
             ),
         };
         Words::new(detail, fix)
@@ -285,9 +280,8 @@ impl Case<'_> {
             let fix = Fix::without_command("Restart the handler. It resolves references once.");
             return Words::new(detail, fix);
         }
-        let refresh = self.commands.refresh();
-        let other = other_form.map(|form| self.commands.set_reference("", form));
-        let fix = match other.and_then(|other| other.commands.into_iter().next()) {
+        let refresh = self.refresh();
+        let fix = match other_form.and_then(|form| self.set_to(form)) {
             Some(other) => Fix::with_all(
                 "Make the platform read the vault again with the first command. If the value stays old, write the reference without SecretUri with the second:",
                 [refresh, other],
@@ -302,7 +296,7 @@ impl Case<'_> {
         let fix = if self.is_on_azure() {
             Fix::with(
                 "Give the app's identity the role App Configuration Data Reader on the store, and check endpoint, key and label. Then make the platform try again with",
-                self.commands.refresh(),
+                self.refresh(),
             )
         } else {
             Fix::without_command(format!(
@@ -333,7 +327,8 @@ impl Case<'_> {
                     "Install the package ca-certificates, or correct SSL_CERT_FILE and SSL_CERT_DIR."
                 }),
             ),
-            Error::TooManyVersions => Words::new(format!(
+            Error::TooManyVersions => Words::new(
+                format!(
                     "The secret {} has more versions than the handler can list in time.",
                     self.subject.secret
                 ),
@@ -344,7 +339,7 @@ impl Case<'_> {
                 if self.is_on_azure() {
                     Fix::with(
                         "The platform has no such limit. See what it says about this reference with",
-                        self.commands.platforms_reason(),
+                        self.platforms_reason(),
                     )
                 } else {
                     Fix::without_command("Use fewer vaults in local.settings.json.")
@@ -378,7 +373,8 @@ impl Case<'_> {
             .passing(*retry_after),
             Error::Credential(cause) => self.without_token(cause),
             Error::WrongSetting(wrong) => self.wrong_setting(wrong),
-            Error::RequestRefused => Words::new(format!(
+            Error::RequestRefused => Words::new(
+                format!(
                     "{} refused the request as malformed. It may not support this API version.",
                     self.host()
                 ),
@@ -402,15 +398,13 @@ impl Case<'_> {
     fn without_a_list(&self) -> Fix {
         let secret = self.subject.secret;
         match (self.subject.named, self.subject.version) {
-            (Named::KeyVaultUrl, _) => self
-                .commands
-                .set_app_setting("SECRET_METADATA_SOURCE", "get"),
+            (Named::KeyVaultUrl, _) => self.set_app_setting("SECRET_METADATA_SOURCE", "get"),
             (_, Some(version)) => self.for_azure(
                 "See whether this version exists with",
                 |vault| fix::show_version(vault, secret, version),
                 Fix::without_command("Leave the version out to follow the latest one."),
             ),
-            _ => self.commands.try_again(),
+            _ => self.try_again(),
         }
     }
 
@@ -422,7 +416,7 @@ impl Case<'_> {
             is_reference,
             ..
         } = wrong;
-        let is_about_a_reference = self.subject.named != Named::KeyVaultUrl;
+        let is_about_a_reference = self.subject.named.is_reference();
         let detail = if is_about_a_reference {
             format!("The handler cannot check this reference: it needs {name}, which is {found}.")
         } else {
@@ -431,14 +425,14 @@ impl Case<'_> {
         let fix = match (is_about_a_reference, self.is_on_azure()) {
             (true, true) => Fix::with(
                 "See what the platform says about it with",
-                self.commands.platforms_reason(),
+                self.platforms_reason(),
             ),
             (false, true) if *is_reference => Fix::without_command(format!(
                 "See the entry of {name} in config-check, or set the value itself."
             )),
             (false, true) => Fix::with(
                 format!("Give {expected}. Set it with"),
-                self.commands.set_to_a_value(name),
+                self.set_to_a_value(name),
             ),
             (_, false) => {
                 Fix::without_command(format!("In local.settings.json, set {name} to {expected}."))
@@ -553,51 +547,42 @@ impl Case<'_> {
         let Some(vault) = self.azure_name() else {
             return self.allow_elsewhere();
         };
-        let (role, policy) = (
-            self.commands.grant_role(vault),
-            self.commands.grant_policy(vault),
-        );
-        let (sentence, commands) = match denial {
-            Denial::Policy => (
+        if denial == Denial::Policy {
+            return Fix::with(
                 "See whether the vault has a firewall with",
-                vec![format!(
-                    "az keyvault show --name {vault} --query properties.networkAcls"
-                )],
-            ),
-            Denial::Role => (
-                "If you have just granted one, wait some minutes. Otherwise grant it with",
-                vec![role],
-            ),
-            Denial::AccessPolicy => ("Grant it with", vec![policy]),
-            Denial::Other => (
-                "If the vault uses roles, grant one with the first command; if it uses access policies, with the second:",
-                vec![role, policy],
-            ),
-        };
+                format!("az keyvault show --name {vault} --query properties.networkAcls"),
+            );
+        }
+        let (role, policy) = (self.grant_role(vault), self.grant_policy(vault));
         // The platform resolves with the app's own identity, unless it is told another one.
-        match &self.surroundings.identity {
-            _ if !self.is_platforms() || denial == Denial::Policy => {
-                Fix::with_all(sentence, commands)
+        if self.is_platforms() {
+            match &self.surroundings.identity {
+                Identity::SystemAssigned => {}
+                Identity::UserAssigned(id) => {
+                    return Fix::with_all(
+                        "Grant the identity a role (first command) or, if the vault uses them, an access policy (second), and let references use it (third):",
+                        [role, policy, self.use_identity_for_references(id)],
+                    );
+                }
+                Identity::Application(_) | Identity::Developer => return self.grant_the_app(),
             }
-            Identity::UserAssigned(id) => {
-                let use_it = self.commands.use_identity_for_references(id);
-                Fix::with_all(
-                    "Grant the identity a role (first command) or, if the vault uses them, an access policy (second), and let references use it (third):",
-                    [
-                        self.commands.grant_role(vault),
-                        self.commands.grant_policy(vault),
-                        use_it,
-                    ],
-                )
-            }
-            Identity::SystemAssigned => Fix::with_all(sentence, commands),
-            Identity::Application(_) | Identity::Developer => self.grant_the_app(),
+        }
+        match denial {
+            Denial::Role => Fix::with(
+                "If you have just granted one, wait some minutes. Otherwise grant it with",
+                role,
+            ),
+            Denial::AccessPolicy => Fix::with("Grant it with", policy),
+            Denial::Policy | Denial::Other => Fix::with_all(
+                "If the vault uses roles, grant one with the first command; if it uses access policies, with the second:",
+                [role, policy],
+            ),
         }
     }
 
     /// Whether the platform resolves what is explained, with an identity of its own.
-    fn is_platforms(&self) -> bool {
-        self.is_on_azure() && self.subject.named != Named::KeyVaultUrl
+    pub(super) fn is_platforms(&self) -> bool {
+        self.is_on_azure() && self.subject.named.is_reference()
     }
 
     /// What lets the platform read the vault as the app.
@@ -606,9 +591,9 @@ impl Case<'_> {
             Some(vault) => Fix::with_all(
                 "The platform resolves references with the app's managed identity. Give the app one, and grant it a role, or an access policy if the vault uses those, with",
                 [
-                    self.commands.assign_identity(),
-                    self.commands.grant_role(vault),
-                    self.commands.grant_policy(vault),
+                    self.assign_identity(),
+                    self.grant_role(vault),
+                    self.grant_policy(vault),
                 ],
             ),
             None => self.allow_elsewhere(),
@@ -636,7 +621,7 @@ impl Case<'_> {
     fn token_refused(&self) -> Words {
         let fix = match self.azure_name() {
             Some(vault) => {
-                let commands = self.commands.compare_tenants(vault);
+                let commands = self.compare_tenants(vault);
                 let sentence = if commands.len() > 1 {
                     "The usual reason is that the vault belongs to another tenant than the identity. Compare the two with"
                 } else {

@@ -1,6 +1,7 @@
 //! What to do: a sentence and the commands that do it, with the real names filled in.
 //!
-//! A command is one line with no pipe, no `&&` and no tool but `az`. What a person has to fill in stands in `<angle brackets>`, which a shell refuses.
+//! A command is one line with no pipe, no `&&` and no tool but `az`. What a person has to fill in
+//! stands in `<angle brackets>`, which a shell refuses.
 
 use std::fmt;
 
@@ -8,8 +9,9 @@ use serde::{Serialize, Serializer};
 use time::{OffsetDateTime, format_description::FormatItem, macros::format_description};
 
 use super::{
-    Named, Subject,
-    function_app::{Identity, RunsIn, Surroundings, is_harmless},
+    Named,
+    explain::Case,
+    function_app::{Identity, RunsIn, is_harmless},
 };
 
 /// What to do: a sentence and, at its end, the commands that do it.
@@ -68,14 +70,7 @@ const APP_SETTINGS: &str = "az functionapp config appsettings";
 /// What a person writes in the place of a reference.
 const FORM: &str = "@Microsoft.KeyVault(VaultName=...;SecretName=...)";
 
-/// Makes commands for one subject in its surroundings.
-pub(super) struct Commands<'a> {
-    pub(super) surroundings: &'a Surroundings,
-    pub(super) subject: &'a Subject<'a>,
-    pub(super) now: OffsetDateTime,
-}
-
-impl Commands<'_> {
+impl Case<'_> {
     fn app(&self) -> String {
         self.surroundings.app.options()
     }
@@ -101,12 +96,10 @@ impl Commands<'_> {
                 self.app()
             )
         };
-        let is_platforms =
-            self.surroundings.is_on_azure() && self.subject.named != Named::KeyVaultUrl;
         let id = match &self.surroundings.identity {
             Identity::SystemAssigned => own(),
             // The platform resolves references as the app, whoever the handler signs in as.
-            Identity::Application(_) | Identity::Developer if is_platforms => own(),
+            Identity::Application(_) | Identity::Developer if self.is_platforms() => own(),
             Identity::UserAssigned(id) => format!(
                 "$(az identity list --query \"[?clientId=='{}'].principalId\" -o tsv)",
                 harmless_or(id, "<client-id>")
@@ -170,19 +163,28 @@ impl Commands<'_> {
 
     /// Sets an app setting on Azure. Not for secrets: a command line is kept in a history.
     pub(super) fn set_to_a_value(&self, name: &str) -> String {
-        format!(
-            "{APP_SETTINGS} set {} --settings {name}=<value>",
-            self.app()
-        )
+        self.set_app_settings(&format!("{name}=<value>"))
+    }
+
+    fn set_app_settings(&self, pair: &str) -> String {
+        format!("{APP_SETTINGS} set {} --settings {pair}", self.app())
+    }
+
+    /// Sets the setting that is explained, in the list that it is in.
+    fn set_in_its_list(&self, pair: &str) -> String {
+        match self.subject.named {
+            Named::ConnectionString { kind, .. } => format!(
+                "az webapp config connection-string set {} --connection-string-type {kind} --settings {pair}",
+                self.app()
+            ),
+            Named::KeyVaultUrl | Named::Setting(_) => self.set_app_settings(pair),
+        }
     }
 
     /// Sets an app setting to a value that a person has to fill in.
     pub(super) fn set_app_setting(&self, name: &str, value: &str) -> Fix {
-        if self.surroundings.is_on_azure() {
-            let command = format!(
-                "{APP_SETTINGS} set {} --settings {name}={value}",
-                self.app()
-            );
+        if self.is_on_azure() {
+            let command = self.set_app_settings(&format!("{name}={value}"));
             Fix::with(format!("Set {name} with"), command)
         } else {
             Fix::without_command(format!(
@@ -201,67 +203,39 @@ impl Commands<'_> {
 
     /// Step 4 of the recipe: sets the setting to a reference that a person has to write.
     pub(super) fn correct_reference(&self) -> Fix {
-        match self.subject.named {
-            // Only a setting holds a reference.
-            Named::KeyVaultUrl => Fix::without_command("Correct KEY_VAULT_URL."),
-            Named::Setting(setting) => {
-                if !self.surroundings.is_on_azure() {
-                    return Fix::without_command(format!(
-                        "In local.settings.json, set {setting} to {FORM}."
-                    ));
-                }
-                let setting = harmless_or(setting, "<setting>");
-                Fix::with(
-                    format!("Correct the reference ({FORM}) and set it with"),
-                    format!(
-                        "{APP_SETTINGS} set {} --settings {setting}=<reference-in-quotes>",
-                        self.app()
-                    ),
-                )
+        let setting = self.subject.named.setting();
+        let (list, placeholder) = match self.subject.named {
+            Named::ConnectionString { .. } => {
+                ("ConnectionStrings of local.settings.json", "<name>")
             }
-            Named::ConnectionString { name, kind } => {
-                if !self.surroundings.is_on_azure() {
-                    return Fix::without_command(format!(
-                        "In ConnectionStrings of local.settings.json, set {name} to {FORM}."
-                    ));
-                }
-                let name = harmless_or(name, "<name>");
-                Fix::with(
-                    format!("Correct the reference ({FORM}) and set it with"),
-                    format!(
-                        "az webapp config connection-string set {} --connection-string-type {kind} --settings {name}=<reference-in-quotes>",
-                        self.app()
-                    ),
-                )
-            }
+            Named::KeyVaultUrl | Named::Setting(_) => ("local.settings.json", "<setting>"),
+        };
+        if !self.is_on_azure() {
+            return Fix::without_command(format!("In {list}, set {setting} to {FORM}."));
         }
+        let setting = harmless_or(setting, placeholder);
+        Fix::with(
+            format!("Correct the reference ({FORM}) and set it with"),
+            self.set_in_its_list(&format!("{setting}=<reference-in-quotes>")),
+        )
     }
 
     /// Sets the setting to `reference`, which is well-formed.
     pub(super) fn set_reference(&self, sentence: &str, reference: &str) -> Fix {
-        let is_on_azure = self.surroundings.is_on_azure();
-        match self.subject.named {
-            Named::Setting(setting) if is_on_azure && is_harmless(setting) => Fix::with(
-                sentence,
-                format!(
-                    "{APP_SETTINGS} set {} --settings \"{setting}={reference}\"",
-                    self.app()
-                ),
-            ),
-            Named::ConnectionString { name, kind } if is_on_azure && is_harmless(name) => {
-                Fix::with(
-                    sentence,
-                    format!(
-                        "az webapp config connection-string set {} --connection-string-type {kind} --settings \"{name}={reference}\"",
-                        self.app()
-                    ),
-                )
-            }
-            _ => Fix::without_command(format!(
+        match self.set_to(reference) {
+            Some(command) => Fix::with(sentence, command),
+            None => Fix::without_command(format!(
                 "Set {} to {reference}",
                 self.subject.named.setting()
             )),
         }
+    }
+
+    /// The command that sets the setting to `reference`, if a command can name the setting.
+    pub(super) fn set_to(&self, reference: &str) -> Option<String> {
+        let setting = self.subject.named.setting();
+        (self.is_on_azure() && is_harmless(setting))
+            .then(|| self.set_in_its_list(&format!("\"{setting}={reference}\"")))
     }
 
     /// Which identity the platform resolves references with.
@@ -279,7 +253,7 @@ impl Commands<'_> {
             // The refresh call is documented for app settings alone. Any change of a setting
             // has the same effect.
             let touched = format!("KEY_VAULT_REFERENCES_TOUCHED={}", iso(self.now));
-            return format!("{APP_SETTINGS} set {} --settings {touched}", self.app());
+            return self.set_app_settings(&touched);
         }
         format!(
             "az rest --method post --url \"{}/config/configreferences/appsettings/refresh?api-version=2022-03-01\"",

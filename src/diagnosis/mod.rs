@@ -116,6 +116,12 @@ pub enum Named<'a> {
 }
 
 impl<'a> Named<'a> {
+    /// Whether a setting holds a reference, as opposed to an address.
+    #[must_use]
+    pub fn is_reference(self) -> bool {
+        self != Self::KeyVaultUrl
+    }
+
     /// The setting's name.
     #[must_use]
     pub fn setting(self) -> &'a str {

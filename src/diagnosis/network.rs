@@ -32,7 +32,7 @@ impl Case<'_> {
             Some(vault) => Fix::with_all(
                 "Connect the app to a virtual network, and let the vault accept its subnet. The second command replaces the subnet's service endpoints, so name those that it has, too:",
                 [
-                    self.commands.join_network(),
+                    self.join_network(),
                     "az network vnet subnet update --ids <subnet-id> --service-endpoints Microsoft.KeyVault".to_owned(),
                     format!("az keyvault network-rule add --name {vault} --subnet <subnet-id>"),
                 ],
@@ -70,7 +70,7 @@ impl Case<'_> {
                 "Connect the app to the network of the vault's private endpoint with the first command. If the vault has none, or the zone {zone} is not linked to that network, the others make both:"
             ),
             [
-                self.commands.join_network(),
+                self.join_network(),
                 format!(
                     "az network private-endpoint create --name {vault}-endpoint --resource-group {group} --vnet-name <vnet> --subnet <endpoint-subnet> --private-connection-resource-id \"{}\" --group-id vault --connection-name {vault}-endpoint",
                     fix::vault_id(vault)

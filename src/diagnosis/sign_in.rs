@@ -42,7 +42,7 @@ impl Case<'_> {
                 "The app has no managed identity.".to_owned(),
                 Fix::with(
                     "Once it has one, grant it access to the vault. Enable the system-assigned one with",
-                    self.commands.assign_identity(),
+                    self.assign_identity(),
                 ),
             );
         }
@@ -60,7 +60,7 @@ impl Case<'_> {
         let fix = if self.is_on_azure() {
             Fix::with(
                 "Configure that credential, or remove the setting with",
-                self.commands.remove_app_setting("AZURE_TOKEN_CREDENTIALS"),
+                self.remove_app_setting("AZURE_TOKEN_CREDENTIALS"),
             )
         } else {
             Fix::without_command("Configure that credential, or remove AZURE_TOKEN_CREDENTIALS.")
@@ -113,7 +113,7 @@ impl Case<'_> {
             } else {
                 "This usually passes. If it stays, restart the app with"
             };
-            Fix::with(sentence, self.commands.restart())
+            Fix::with(sentence, self.restart())
         } else {
             Fix::without_command(
                 "Check that what serves IDENTITY_ENDPOINT runs, and that IDENTITY_HEADER is the one it printed. To sign in with az, remove both.",
@@ -142,14 +142,14 @@ impl Case<'_> {
                 "AZURE_CLIENT_ID names an identity that is not assigned to the app.".to_owned(),
                 Fix::with(
                     "Correct AZURE_CLIENT_ID, or assign the identity with",
-                    self.commands.assign_identity(),
+                    self.assign_identity(),
                 ),
             ),
             _ => (
                 "The app has no system-assigned identity.".to_owned(),
                 Fix::with(
                     "If the app has a user-assigned one, set AZURE_CLIENT_ID to its client id. Otherwise enable the system-assigned one with",
-                    self.commands.assign_identity(),
+                    self.assign_identity(),
                 ),
             ),
         }

@@ -172,13 +172,6 @@ impl VaultUrl {
         self.0.host_str().unwrap_or_default()
     }
 
-    /// What a person calls the vault: its name or, outside Azure's domains, its host.
-    #[must_use]
-    pub fn vault_name(&self) -> &str {
-        let host = self.0.host_str().unwrap_or_default();
-        name_of_vault(host).unwrap_or(host)
-    }
-
     /// What `az keyvault --vault-name` takes, if the vault is one of Azure's.
     #[must_use]
     pub fn azure_name(&self) -> Option<&str> {
@@ -318,11 +311,11 @@ mod tests {
         let url = VaultUrl::of_public_vault("your-kv").expect("valid");
         assert_eq!(url.as_str(), "https://your-kv.vault.azure.net/");
         assert_eq!(
-            (url.vault_name(), url.azure_name()),
-            ("your-kv", Some("your-kv"))
+            (url.host(), url.azure_name()),
+            ("your-kv.vault.azure.net", Some("your-kv"))
         );
         let own = VaultUrl::parse("https://127.0.0.1:8443").expect("valid");
-        assert_eq!((own.vault_name(), own.azure_name()), ("127.0.0.1", None));
+        assert_eq!((own.host(), own.azure_name()), ("127.0.0.1", None));
         assert!(VaultUrl::of_public_vault("a.evil.example/").is_err());
         assert!(!url.is_loopback());
         for text in [
