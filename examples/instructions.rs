@@ -6,17 +6,15 @@
 #[path = "../benches/support/mod.rs"]
 mod support;
 
-use std::{env, error::Error, hint::black_box, io, process::ExitCode};
+use std::{env, error::Error, hint::black_box, process::ExitCode};
 
 use axum::http::Uri;
 use keyvault_functions::{
     host::authorization::AuthLevel,
     references::{Masked, Reference},
-    telemetry::{self, LineStyle},
 };
 use secrecy::SecretString;
 use support::{FORMS, Requests};
-use tracing_subscriber::util::SubscriberInitExt;
 
 fn main() -> ExitCode {
     let mut arguments = env::args().skip(1);
@@ -35,14 +33,7 @@ fn main() -> ExitCode {
 }
 
 fn run(work: &str, times: usize) -> Result<(), Box<dyn Error>> {
-    // Every request writes its line, as under the Functions host.
-    telemetry::subscriber(
-        &telemetry::default_filter(),
-        LineStyle::Host,
-        io::sink,
-        io::sink,
-    )
-    .try_init()?;
+    support::write_lines()?;
     let runtime = support::runtime()?;
     runtime.block_on(async {
         let requests = Requests::new()?;

@@ -23,10 +23,12 @@ use keyvault_functions::{
     key_vault::{MetadataSource, Policy, SecretCache, SecretId, SecretName, Vaults},
     references::{AppSetting, Inspector, Resolves, status::read_platform_report},
     settings::names,
+    telemetry::{self, LineStyle},
 };
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 use tower::ServiceExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// References as they are written.
 pub(crate) const FORMS: [&str; 3] = [
@@ -45,6 +47,12 @@ pub(crate) const POLICY: Policy = Policy {
     missing_for: Duration::from_secs(30),
     capacity: 1_000,
 };
+
+/// Every request writes its line, as under the Functions host; nobody reads it.
+pub(crate) fn write_lines() -> Result<(), Box<dyn Error>> {
+    let filter = telemetry::default_filter();
+    Ok(telemetry::subscriber(&filter, LineStyle::Host, io::sink, io::sink).try_init()?)
+}
 
 /// One thread, which is the one that is measured.
 pub(crate) fn runtime() -> io::Result<Runtime> {

@@ -1,12 +1,8 @@
 //! What a request costs before and after the wire.
 
-use std::{error::Error, hint::black_box, io, time::Instant};
+use std::{error::Error, hint::black_box, time::Instant};
 
-use keyvault_functions::{
-    references::Reference,
-    telemetry::{self, LineStyle},
-};
-use tracing_subscriber::util::SubscriberInitExt;
+use keyvault_functions::references::Reference;
 
 use super::{
     client::count,
@@ -28,14 +24,7 @@ pub(crate) struct InProcess {
 }
 
 pub(crate) fn measure() -> Result<InProcess, Box<dyn Error>> {
-    // Every request writes its line, as under the Functions host.
-    telemetry::subscriber(
-        &telemetry::default_filter(),
-        LineStyle::Host,
-        io::sink,
-        io::sink,
-    )
-    .try_init()?;
+    support::write_lines()?;
     let runtime = support::runtime()?;
     let (parse, parse_allocations) = repeat(|| {
         let _ = black_box(Reference::parse(black_box(FORMS[0])));

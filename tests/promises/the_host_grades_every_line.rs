@@ -20,6 +20,7 @@ use keyvault_functions::{
     telemetry::{self, Export, LineStyle},
 };
 use tokio::{net::TcpStream, time::advance};
+use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::{filter::Targets, fmt::MakeWriter};
 
 use super::support::{
@@ -258,9 +259,23 @@ impl MakeWriter<'_> for Lines {
 }
 
 impl Lines {
+    /// Takes what this thread writes, until the guard goes.
+    fn of_this_thread() -> (Self, DefaultGuard) {
+        let lines = Self::default();
+        let subscriber = tracing_subscriber::fmt()
+            .with_writer(lines.clone())
+            .with_ansi(false)
+            .finish();
+        (lines, tracing::subscriber::set_default(subscriber))
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().expect("lock").clone()).expect("text")
+    }
+
     /// Status, code and cache outcome of the last request.
     fn last(&self) -> (String, String, String) {
-        let written = String::from_utf8(self.0.lock().expect("lock").clone()).expect("text");
+        let written = self.text();
         let line = written
             .lines()
             .rfind(|line| line.contains("invocation finished"));
@@ -278,12 +293,7 @@ impl Lines {
 /// The name of a function, or a path, is what a person typed.
 #[tokio::test]
 async fn a_name_with_warn_in_it_makes_no_error_a_warning() {
-    let lines = Lines::default();
-    let subscriber = tracing_subscriber::fmt()
-        .with_writer(lines.clone())
-        .with_ansi(false)
-        .finish();
-    let _in_this_thread = tracing::subscriber::set_default(subscriber);
+    let (lines, _in_this_thread) = Lines::of_this_thread();
     let function =
         r#"{"bindings":[{"type":"httpTrigger","name":"req"},{"type":"http","name":"res"}]}"#;
     let manifest = Manifest::parse("{}", &[("Forewarned", function)]).expect("valid");
@@ -301,7 +311,7 @@ async fn a_name_with_warn_in_it_makes_no_error_a_warning() {
         r#"{"Data":{"req":{"Method":"GET","Url":"http://x/api/Forewarned","Identities":[]}}}"#;
     let envelope = Request::post("/Forewarned").body(Body::from(key));
     answer(&router, envelope.expect("a request")).await;
-    let written = String::from_utf8(lines.0.lock().expect("lock").clone()).expect("text");
+    let written = lines.text();
     assert_eq!(written.matches("Forew*rned").count(), 4, "{written}");
     for line in written.lines() {
         assert!(!line.to_ascii_lowercase().contains("warn"), "{line}");
@@ -312,12 +322,7 @@ async fn a_name_with_warn_in_it_makes_no_error_a_warning() {
 /// of the outcome.
 #[tokio::test(start_paused = true)]
 async fn a_caller_who_leaves_is_a_line() {
-    let lines = Lines::default();
-    let subscriber = tracing_subscriber::fmt()
-        .with_writer(lines.clone())
-        .with_ansi(false)
-        .finish();
-    let _in_this_thread = tracing::subscriber::set_default(subscriber);
+    let (lines, _in_this_thread) = Lines::of_this_thread();
     let app = InProcess::new(MetadataSource::Versions);
     app.vault.fail_with(Fault::Delay(Duration::from_secs(2)));
     let request = Request::get("/api/secrets/ExternalApiKey")
@@ -327,7 +332,7 @@ async fn a_caller_who_leaves_is_a_line() {
     let patience = Duration::from_millis(1_500);
     let answer = tokio::time::timeout(patience, app.send(request)).await;
     assert!(answer.is_err(), "{answer:?}");
-    let written = String::from_utf8(lines.0.lock().expect("lock").clone()).expect("text");
+    let written = lines.text();
     let left: Vec<_> = written
         .lines()
         .filter(|line| line.contains("the caller left after 1500 ms"))
@@ -342,7 +347,7 @@ async fn a_caller_who_leaves_is_a_line() {
     assert!(!written.contains("invocation finished"), "{written}");
     let there = app.get("/api/config-check").await;
     assert_eq!(there.status, 200);
-    let written = String::from_utf8(lines.0.lock().expect("lock").clone()).expect("text");
+    let written = lines.text();
     assert_eq!(written.matches("the caller left").count(), 1, "{written}");
 }
 
@@ -367,12 +372,7 @@ async fn a_connection_that_the_host_ends_is_a_line() {
 
 #[tokio::test(start_paused = true)]
 async fn the_line_of_a_request_says_how_the_answer_was_found() {
-    let lines = Lines::default();
-    let subscriber = tracing_subscriber::fmt()
-        .with_writer(lines.clone())
-        .with_ansi(false)
-        .finish();
-    let _in_this_thread = tracing::subscriber::set_default(subscriber);
+    let (lines, _in_this_thread) = Lines::of_this_thread();
     let app = InProcess::new(MetadataSource::Versions);
     let get = async |path: &str| {
         let request = Request::get(path)
