@@ -8,7 +8,7 @@
 //! | --- | --- |
 //! | [`settings`] | every setting, typed, read and validated once |
 //! | [`telemetry`] | log lines that the Functions host understands, traces, counters |
-//! | [`problem`] | the one shape of a refusal |
+//! | [`answer`] | the one shape of a refusal |
 //! | [`jsonc`], [`system`] | files that people write; what the operating system refuses |
 //! | [`functions`] | one module per Azure Function |
 //! | [`host`] | the custom-handler protocol; nothing of Key Vault |
@@ -28,6 +28,7 @@
 //! host sent one → [`host::router`] → a function → [`key_vault::cache`] → on a miss
 //! [`key_vault::client`] → Key Vault. The answer takes the same way back.
 
+pub mod answer;
 #[cfg(feature = "dev-vault")]
 pub mod dev_vault;
 pub mod diagnosis;
@@ -35,7 +36,6 @@ pub mod functions;
 pub mod host;
 pub mod jsonc;
 pub mod key_vault;
-pub mod problem;
 pub mod references;
 pub mod settings;
 pub mod system;

@@ -18,7 +18,7 @@ use arguments::Arguments;
 use axum::Router;
 use keyvault_functions::{
     diagnosis::Cause,
-    functions::{self, App, MetadataOptions},
+    functions::{self, AppState, MetadataOptions},
     host::{
         authorization::{FunctionKey, Keys},
         invocation::{Access, Limits},
@@ -232,7 +232,7 @@ fn router(
     settings: Settings,
     manifest: &Manifest,
     access: &Access,
-) -> Result<(Router, App), Failure> {
+) -> Result<(Router, AppState), Failure> {
     let (vaults, url) = vaults(&settings)?;
     let vaults = Arc::new(vaults);
     let inspector = Inspector::new(
@@ -245,7 +245,7 @@ fn router(
         source: settings.metadata_source,
         cache: settings.cache,
     };
-    let app = App::new(inspector, vaults, url, options, settings.wrong);
+    let app = AppState::new(inspector, vaults, url, options, settings.wrong);
     let router = functions::all()
         .router(manifest, &app, access, Limits::default())
         .map_err(|errors| Failure::of_all(exit::CONFIGURATION, errors))?;
@@ -329,7 +329,7 @@ fn azure(settings: &Settings) -> Vaults {
 async fn serve(
     port: u16,
     router: Router,
-    app: App,
+    app: AppState,
     hints: Option<banner::Hints>,
     is_under_host: bool,
 ) -> Result<Option<Stop>, Failure> {

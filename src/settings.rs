@@ -9,7 +9,7 @@ use crate::{
     diagnosis::Surroundings,
     host::authorization::FunctionKey,
     key_vault::{
-        MetadataSource, Policy, VaultUrl,
+        CachePolicy, MetadataSource, VaultUrl,
         credential::{CredentialFilter, CredentialSettings},
         tls::OwnCa,
     },
@@ -192,7 +192,7 @@ pub struct Settings {
     /// How they are read.
     pub metadata_source: MetadataSource,
     /// For how long answers of the vault are kept, and how many.
-    pub cache: Policy,
+    pub cache: CachePolicy,
     /// What could sign in.
     pub credential: CredentialSettings,
     /// What is said before the first request.
@@ -495,13 +495,13 @@ impl<'a> Reader<'a> {
         default
     }
 
-    fn cache(&mut self) -> Policy {
+    fn cache(&mut self) -> CachePolicy {
         let mut seconds =
             |name, from, default| Duration::from_secs(self.number(name, from..=86_400, default));
         let fresh_for = seconds(names::SECRET_CACHE_TTL_SECONDS, 1, 300);
         let max_stale = seconds(names::SECRET_CACHE_MAX_STALE_SECONDS, 0, 3_600);
         let missing_for = seconds(names::SECRET_CACHE_NEGATIVE_TTL_SECONDS, 0, 30);
-        Policy {
+        CachePolicy {
             fresh_for,
             // A fresh answer, jitter included, is never too old.
             max_stale: max_stale.max(fresh_for.mul_f64(1.1)),

@@ -14,13 +14,13 @@ use http_body_util::BodyExt;
 use keyvault_functions::{
     dev_vault::DevVault,
     diagnosis::{Cause, Surroundings},
-    functions::{self, App, MetadataOptions},
+    functions::{self, AppState, MetadataOptions},
     host::{
         authorization::{FunctionKey, Keys},
         invocation::{Access, Limits},
         manifest::Manifest,
     },
-    key_vault::{MetadataSource, Policy, SecretCache, SecretId, SecretName, Vaults},
+    key_vault::{CachePolicy, MetadataSource, SecretCache, SecretId, SecretName, Vaults},
     references::{AppSetting, Inspector, Resolves, status::read_platform_report},
     settings::names,
     telemetry::{self, LineStyle},
@@ -41,7 +41,7 @@ pub(crate) const FORMS: [&str; 3] = [
 pub(crate) const VALUE: &str = "an ordinary value";
 
 /// Nothing becomes stale while it is measured.
-pub(crate) const POLICY: Policy = Policy {
+pub(crate) const POLICY: CachePolicy = CachePolicy {
     fresh_for: Duration::from_secs(24 * 60 * 60),
     max_stale: Duration::from_secs(24 * 60 * 60),
     missing_for: Duration::from_secs(30),
@@ -198,7 +198,7 @@ fn router() -> Result<Router, Box<dyn Error>> {
         source: MetadataSource::Versions,
         cache: POLICY,
     };
-    let app = App::new(
+    let app = AppState::new(
         references,
         vaults,
         DevVault::url().ok_or(Cause::NoVault),

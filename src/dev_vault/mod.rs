@@ -28,7 +28,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use secrecy::SecretString;
-use time::{Duration as Span, OffsetDateTime};
+use time::{Duration as TimeSpan, OffsetDateTime};
 
 use faults::Faults;
 use tokens::Tokens;
@@ -77,7 +77,7 @@ impl DevVault {
     /// The operating system has no randomness to give.
     pub fn seeded() -> Result<Self, getrandom::Error> {
         let vault = Self::empty()?;
-        let expires = OffsetDateTime::now_utc() + Span::days(365);
+        let expires = OffsetDateTime::now_utc() + TimeSpan::days(365);
         vault.store.set(
             "ExternalApiKey",
             NewSecret {

@@ -14,18 +14,18 @@ use axum::{
 };
 use serde::Serialize;
 
-use super::{App, Shared, page, query::Query};
+use super::{AppState, Shared, page, query::Query};
 #[cfg(feature = "openapi")]
 use super::{
     contract::{self, Described},
     refusal,
 };
 use crate::{
+    answer::{Problem, json_bytes, line},
     host::invocation::defect,
     key_vault::error::SettingError,
-    problem::{Problem, json_bytes, line},
     references::{
-        Masked, Options, ReferenceReport, SettingState, Status, single_flight::SingleFlight,
+        Masked, ReferenceReport, ReportOptions, SettingState, Status, single_flight::SingleFlight,
     },
     settings::names,
 };
@@ -80,7 +80,10 @@ pub(super) struct Reports {
     compared: SingleFlight<Arc<Report>>,
 }
 
-pub(super) async fn get(State(app): State<App>, request: Request) -> Result<Response, Problem> {
+pub(super) async fn get(
+    State(app): State<AppState>,
+    request: Request,
+) -> Result<Response, Problem> {
     let asked = Asked::parse(request.uri().query())?;
     let html = prefers_html(request.headers());
     let mut response = match app.0.settled.get() {
@@ -92,7 +95,7 @@ pub(super) async fn get(State(app): State<App>, request: Request) -> Result<Resp
     Ok(response)
 }
 
-impl App {
+impl AppState {
     /// The report that callers of this moment share.
     async fn report(&self, freshness: bool) -> Result<Arc<Report>, Problem> {
         let reports = &self.0.reports;
@@ -105,14 +108,14 @@ impl App {
         let report = shared.get(|| async move {
             // Who is ready to ask joins before what is known already has answered.
             tokio::task::yield_now().await;
-            app.0.report(Options { freshness }).await
+            app.0.report(ReportOptions { freshness }).await
         });
         report.await.ok_or_else(defect)
     }
 }
 
 impl Shared {
-    async fn report(&self, options: Options) -> Arc<Report> {
+    async fn report(&self, options: ReportOptions) -> Arc<Report> {
         // Asked before the report is made: what can still change may change meanwhile.
         let is_settled = self.references.is_settled() && !options.freshness;
         let references = self.references.report(options).await;

@@ -24,12 +24,12 @@ use utoipa::{
 
 use super::{config_check, secrets_metadata};
 use crate::{
+    answer::Problem,
     host::{
         authorization::AuthLevel,
         manifest::{FunctionManifest, Manifest},
         pretty, router,
     },
-    problem::Problem,
 };
 
 const JSON: &str = "application/json";

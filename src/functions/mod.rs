@@ -20,7 +20,7 @@ use axum::body::Bytes;
 use crate::{
     diagnosis::Cause,
     host::router::Functions,
-    key_vault::{MetadataSource, Policy, SecretCache, VaultUrl, Vaults, error::SettingError},
+    key_vault::{CachePolicy, MetadataSource, SecretCache, VaultUrl, Vaults, error::SettingError},
     references::Inspector,
 };
 
@@ -31,7 +31,7 @@ macro_rules! functions {
 
         /// Every function's code under its folder's name.
         #[must_use]
-        pub fn all() -> Functions<App> {
+        pub fn all() -> Functions<AppState> {
             Functions::new()$(.register($folder, $module::get))+
         }
     };
@@ -44,7 +44,7 @@ functions! {
 
 /// What the functions share.
 #[derive(Clone)]
-pub struct App(Arc<Shared>);
+pub struct AppState(Arc<Shared>);
 
 struct Shared {
     references: Inspector,
@@ -71,10 +71,10 @@ pub struct MetadataOptions {
     /// Which operation is used.
     pub source: MetadataSource,
     /// For how long answers are kept, and how many.
-    pub cache: Policy,
+    pub cache: CachePolicy,
 }
 
-impl App {
+impl AppState {
     /// Functions over the app's `references` and the vault at `url`, or why there is none.
     /// `config-check` names the `wrong` settings.
     #[must_use]
@@ -124,8 +124,8 @@ impl App {
     }
 }
 
-impl fmt::Debug for App {
+impl fmt::Debug for AppState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("App").finish_non_exhaustive()
+        f.debug_struct("AppState").finish_non_exhaustive()
     }
 }

@@ -14,8 +14,8 @@ use sha2::{Digest, Sha256};
 
 use super::config_check::Answer;
 use crate::{
+    answer::json_bytes,
     key_vault::error::SettingError,
-    problem::json_bytes,
     references::{Freshness, ReferenceKind, ReferenceReport, Source, Status},
 };
 

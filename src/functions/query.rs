@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use axum::http::StatusCode;
 
 use super::refusal;
-use crate::{host::pretty, problem::Problem};
+use crate::{answer::Problem, host::pretty};
 
 /// What was given of the parameters that a function knows.
 pub(super) struct Query<'a>(Vec<(&'static str, Cow<'a, str>)>);

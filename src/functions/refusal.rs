@@ -3,7 +3,7 @@
 
 use axum::http::StatusCode;
 
-use crate::{diagnosis::Explanation, problem::Problem};
+use crate::{answer::Problem, diagnosis::Explanation};
 
 pub(super) fn invalid_name() -> Problem {
     Problem::new(

@@ -14,11 +14,11 @@ use time::{OffsetDateTime, format_description::FormatItem, macros::format_descri
 
 #[cfg(feature = "openapi")]
 use super::contract::{self, Described};
-use super::{App, query::Query, refusal};
+use super::{AppState, query::Query, refusal};
 use crate::{
+    answer::{Code, Problem, json_bytes, line},
     diagnosis::{Cause, Named, Subject, explain},
     key_vault::{Outcome, SecretId, SecretMetadata, SecretName, SecretVersion, VaultUrl},
-    problem::{Code, Problem, json_bytes, line},
 };
 
 const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
@@ -66,7 +66,7 @@ struct Answer<'a> {
 }
 
 pub(super) async fn get(
-    State(app): State<App>,
+    State(app): State<AppState>,
     name: Result<Path<String>, PathRejection>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
@@ -91,7 +91,7 @@ pub(super) async fn get(
     let vault = app.0.described.as_ref();
     let vault = vault.map_err(|cause| because(cause, None))?;
     let found = if anew {
-        vault.answers.get_anew(&id).await
+        vault.answers.refresh(&id).await
     } else {
         vault.answers.get(&id).await
     };

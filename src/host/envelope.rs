@@ -37,7 +37,7 @@ use super::{
     route::Route,
 };
 use crate::{
-    problem::{Problem, json, line},
+    answer::{Problem, json, line},
     telemetry::{InvocationLog, TraceParent, trace::TRACEPARENT},
 };
 

@@ -20,7 +20,7 @@ use super::{
     drain, pretty,
 };
 use crate::{
-    problem::{Code, Problem, empty, no_store},
+    answer::{Code, Problem, empty, no_store},
     telemetry::{COUNTERS, InvocationLog, TraceParent, trace},
 };
 

@@ -8,7 +8,7 @@ use axum::{
 };
 use http_body_util::BodyExt;
 
-use crate::problem::indented;
+use crate::answer::indented;
 
 /// The switch's name in the query.
 pub(crate) const NAME: &str = "pretty";

@@ -25,7 +25,7 @@ use super::{
     pretty,
     route::Route,
 };
-use crate::problem::{Problem, empty};
+use crate::answer::{Problem, empty};
 
 /// Most characters of an unknown path that are logged.
 const PATH_SHOWN: usize = 100;

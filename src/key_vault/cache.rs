@@ -41,7 +41,7 @@ const FLIGHTS_LIMIT: usize = 2_000;
 
 /// For how long answers are kept, and how many.
 #[derive(Debug, Clone, Copy)]
-pub struct Policy {
+pub struct CachePolicy {
     /// An answer is fresh for this long, ±10 %.
     pub fresh_for: Duration,
     /// An answer older than this is never given.
@@ -52,7 +52,7 @@ pub struct Policy {
     pub capacity: u64,
 }
 
-impl Policy {
+impl CachePolicy {
     /// For how long `error` stands for those who ask next.
     fn pause_after(&self, error: &Error) -> Duration {
         match error {
@@ -78,7 +78,7 @@ impl Policy {
 pub struct SecretCache<T>(Arc<Inner<T>>);
 
 struct Inner<T> {
-    policy: Policy,
+    policy: CachePolicy,
     slots: Cache<SecretId, Arc<Slot<T>>, RandomState>,
     flights: Mutex<HashMap<SecretId, Flight<T>>>,
     /// When a read was last forced.
@@ -137,7 +137,7 @@ impl<T> fmt::Debug for SecretCache<T> {
 
 impl<T: Clone + Send + Sync + 'static> SecretCache<T> {
     /// Keeps what `load` answers. `load` must end by itself.
-    pub fn new<F>(policy: Policy, load: impl Fn(SecretId) -> F + Send + Sync + 'static) -> Self
+    pub fn new<F>(policy: CachePolicy, load: impl Fn(SecretId) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Result<T, Error>> + Send + 'static,
     {
@@ -201,7 +201,7 @@ impl<T: Clone + Send + Sync + 'static> SecretCache<T> {
     /// # Errors
     ///
     /// As [`SecretCache::get`].
-    pub async fn get_anew(&self, id: &SecretId) -> Result<Found<T>, Error> {
+    pub async fn refresh(&self, id: &SecretId) -> Result<Found<T>, Error> {
         if !self.0.may_force(id) {
             return self.get(id).await;
         }
@@ -377,7 +377,7 @@ mod tests {
     use crate::key_vault::{SecretName, error::Denial};
 
     const SLOW: Duration = Duration::from_millis(200);
-    const POLICY: Policy = Policy {
+    const POLICY: CachePolicy = CachePolicy {
         fresh_for: Duration::from_secs(300),
         max_stale: Duration::from_secs(3_600),
         missing_for: Duration::from_secs(30),
@@ -572,8 +572,7 @@ mod tests {
     async fn a_forced_read_is_one_read_and_no_hammer() {
         let (fake, cache) = over_fake();
         all(&cache, 1).await;
-        let forced =
-            async || join_all((0..100).map(async |_| cache.get_anew(&id("a")).await)).await;
+        let forced = async || join_all((0..100).map(async |_| cache.refresh(&id("a")).await)).await;
         forced().await;
         assert_eq!(fake.calls(), 2);
         assert_eq!(cache.get(&id("a")).await.expect("an answer").value, 2);
@@ -584,7 +583,7 @@ mod tests {
         assert_eq!(fake.calls(), 2, "once in five seconds");
         sleep(Duration::from_secs(1)).await;
         fake.fail(Error::TimedOut);
-        let found = cache.get_anew(&id("a")).await.expect("the old answer");
+        let found = cache.refresh(&id("a")).await.expect("the old answer");
         assert_eq!(found.outcome, stale(Some(Error::TimedOut)));
         assert_eq!(fake.calls(), 3);
     }
@@ -597,7 +596,7 @@ mod tests {
         all(&cache, 1).await;
         fake.fail(None);
         assert_eq!(cache.get(&id("a")).await, Err(Error::SecretNotFound));
-        assert_eq!(cache.get_anew(&id("a")).await.expect("loaded").value, 2);
+        assert_eq!(cache.refresh(&id("a")).await.expect("loaded").value, 2);
     }
 
     /// The read under way may have seen the secret before it was rotated.
@@ -608,7 +607,7 @@ mod tests {
         let under_way = cache.get(&id);
         let forced = async {
             sleep(SLOW / 2).await;
-            cache.get_anew(&id).await
+            cache.refresh(&id).await
         };
         let (under_way, forced) = tokio::join!(under_way, forced);
         assert_eq!(under_way.expect("loaded").value, 1);

@@ -27,7 +27,7 @@ pub mod tls;
 pub mod token;
 pub mod transport;
 
-pub use cache::{Found, Outcome, Policy, SecretCache};
+pub use cache::{CachePolicy, Found, Outcome, SecretCache};
 pub use client::{Connection, MetadataSource, SecretMetadata, Vault, Vaults};
 pub use error::Error;
 pub use names::{SecretId, SecretName, SecretVersion, VaultUrl};

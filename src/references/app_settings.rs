@@ -8,7 +8,7 @@ use subtle::ConstantTimeEq;
 
 use super::{
     masked::Masked,
-    status::PlatformWord,
+    status::PlatformStatus,
     syntax::{Reference, ReferenceKind, SyntaxError, is_reference},
 };
 
@@ -100,7 +100,7 @@ pub struct AppSetting {
     given: SettingState<KnownValue>,
     resolved: OnceLock<SettingState<KnownValue>>,
     reference: Option<AnyReference>,
-    word: Option<PlatformWord>,
+    word: Option<PlatformStatus>,
 }
 
 /// A reference of either kind. Only the platform can resolve one to App Configuration, so nothing
@@ -234,7 +234,7 @@ impl AppSetting {
 
     /// Adds what the platform says: the reference that the value came from, and its state.
     #[must_use]
-    pub fn reported(mut self, raw_reference: Option<&str>, word: Option<PlatformWord>) -> Self {
+    pub fn reported(mut self, raw_reference: Option<&str>, word: Option<PlatformStatus>) -> Self {
         // A value that still is a reference is the newer word about the reference itself.
         let raw = || raw_reference.and_then(AnyReference::of);
         self.reference = self.reference.or_else(raw);
@@ -276,7 +276,7 @@ impl AppSetting {
 
     /// What the platform says about it.
     #[must_use]
-    pub fn word(&self) -> Option<&PlatformWord> {
+    pub fn word(&self) -> Option<&PlatformStatus> {
         self.word.as_ref()
     }
 

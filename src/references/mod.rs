@@ -7,11 +7,11 @@
 //! | what does the platform say about it? | [`status`] |
 //! | what does a function get to see of a setting? | [`app_settings`] |
 //! | what may a person see of its value? | [`masked`] |
-//! | which references are there, and how are they? | [`inspection`] |
+//! | which references are there, and how are they? | [`inspector`] |
 //! | how do callers share one attempt? | `single_flight` |
 
 pub mod app_settings;
-pub mod inspection;
+pub mod inspector;
 pub mod masked;
 pub(crate) mod single_flight;
 pub mod status;
@@ -20,7 +20,7 @@ pub mod syntax;
 pub use app_settings::{
     AppSetting, AppSettings, ConnectionStringType, KnownValue, SettingKind, SettingState,
 };
-pub use inspection::{Freshness, Inspector, Options, ReferenceReport, Resolves, Source};
+pub use inspector::{Freshness, Inspector, ReferenceReport, ReportOptions, Resolves, Source};
 pub use masked::Masked;
 pub use status::Status;
 pub use syntax::{Reference, ReferenceKind, SyntaxError, is_reference};

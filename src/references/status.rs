@@ -131,19 +131,19 @@ pub struct PlatformEntry {
     /// The reference's text, if it is given.
     pub raw_reference: Option<String>,
     /// Its state, if it is given.
-    pub word: Option<PlatformWord>,
+    pub word: Option<PlatformStatus>,
 }
 
 /// A status as the platform wrote it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PlatformWord {
+pub enum PlatformStatus {
     /// One of the eleven.
     Known(Status),
     /// Another word, of ASCII letters and digits only.
     Unknown(String),
 }
 
-impl PlatformWord {
+impl PlatformStatus {
     fn read(value: &Value) -> Option<Self> {
         let word = value.as_str()?.trim();
         if let Some(status) = Status::parse(word) {
@@ -183,7 +183,7 @@ pub fn read_platform_report(text: &str) -> Vec<PlatformEntry> {
             setting,
             raw_reference: member(&entry, "rawReference")
                 .and_then(|raw| raw.as_str().map(str::to_owned)),
-            word: member(&entry, "status").and_then(|word| PlatformWord::read(&word)),
+            word: member(&entry, "status").and_then(|word| PlatformStatus::read(&word)),
         })
         .collect()
 }
@@ -218,11 +218,11 @@ mod tests {
         assert_eq!(
             words,
             [
-                ("B", Some(PlatformWord::Known(Status::Resolved))),
-                ("A", Some(PlatformWord::Unknown("ValueNotFound".into()))),
+                ("B", Some(PlatformStatus::Known(Status::Resolved))),
+                ("A", Some(PlatformStatus::Unknown("ValueNotFound".into()))),
                 ("C", None),
                 ("F", None),
-                ("G", Some(PlatformWord::Known(Status::SecretNotFound))),
+                ("G", Some(PlatformStatus::Known(Status::SecretNotFound))),
             ]
         );
         assert_eq!(
@@ -248,7 +248,7 @@ mod tests {
         fn no_word_is_passed_on_that_is_more_than_a_word(word in ".*") {
             let report = serde_json::json!({"A": {"status": word}}).to_string();
             for entry in read_platform_report(&report) {
-                if let Some(PlatformWord::Unknown(word)) = entry.word {
+                if let Some(PlatformStatus::Unknown(word)) = entry.word {
                     prop_assert!(word.bytes().all(|byte| byte.is_ascii_alphanumeric()));
                     prop_assert!(word.len() <= WORD_LIMIT);
                 }

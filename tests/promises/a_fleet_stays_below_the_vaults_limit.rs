@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use keyvault_functions::key_vault::Policy;
+use keyvault_functions::key_vault::CachePolicy;
 
 const INSTANCES: u64 = 1_000;
 const SECRETS: u64 = 50;
@@ -19,7 +19,7 @@ const HOUR: f64 = 3_600.0;
 
 /// The most requests in any 10 s of the hour after a deployment that takes `deployment`
 /// seconds, with every secret wanted first within `first` seconds.
-fn busiest(policy: Policy, deployment: f64, first: f64) -> usize {
+fn busiest(policy: CachePolicy, deployment: f64, first: f64) -> usize {
     let mut times = Vec::new();
     let mut random = Random(0x5eed);
     for _ in 0..INSTANCES {
@@ -59,8 +59,8 @@ impl Random {
     }
 }
 
-fn policy(ttl: u64) -> Policy {
-    Policy {
+fn policy(ttl: u64) -> CachePolicy {
+    CachePolicy {
         fresh_for: Duration::from_secs(ttl),
         max_stale: Duration::from_secs(3_600),
         missing_for: Duration::from_secs(30),

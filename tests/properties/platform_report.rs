@@ -4,7 +4,7 @@
 use keyvault_functions::{
     references::{
         AppSetting,
-        status::{PlatformWord, read_platform_report},
+        status::{PlatformStatus, read_platform_report},
     },
     settings::{Environment, Settings},
 };
@@ -13,7 +13,7 @@ pub(crate) fn holds(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let report = read_platform_report(&text);
     for entry in &report {
-        if let Some(PlatformWord::Unknown(word)) = &entry.word {
+        if let Some(PlatformStatus::Unknown(word)) = &entry.word {
             assert!((1..=64).contains(&word.len()), "{word}");
             assert!(word.bytes().all(|byte| byte.is_ascii_alphanumeric()));
         }

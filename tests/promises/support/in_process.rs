@@ -14,12 +14,12 @@ use http_body_util::BodyExt;
 use keyvault_functions::{
     dev_vault::DevVault,
     diagnosis::{Cause, FunctionApp, Surroundings},
-    functions::{self, App, MetadataOptions},
+    functions::{self, AppState, MetadataOptions},
     host::{
         invocation::{Access, Limits},
         manifest::Manifest,
     },
-    key_vault::{Connection, Error, MetadataSource, Policy, Vaults},
+    key_vault::{CachePolicy, Connection, Error, MetadataSource, Vaults},
     references::{AppSetting, Inspector, Resolves},
 };
 use tower::ServiceExt;
@@ -105,7 +105,7 @@ impl InProcess {
         let vaults = Arc::new(Vaults::new(move || std::future::ready(connection.clone())));
         let options = MetadataOptions {
             source: setup.source,
-            cache: Policy {
+            cache: CachePolicy {
                 fresh_for: Duration::from_secs(300),
                 max_stale: Duration::from_secs(3_600),
                 missing_for: Duration::from_secs(30),
@@ -118,7 +118,7 @@ impl InProcess {
             vaults.clone(),
             setup.surroundings,
         );
-        let app = App::new(
+        let app = AppState::new(
             references,
             vaults,
             DevVault::url().ok_or(Cause::NoVault),

@@ -20,7 +20,7 @@ use tokio::time::{Instant, timeout_at};
 use super::{
     app_settings::{AppSetting, AppSettings, KnownValue, SettingKind, SettingState},
     single_flight::SingleFlight,
-    status::{PlatformWord, Status},
+    status::{PlatformStatus, Status},
     syntax::{Reference, ReferenceKind},
 };
 use crate::{
@@ -58,7 +58,7 @@ enum Finding {
 
 /// What one answer asks for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Options {
+pub struct ReportOptions {
     /// Compare what the app holds with the vault's current version. Reads values.
     pub freshness: bool,
 }
@@ -189,7 +189,7 @@ impl Inspector {
     }
 
     /// Every reference, in the settings' order. Takes 2.5 s at most, and a little.
-    pub async fn report(&self, options: Options) -> Vec<ReferenceReport> {
+    pub async fn report(&self, options: ReportOptions) -> Vec<ReferenceReport> {
         let deadline = Instant::now() + PATIENCE;
         let reports = self
             .0
@@ -207,7 +207,7 @@ impl Inspector {
                         }
                         // All that is known is the platform's word.
                         None => {
-                            let status = setting.word().map(PlatformWord::status);
+                            let status = setting.word().map(PlatformStatus::status);
                             let status = status.unwrap_or(Status::OtherReasons);
                             plain(setting, status, Source::Platform)
                         }
@@ -266,7 +266,7 @@ impl Inspector {
         place: usize,
         setting: &AppSetting,
         reference: &Reference,
-        options: Options,
+        options: ReportOptions,
         deadline: Instant,
     ) -> ReferenceReport {
         let finding = if is_in_effect(setting) {
@@ -335,18 +335,18 @@ impl Inspector {
         let mut found = found.and(&facts, OffsetDateTime::now_utc());
         let mut status = Status::of(&cause, self.0.surroundings.is_on_azure());
         match word {
-            Some(PlatformWord::Unknown(word)) => {
+            Some(PlatformStatus::Unknown(word)) => {
                 let _ = write!(found.detail, " The platform's own status is {word}.");
             }
             // The platform tried with the references' own identity: its status counts, and what
             // the handler found is the explanation.
-            Some(PlatformWord::Known(known)) if *known != Status::Resolved => {
+            Some(PlatformStatus::Known(known)) if *known != Status::Resolved => {
                 if *known != status {
                     let _ = write!(found.detail, " The platform's status is {known}.");
                 }
                 status = *known;
             }
-            Some(PlatformWord::Known(_)) | None => {}
+            Some(PlatformStatus::Known(_)) | None => {}
         }
         let is_said = word_status(setting) == Some(status);
         explained(setting, status, said_by(is_said), found)
@@ -358,9 +358,9 @@ impl Inspector {
         &self,
         reference: &Reference,
         facts: &Facts,
-        word: Option<&PlatformWord>,
+        word: Option<&PlatformStatus>,
     ) -> (Cause, Facts) {
-        let status = word.map(PlatformWord::status);
+        let status = word.map(PlatformStatus::status);
         if status == Some(Status::Resolved) {
             return (Cause::ResolvedSinceStart, *facts);
         }
@@ -566,14 +566,14 @@ fn is_in_effect(setting: &AppSetting) -> bool {
     matches!(setting.state(), SettingState::Set(_))
         && matches!(
             setting.word(),
-            None | Some(PlatformWord::Known(Status::Resolved))
+            None | Some(PlatformStatus::Known(Status::Resolved))
         )
 }
 
 fn word_status(setting: &AppSetting) -> Option<Status> {
     match setting.word() {
-        Some(PlatformWord::Known(status)) => Some(*status),
-        Some(PlatformWord::Unknown(_)) | None => None,
+        Some(PlatformStatus::Known(status)) => Some(*status),
+        Some(PlatformStatus::Unknown(_)) | None => None,
     }
 }
 
@@ -639,7 +639,7 @@ mod tests {
         let reference = "@Microsoft.KeyVault(VaultName=your-kv;SecretName=A)";
         let malformed = "@Microsoft.KeyVault(VaultName=your-kv)";
         let setting = |value: &str| AppSetting::new("A", value.to_owned().into());
-        let said = |status| Some(PlatformWord::Known(status));
+        let said = |status| Some(PlatformStatus::Known(status));
         assert!(is_settled(vec![setting("x"), setting(malformed)]));
         let resolved = setting("x").reported(Some(reference), said(Status::Resolved));
         assert!(is_settled(vec![resolved]));
