@@ -12,7 +12,7 @@
 //! | --- | --- |
 //! | which trace does a request belong to? | [`trace`] |
 //! | how often did what happen? | [`counters`] |
-//! | where are traces and numbers sent? | `otlp` (feature `otlp`) |
+//! | where are traces and numbers sent? | `otlp` |
 
 use std::{
     cell::RefCell,
@@ -37,7 +37,6 @@ use tracing_subscriber::{
 };
 
 pub mod counters;
-#[cfg(feature = "otlp")]
 mod otlp;
 mod output;
 mod paint;
@@ -93,7 +92,6 @@ impl LineStyle {
 
 /// What has to be written and sent before the process ends.
 pub struct Telemetry {
-    #[cfg(feature = "otlp")]
     exporter: Option<otlp::Exporter>,
     /// stdout and stderr.
     outputs: [Output; 2],
@@ -108,7 +106,6 @@ impl fmt::Debug for Telemetry {
 impl Telemetry {
     /// Sends what is left, within two seconds, and writes it, within one.
     pub fn flush(self) {
-        #[cfg(feature = "otlp")]
         if let Some(exporter) = self.exporter {
             exporter.flush();
         }
@@ -135,7 +132,6 @@ pub fn start(filter: &Targets, style: LineStyle, export: &Export) -> io::Result<
     );
     let outputs = [stdout, stderr];
     let is_wanted = export.traces || export.metrics;
-    #[cfg(feature = "otlp")]
     let (telemetry, is_unusable) = {
         let exporter = is_wanted.then(|| otlp::Exporter::start(export));
         let exporter = exporter.transpose();
@@ -145,11 +141,6 @@ pub fn start(filter: &Targets, style: LineStyle, export: &Export) -> io::Result<
         subscriber.with(layer).init();
         let telemetry = Telemetry { exporter, outputs };
         (telemetry, is_unusable)
-    };
-    #[cfg(not(feature = "otlp"))]
-    let (telemetry, is_unusable) = {
-        subscriber.init();
-        (Telemetry { outputs }, false)
     };
     std::panic::set_hook(Box::new(|panic| {
         // The payload may quote data; the place is enough to find the defect.
@@ -163,8 +154,6 @@ pub fn start(filter: &Targets, style: LineStyle, export: &Export) -> io::Result<
         tracing::warn!(
             "telemetry is not exported: an OTEL_* setting or the certificate authorities cannot be used"
         );
-    } else if is_wanted && cfg!(not(feature = "otlp")) {
-        tracing::info!("telemetry is not exported: this build is without the feature otlp");
     }
     Ok(telemetry)
 }

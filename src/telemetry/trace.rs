@@ -142,7 +142,6 @@ pub(crate) fn lookup() -> Lookup {
 
 /// What to send on to a vault.
 pub(crate) fn outgoing() -> Option<TraceParent> {
-    #[cfg(feature = "otlp")]
     if let Some(own) = super::otlp::current() {
         return Some(own);
     }
@@ -162,12 +161,9 @@ pub(crate) fn request_span(function: &str, id: Option<&str>, trace: Option<Trace
         error.type = Empty,
         keyvault.cache = Empty,
     );
-    #[cfg(feature = "otlp")]
     if let Some(trace) = trace {
         super::otlp::set_parent(&span, trace);
     }
-    #[cfg(not(feature = "otlp"))]
-    let _ = trace;
     span
 }
 

@@ -44,7 +44,6 @@ mod no_answer_is_stored;
 mod nothing_secret_is_ever_written;
 mod silent_vaults_do_not_hold_up_config_check;
 mod stopping_drains_requests;
-#[cfg(feature = "otlp-test")]
 mod telemetry_reaches_its_receiver;
 mod the_contract_is_kept;
 mod the_dev_vault_serves_other_programs;

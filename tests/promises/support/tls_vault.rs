@@ -82,7 +82,6 @@ pub(crate) struct TlsVault {
     identity: Arc<Mutex<Identity>>,
     requests: Arc<AtomicUsize>,
     challenges: Arc<AtomicUsize>,
-    #[cfg(feature = "otlp-test")]
     traces: Traces,
     tokens: Arc<AtomicUsize>,
     identity_port: u16,
@@ -114,9 +113,7 @@ impl TlsVault {
         let tokens = Arc::<AtomicUsize>::default();
         let endpoint = identity_endpoint(identity.clone(), token.clone(), tokens.clone());
         let router = counted(vault.router(), &requests, &challenges).merge(endpoint.clone());
-        #[cfg(feature = "otlp-test")]
         let traces = Traces::default();
-        #[cfg(feature = "otlp-test")]
         let router = traced(router, traces.clone());
         let accepting = accept(listener, certificates.acceptor, router, wire.clone());
         let identities = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -131,7 +128,6 @@ impl TlsVault {
             identity,
             requests,
             challenges,
-            #[cfg(feature = "otlp-test")]
             traces,
             tokens,
             identity_port,
@@ -160,7 +156,6 @@ impl TlsVault {
     }
 
     /// `traceparent` of every request.
-    #[cfg(feature = "otlp-test")]
     pub(crate) fn traces(&self) -> Vec<String> {
         self.traces.lock().expect("lock").clone()
     }
@@ -223,10 +218,8 @@ fn counted(router: Router, signed: &Arc<AtomicUsize>, unsigned: &Arc<AtomicUsize
     }))
 }
 
-#[cfg(feature = "otlp-test")]
 type Traces = Arc<Mutex<Vec<String>>>;
 
-#[cfg(feature = "otlp-test")]
 fn traced(router: Router, traces: Traces) -> Router {
     router.layer(middleware::from_fn(move |request: Request, next: Next| {
         let sent = request.headers().get_all("traceparent").iter();
