@@ -15,7 +15,6 @@ use std::{
 };
 
 use arguments::Arguments;
-use axum::Router;
 use keyvault_functions::{
     diagnosis::Cause,
     functions::{self, AppState, MetadataOptions},
@@ -23,6 +22,7 @@ use keyvault_functions::{
         authorization::{FunctionKey, Keys},
         invocation::{Access, Limits},
         manifest::Manifest,
+        router::Entry,
         server,
         stop::{self, Stop},
     },
@@ -232,7 +232,7 @@ fn router(
     settings: Settings,
     manifest: &Manifest,
     access: &Access,
-) -> Result<(Router, AppState), Failure> {
+) -> Result<(Entry, AppState), Failure> {
     let (vaults, url) = vaults(&settings)?;
     let vaults = Arc::new(vaults);
     let inspector = Inspector::new(
@@ -328,7 +328,7 @@ fn azure(settings: &Settings) -> Vaults {
 
 async fn serve(
     port: u16,
-    router: Router,
+    entry: Entry,
     app: AppState,
     hints: Option<banner::Hints>,
     is_under_host: bool,
@@ -349,9 +349,15 @@ async fn serve(
     }
     // Readiness does not wait for this.
     tokio::spawn(async move { app.warm_up().await });
-    server::serve(listener, router, stop, server::GRACE)
-        .await
-        .map_err(|error| server_failed(&error))?;
+    let tally = entry.tally().clone();
+    let counting = async { tally.tell_each_minute().await };
+    let serving = server::serve(listener, entry, stop, server::GRACE);
+    let served = tokio::select! {
+        served = serving => served,
+        never = counting => match never {},
+    };
+    tally.tell();
+    served.map_err(|error| server_failed(&error))?;
     Ok(told.try_recv().ok())
 }
 

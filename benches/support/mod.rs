@@ -6,7 +6,6 @@
 use std::{error::Error, io, path::Path, sync::Arc, time::Duration};
 
 use axum::{
-    Router,
     body::{Body, Bytes},
     http::{HeaderMap, HeaderValue, Request, Response, StatusCode},
 };
@@ -19,6 +18,7 @@ use keyvault_functions::{
         authorization::{FunctionKey, Keys},
         invocation::{Access, Limits},
         manifest::Manifest,
+        router::Entry,
     },
     key_vault::{CachePolicy, MetadataSource, SecretCache, SecretId, SecretName, Vaults},
     references::{AppSetting, Inspector, Resolves, status::read_platform_report},
@@ -95,7 +95,7 @@ pub(crate) const REQUESTS: [&str; 4] = [
 
 /// The handler's router as under the Functions host, and requests for it.
 pub(crate) struct Requests {
-    router: Router,
+    router: Entry,
     secret: String,
     check: String,
 }
@@ -105,7 +105,7 @@ impl Requests {
         Ok(Self::over(router()?))
     }
 
-    pub(crate) fn over(router: Router) -> Self {
+    pub(crate) fn over(router: Entry) -> Self {
         Self {
             router,
             secret: envelope(SECRET, &json!({"secret_name": "ExternalApiKey"})),
@@ -176,7 +176,7 @@ pub(crate) fn platform_report() -> String {
     .to_string()
 }
 
-fn router() -> Result<Router, Box<dyn Error>> {
+fn router() -> Result<Entry, Box<dyn Error>> {
     let report = read_platform_report(&platform_report());
     let settings = report.into_iter().map(|entry| {
         AppSetting::new(entry.setting, VALUE.to_owned().into())

@@ -16,6 +16,7 @@ use time::{OffsetDateTime, format_description::FormatItem, macros::format_descri
 use super::contract::{self, Described};
 use super::{AppState, query::Query, refusal};
 use crate::{
+    telemetry::Lookup,
     answer::{Code, Problem, json_bytes, line},
     diagnosis::{Cause, Named, Subject, explain},
     key_vault::{Outcome, SecretId, SecretMetadata, SecretName, SecretVersion, VaultUrl},
@@ -119,6 +120,12 @@ pub(super) async fn get(
         }
     };
     headers.insert(X_CACHE, HeaderValue::from_static(outcome));
+    let lookup = match outcome {
+        "HIT" => Lookup::Hit,
+        "MISS" => Lookup::Miss,
+        _ => Lookup::Stale,
+    };
+    response.extensions_mut().insert(lookup);
     if let Some(code) = not_renewed {
         response.extensions_mut().insert(code);
     }

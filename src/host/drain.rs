@@ -3,6 +3,7 @@
 //! caller would get a 500.
 
 use std::{
+    mem,
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
@@ -25,25 +26,42 @@ pub(super) const READ_LIMIT: Duration = Duration::from_secs(30);
 
 /// Answers `request`, and then reads what is left of its body before anybody gets the answer.
 pub(super) async fn answered<F: Future<Output = Response>>(
-    request: Request<Body>,
+    mut request: Request<Body>,
     answer: impl FnOnce(Request<Body>) -> F,
 ) -> Response {
-    if request.body().is_end_stream() {
-        return answer(request).await;
-    }
-    let (give_back, mut returned) = oneshot::channel();
-    let request = request.map(|body| {
-        Body::from_stream(Lent {
-            body: Some(body.into_data_stream()),
-            give_back: Some(give_back),
-        })
-    });
+    let lent = lend(&mut request);
     let response = answer(request).await;
-    // Who still reads it while the answer is on its way reads it to its end.
-    if let Ok(rest) = returned.try_recv() {
-        dropped(rest).await;
+    if let Some(lent) = lent {
+        lent.read_to_its_end().await;
     }
     response
+}
+
+/// The body of a request that is being answered.
+pub(super) struct LentBody(oneshot::Receiver<BodyDataStream>);
+
+/// Lends the body of `request` to whoever answers it; nothing if there is none.
+pub(super) fn lend(request: &mut Request<Body>) -> Option<LentBody> {
+    if request.body().is_end_stream() {
+        return None;
+    }
+    let (give_back, returned) = oneshot::channel();
+    let body = mem::take(request.body_mut());
+    *request.body_mut() = Body::from_stream(Lent {
+        body: Some(body.into_data_stream()),
+        give_back: Some(give_back),
+    });
+    Some(LentBody(returned))
+}
+
+impl LentBody {
+    /// Reads what the answer left of it.
+    pub(super) async fn read_to_its_end(mut self) {
+        // Who still reads it while the answer is on its way reads it to its end.
+        if let Ok(rest) = self.0.try_recv() {
+            dropped(rest).await;
+        }
+    }
 }
 
 /// Reads `body` to its end, within the bounds.

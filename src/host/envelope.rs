@@ -16,68 +16,40 @@ use axum::{
         header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING},
     },
     response::{IntoResponse, Response},
+    routing::{MethodRouter, post},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use http_body_util::BodyExt;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Value, value::RawValue};
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::timeout,
-};
+use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 use tower::ServiceExt;
+use tower_http::catch_panic::CatchPanicLayer;
 
 use super::{
-    authorization::{AuthLevel, Identity},
+    authorization::Identity,
     drain::{self, MAX_DROPPED, READ_LIMIT},
-    grading::without_warn,
-    invocation::{self, Enveloped},
+    invocation::{self, Enveloped, Function},
     json::{Pairs, Text, Texts},
-    manifest::FunctionManifest,
-    route::Route,
 };
 use crate::{
     answer::{Problem, json, line},
-    telemetry::{InvocationLog, TraceParent, trace::TRACEPARENT},
+    telemetry::{
+        Invocation, InvocationId, InvocationLines, TraceParent, invocation::INVOCATION_ID,
+        trace_parent::TRACEPARENT,
+    },
 };
 
 /// Largest envelope taken, in bytes. The functions here read no body, so this is room for
 /// headers and identities, and far below the host's own limit of 100 MB.
 const MAX_ENVELOPE: usize = 1024 * 1024;
 
-/// The function that one envelope path runs, and no other.
-#[derive(Debug)]
-pub(super) struct Target {
-    name: String,
-    route: Route,
-    prefix: String,
-    auth_level: AuthLevel,
-    input: String,
-    output: String,
-    router: Router,
-    places: Arc<Semaphore>,
-}
-
-impl Target {
-    /// `router` holds the routes of this function only.
-    pub(super) fn new(
-        name: &str,
-        manifest: &FunctionManifest,
-        prefix: &str,
-        router: Router,
-        places: Arc<Semaphore>,
-    ) -> Self {
-        Self {
-            name: without_warn(name).into_owned(),
-            route: manifest.route.clone(),
-            prefix: prefix.to_owned(),
-            auth_level: manifest.auth_level,
-            input: manifest.input.clone(),
-            output: manifest.output.clone(),
-            router,
-            places,
-        }
-    }
+/// Answers the envelopes of `function`; `router` holds the routes of this function only, so that
+/// no envelope can run another.
+pub(super) fn route(function: Arc<Function>, router: Router) -> MethodRouter {
+    let output = function.manifest.output.clone();
+    let panicked = CatchPanicLayer::custom(move |_| panicked(&output));
+    post(move |request| answer(function, router, request)).layer(panicked)
 }
 
 /// Why an envelope cannot be unwrapped.
@@ -113,35 +85,37 @@ impl From<EnvelopeError> for Problem {
 }
 
 /// Answers one envelope.
-pub(super) async fn answer(target: Arc<Target>, request: Request<Body>) -> Response {
+async fn answer(function: Arc<Function>, router: Router, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     if !is_from_host(&parts.headers) {
         drain::dropped(body.into_data_stream()).await;
         return Problem::from(EnvelopeError::NotAnEnvelope).into_response();
     }
-    let log = InvocationLog::default();
-    let Ok(place) = target.places.clone().try_acquire_owned() else {
+    let output = function.manifest.output.as_str();
+    let lines = InvocationLines::default();
+    let Ok(permit) = function.permits.clone().try_acquire_owned() else {
         drain::dropped(body.into_data_stream()).await;
         let busy = invocation::too_many().into_response();
-        return wrap(&target.output, busy, &log).await;
+        return wrap(output, busy, &lines).await;
     };
-    let response = match unwrap(&target, &parts.headers, body, &log, Arc::new(place)).await {
+    let response = match unwrap(&function, &parts.headers, body, &lines, Arc::new(permit)).await {
         // The router's own error type has no values.
-        Ok(inner) => target
-            .router
-            .clone()
+        Ok(inner) => router
             .oneshot(inner)
             .await
             .unwrap_or_else(|never| match never {}),
         Err(error) => {
-            let id = invocation::invocation_id(&parts.headers);
-            let parent = TraceParent::of(&parts.headers);
-            invocation::span(&target.name, id, parent.as_ref(), Some(&log))
-                .in_scope(|| tracing::warn!(cause = ?error, "an envelope was refused"));
+            let invocation = Invocation {
+                function: function.name.clone(),
+                id: InvocationId::of(&parts.headers),
+                parent: TraceParent::of(&parts.headers),
+                lines: Some(lines.clone()),
+            };
+            invocation.name_in(|| tracing::warn!(cause = ?error, "an envelope was refused"));
             Problem::from(error).into_response()
         }
     };
-    wrap(&target.output, response, &log).await
+    wrap(output, response, &lines).await
 }
 
 /// The host reaches the handler at its loopback address and adds no forwarding headers to
@@ -159,42 +133,39 @@ fn is_from_host(headers: &HeaderMap) -> bool {
 }
 
 async fn unwrap(
-    target: &Target,
+    function: &Function,
     outer: &HeaderMap,
     body: Body,
-    log: &InvocationLog,
-    place: Arc<OwnedSemaphorePermit>,
+    lines: &InvocationLines,
+    permit: Arc<OwnedSemaphorePermit>,
 ) -> Result<Request<Body>, EnvelopeError> {
     let bytes = timeout(READ_LIMIT, read(body))
         .await
         .unwrap_or(Err(EnvelopeError::Incomplete))?;
     let envelope: Envelope<'_> =
         serde_json::from_slice(&bytes).map_err(|_| EnvelopeError::NotAnEnvelope)?;
-    let trigger = envelope.data.get(&target.input);
+    let trigger = envelope.data.get(&function.manifest.input);
     let trigger: Trigger<'_> = trigger
         .and_then(|raw| serde_json::from_str(raw.get()).ok())
         .ok_or(EnvelopeError::NoTrigger)?;
-    let mut request = trigger.request(target)?;
-    if let Some(id) = invocation::invocation_id(outer)
-        && let Ok(id) = HeaderValue::from_str(id)
-    {
-        request.headers_mut().insert(
-            HeaderName::from_static("x-azure-functions-invocationid"),
-            id,
-        );
+    let mut request = trigger.request(function)?;
+    let headers = request.headers_mut();
+    if let Some(id) = outer.get(INVOCATION_ID) {
+        headers.insert(INVOCATION_ID, id.clone());
     }
     // The host's own span comes after the one that the client may have sent.
     if TraceParent::of(outer).is_some()
         && let Some(parent) = outer.get(TRACEPARENT)
     {
-        request.headers_mut().insert(TRACEPARENT, parent.clone());
+        headers.insert(TRACEPARENT, parent.clone());
     }
     request.extensions_mut().insert(Enveloped {
-        is_admitted: target
+        is_admitted: function
+            .manifest
             .auth_level
             .is_met_by(trigger.identities.as_deref().unwrap_or_default()),
-        log: log.clone(),
-        _place: place,
+        lines: lines.clone(),
+        _permit: permit,
     });
     Ok(request)
 }
@@ -251,14 +222,14 @@ struct Trigger<'a> {
 }
 
 impl Trigger<'_> {
-    fn request(&self, target: &Target) -> Result<Request<Body>, EnvelopeError> {
+    fn request(&self, function: &Function) -> Result<Request<Body>, EnvelopeError> {
         let method = Method::from_bytes(self.method.to_ascii_uppercase().as_bytes())
             .map_err(|_| EnvelopeError::InvalidRequest)?;
         let headers = self.header_map()?;
         let body = self.body(headers.get(CONTENT_TYPE))?;
         let mut request = Request::new(body);
         *request.method_mut() = method;
-        *request.uri_mut() = self.uri(target)?;
+        *request.uri_mut() = self.uri(function)?;
         *request.headers_mut() = headers;
         Ok(request)
     }
@@ -266,7 +237,7 @@ impl Trigger<'_> {
     /// The route's path with the host's own route values, so that `Url` has no say in what
     /// runs. An envelope without route values is matched by its `Url`, and then only
     /// against this function's route.
-    fn uri(&self, target: &Target) -> Result<Uri, EnvelopeError> {
+    fn uri(&self, function: &Function) -> Result<Uri, EnvelopeError> {
         let url = self.url.as_ref().and_then(|url| url.parse::<Uri>().ok());
         let parameter = |name: &str| {
             self.params.as_ref()?.iter().find_map(|(key, value)| {
@@ -275,10 +246,10 @@ impl Trigger<'_> {
                     .flatten()
             })
         };
-        let path = target
-            .route
-            .fill(&target.prefix, parameter)
-            .or_else(|| target.route.canonical(&target.prefix, url.as_ref()?.path()))
+        let (route, prefix) = (&function.manifest.route, function.prefix.as_str());
+        let path = route
+            .fill(prefix, parameter)
+            .or_else(|| Some(route.canonical(prefix, url.as_ref()?.path())?.into_owned()))
             .ok_or(EnvelopeError::InvalidRequest)?;
         let query = self
             .query_pairs()
@@ -371,7 +342,7 @@ struct HttpOutput<'a> {
     body: &'a str,
 }
 
-async fn wrap(output: &str, response: Response, log: &InvocationLog) -> Response {
+async fn wrap(output: &str, response: Response, lines: &InvocationLines) -> Response {
     let (parts, body) = response.into_parts();
     let body = body
         .collect()
@@ -380,14 +351,14 @@ async fn wrap(output: &str, response: Response, log: &InvocationLog) -> Response
     let body = body.as_ref().ok().map(|bytes| std::str::from_utf8(bytes));
     // The envelope has no place for bytes that are not text.
     let Some(Ok(body)) = body else {
-        return fail(output, &not_text(), log.take());
+        return fail(output, &not_text(), lines.take());
     };
     let http = HttpOutput {
         status_code: parts.status.as_u16(),
         headers: Joined(&parts.headers),
         body,
     };
-    respond(output, &http, log.take())
+    respond(output, &http, lines.take())
 }
 
 fn respond(output: &str, http: &HttpOutput<'_>, logs: Vec<String>) -> Response {
@@ -450,7 +421,7 @@ pub(super) fn refusals() -> Vec<Problem> {
 }
 
 /// The answer in place of one that was lost in a panic outside the function itself.
-pub(super) fn panicked(output: &str) -> Response {
+fn panicked(output: &str) -> Response {
     fail(output, &invocation::defect(), Vec::new())
 }
 
@@ -470,28 +441,32 @@ fn fail(output: &str, problem: &Problem, logs: Vec<String>) -> Response {
 #[cfg(test)]
 mod tests {
     use serde_json::{Map, json};
+    use tokio::sync::Semaphore;
 
     use super::*;
+    use crate::host::{invocation::Access, manifest::Manifest};
 
-    fn target() -> Target {
-        Target {
+    fn function() -> Function {
+        let text = r#"{"bindings": [{"type": "httpTrigger", "name": "req", "authLevel": "anonymous",
+            "route": "secrets/{secret_name}"}, {"type": "http", "name": "res"}]}"#;
+        let manifest = Manifest::parse("{}", &[("secrets-metadata", text)]).expect("valid");
+        Function {
             name: "secrets-metadata".into(),
-            route: Route::parse("secrets/{secret_name}").expect("a route"),
+            manifest: manifest.functions["secrets-metadata"].clone(),
             prefix: "api".into(),
-            auth_level: AuthLevel::Anonymous,
-            input: "req".into(),
-            output: "res".into(),
-            router: Router::new(),
-            places: Arc::new(Semaphore::new(1)),
+            access: Access::Host,
+            request_time: READ_LIMIT,
+            permits: Arc::new(Semaphore::new(1)),
+            tally: Arc::default(),
         }
     }
 
     async fn unwrapped(body: impl ToString) -> Result<Request<Body>, EnvelopeError> {
         let body = Body::from(body.to_string());
-        let target = target();
-        let place = target.places.clone().try_acquire_owned().expect("room");
-        let log = InvocationLog::default();
-        unwrap(&target, &HeaderMap::new(), body, &log, Arc::new(place)).await
+        let function = function();
+        let permit = function.permits.clone().try_acquire_owned().expect("room");
+        let lines = InvocationLines::default();
+        unwrap(&function, &HeaderMap::new(), body, &lines, Arc::new(permit)).await
     }
 
     async fn with(request: Value) -> Request<Body> {
@@ -601,7 +576,12 @@ mod tests {
     async fn the_output_goes_where_the_manifest_says() {
         let answer = async |output| {
             let response = (StatusCode::CREATED, [("x-a", "1"), ("x-b", "2")], "text");
-            let wrapped = wrap(output, response.into_response(), &InvocationLog::default()).await;
+            let wrapped = wrap(
+                output,
+                response.into_response(),
+                &InvocationLines::default(),
+            )
+            .await;
             assert_eq!(wrapped.status(), StatusCode::OK);
             let bytes = collected(wrapped.into_body()).await;
             serde_json::from_slice::<Value>(&bytes).expect("json")
@@ -621,7 +601,7 @@ mod tests {
     #[tokio::test]
     async fn bytes_that_are_not_text_become_an_error_and_not_a_hang() {
         let response = axum::body::Bytes::from_static(b"\xff").into_response();
-        let wrapped = wrap("res", response, &InvocationLog::default()).await;
+        let wrapped = wrap("res", response, &InvocationLines::default()).await;
         let bytes = collected(wrapped.into_body()).await;
         let answer: Value = serde_json::from_slice(&bytes).expect("json");
         assert_eq!(answer["Outputs"]["res"]["statusCode"], 500);

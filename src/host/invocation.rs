@@ -1,27 +1,39 @@
-//! One run of one function: its id, its log lines, its outcome.
+//! One run of one function: who may call it, how long it may take, and what is said of it.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    future::poll_fn,
+    panic::AssertUnwindSafe,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use axum::{
-    body::Body,
-    extract::{Request, State},
-    http::{HeaderMap, StatusCode},
-    middleware::Next,
+    extract::Request,
+    http::StatusCode,
     response::{IntoResponse, Response},
 };
+use futures_util::FutureExt;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, timeout},
 };
+use tower::Service;
 use tracing::{Instrument, Span};
 
 use super::{
-    authorization::{AuthLevel, Keys, Refused},
-    drain, pretty,
+    authorization::{Keys, Refused},
+    drain,
+    manifest::FunctionManifest,
+    pretty,
 };
 use crate::{
     answer::{Code, Problem, empty, no_store},
-    telemetry::{COUNTERS, InvocationLog, TraceParent, trace},
+    telemetry::{
+        Answered, Invocation, InvocationId, InvocationLines, Lookup, Tally, TraceParent, spans,
+    },
 };
 
 /// What an envelope tells about an invocation; requests that come directly have none.
@@ -29,9 +41,9 @@ use crate::{
 pub(super) struct Enveloped {
     /// Whether the caller's claims reach the function's level.
     pub(super) is_admitted: bool,
-    pub(super) log: InvocationLog,
+    pub(super) lines: InvocationLines,
     /// Taken before the envelope was read, and kept until the answer is there.
-    pub(super) _place: Arc<OwnedSemaphorePermit>,
+    pub(super) _permit: Arc<OwnedSemaphorePermit>,
 }
 
 /// Who stands in front of the handler and has checked the caller's key.
@@ -65,106 +77,183 @@ impl Default for Limits {
 /// What every run of one function needs to know.
 #[derive(Debug)]
 pub(super) struct Function {
-    pub(super) name: String,
-    pub(super) auth_level: AuthLevel,
+    /// As it may be written into a line.
+    pub(super) name: Arc<str>,
+    pub(super) manifest: FunctionManifest,
+    /// First segment of the route, or nothing.
+    pub(super) prefix: String,
     pub(super) access: Access,
     pub(super) request_time: Duration,
-    /// Shared by all functions.
-    pub(super) places: Arc<Semaphore>,
+    /// For requests under way; shared by all functions.
+    pub(super) permits: Arc<Semaphore>,
+    pub(super) tally: Arc<Tally>,
 }
 
-/// The host's id of a request. A client can send one too, and the host then appends its
-/// own: the part after the last comma is the host's.
-pub(super) fn invocation_id(headers: &HeaderMap) -> Option<&str> {
-    let value = headers
-        .get("x-azure-functions-invocationid")?
-        .to_str()
-        .ok()?;
-    let id = value.rsplit(',').next()?.trim();
-    let is_id = |id: &str| {
-        (1..=64).contains(&id.len())
-            && id
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-    };
-    is_id(id).then_some(id)
-}
+impl Function {
+    /// Lets a request in, if its caller may call the function and there is room.
+    fn admit(
+        &self,
+        enveloped: Option<&Enveloped>,
+        request: &Request,
+    ) -> Result<Option<OwnedSemaphorePermit>, TurnedAway> {
+        let level = self.manifest.auth_level;
+        match (enveloped, &self.access) {
+            (Some(enveloped), _) if enveloped.is_admitted => Ok(()),
+            (Some(_), _) => Err(Refused::Claims),
+            (None, Access::Host) => Ok(()),
+            (None, Access::Standalone(keys)) => keys.admit(level, request.headers(), request.uri()),
+        }
+        .map_err(TurnedAway::Refused)?;
+        // An envelope has its permit already.
+        if enveloped.is_some() {
+            return Ok(None);
+        }
+        let permit = self.permits.clone().try_acquire_owned();
+        permit.map(Some).map_err(|_| TurnedAway::Full)
+    }
 
-/// Names the invocation in every line written inside, and keeps those lines in `log`.
-pub(super) fn span(
-    function: &str,
-    id: Option<&str>,
-    parent: Option<&TraceParent>,
-    log: Option<&InvocationLog>,
-) -> Span {
-    let trace = parent.map(TraceParent::trace_id);
-    // An error span is enabled at every level, so its fields are on every line.
-    let make = || tracing::error_span!("invocation", function, id, trace);
-    match log {
-        Some(log) => log.span(make),
-        None => make(),
+    /// Writes what came of one request, if anybody would read it, and counts it.
+    fn finished(&self, response: &Response, elapsed: Duration, is_refused: bool, span: &Span) {
+        const FINISHED: &str = "invocation finished";
+        let lookup = response.extensions().get::<Lookup>().copied();
+        let status = response.status();
+        self.tally.count(&Answered {
+            status: status.as_u16(),
+            lookup,
+            is_refused,
+            elapsed,
+        });
+        let cache = lookup.map_or("none", Lookup::as_str);
+        let code = response.extensions().get::<Code>().map(|code| code.0);
+        let elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+        let (is_ok, is_failure) = (status.is_success(), status.is_server_error());
+        let status = status.as_u16();
+        spans::finish_request(span, status, code.filter(|_| is_failure), cache);
+        if is_failure {
+            tracing::warn!(status, code, elapsed_ms, cache, "{FINISHED}");
+        } else if is_ok {
+            tracing::debug!(status, code, elapsed_ms, cache, "{FINISHED}");
+        } else {
+            tracing::info!(status, code, elapsed_ms, cache, "{FINISHED}");
+        }
     }
 }
 
-/// Runs one request of one function, and reads what the function leaves of its body.
-pub(super) async fn run(
-    State(function): State<Arc<Function>>,
-    request: Request<Body>,
-    next: Next,
-) -> Response {
-    drain::answered(request, |request| answer(function, request, next)).await
+/// The service `inner`, which is a function's own code, with everything that holds for each of
+/// its runs.
+#[derive(Debug, Clone)]
+pub(super) struct Run<S> {
+    function: Arc<Function>,
+    inner: S,
 }
 
-/// Admits one request, names it in every log line, and writes one line about its outcome.
-async fn answer(function: Arc<Function>, mut request: Request<Body>, next: Next) -> Response {
-    let started = Instant::now();
-    let enveloped = request.extensions_mut().remove::<Enveloped>();
-    let id = invocation_id(request.headers());
-    let log = enveloped.as_ref().map(|enveloped| &enveloped.log);
-    let parent = TraceParent::of(request.headers());
-    let span = span(&function.name, id, parent.as_ref(), log);
-    let exported = trace::request_span(&function.name, id, parent);
-    let outcome = exported.clone();
-    // An envelope has its place already.
-    let place = match &enveloped {
-        Some(_) => Ok(None),
-        None => function.places.try_acquire().map(Some),
-    };
-    let (level, request_time) = (function.auth_level, function.request_time);
-    let admitted = match (&enveloped, &function.access) {
-        (Some(enveloped), _) if enveloped.is_admitted => Ok(()),
-        (Some(_), _) => Err(Refused::Claims),
-        (None, Access::Host) => Ok(()),
-        (None, Access::Standalone(keys)) => keys.admit(level, request.headers(), request.uri()),
-    };
-    let is_pretty = pretty::is_asked_for(request.uri());
-    let run = async move {
-        let caller = Caller {
-            since: started,
-            waits: true,
+impl<S> Run<S> {
+    pub(super) fn new(function: &Arc<Function>, inner: S) -> Self {
+        let function = function.clone();
+        Self { function, inner }
+    }
+}
+
+impl<S> Service<Request> for Run<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    // What needs the request is done here, so that the future does not carry it along.
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        let since = Instant::now();
+        let function = self.function.clone();
+        let enveloped = request.extensions_mut().remove::<Enveloped>();
+        let id = InvocationId::of(request.headers());
+        let parent = TraceParent::of(request.headers());
+        let span = spans::request(&function.name, id.as_ref(), parent);
+        let invocation = Invocation {
+            function: function.name.clone(),
+            id,
+            parent,
+            lines: enveloped.as_ref().map(|enveloped| enveloped.lines.clone()),
         };
-        let mut response = if let Err(cause) = admitted {
-            tracing::info!("refused: {cause}");
-            // Empty, as the host's own 401 is.
-            empty(StatusCode::UNAUTHORIZED)
-        } else if let Ok(_place) = place {
-            let run = timeout(request_time, next.run(request));
-            run.await.unwrap_or_else(|_| out_of_time().into_response())
-        } else {
-            too_many().into_response()
+        let is_pretty = pretty::is_asked_for(request.uri());
+        let admitted = function.admit(enveloped.as_ref(), &request);
+        let lent = drain::lend(&mut request);
+        let work = admitted.map(|permit| (self.inner.call(request), permit));
+        let of_answer = span.clone();
+        let answer = async move {
+            let caller = Caller { since, waits: true };
+            let (mut response, is_refused) = match work {
+                Ok((work, permit)) => {
+                    let response = within(function.request_time, work).await;
+                    drop(permit);
+                    (response, false)
+                }
+                Err(cause) => (cause.answer(), true),
+            };
+            let elapsed = caller.answered();
+            no_store(&mut response);
+            function.finished(&response, elapsed, is_refused, &of_answer);
+            if is_pretty {
+                response = pretty::indent(response).await;
+            }
+            if let Some(lent) = lent {
+                lent.read_to_its_end().await;
+            }
+            Ok(response)
         };
-        caller.answered();
-        no_store(&mut response);
-        log_outcome(&response, started.elapsed(), &outcome);
-        if is_pretty {
-            pretty::indent(response).await
+        // Nothing is made for a span that nobody gets.
+        if span.is_disabled() {
+            Box::pin(invocation.name(answer))
         } else {
-            response
+            Box::pin(invocation.name(answer.instrument(span)))
         }
+    }
+}
+
+/// What `work` answers, if it does so within `limit` and does not panic.
+async fn within(
+    limit: Duration,
+    work: impl Future<Output = Result<Response, Infallible>>,
+) -> Response {
+    let mut work = pin!(AssertUnwindSafe(work).catch_unwind());
+    // Most answers are there at once, and need no timer.
+    let first = poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await;
+    let done = match first {
+        Poll::Ready(done) => Ok(done),
+        Poll::Pending => timeout(limit, work).await,
     };
-    trace::in_request(parent, run.instrument(exported))
-        .instrument(span)
-        .await
+    match done {
+        Ok(Ok(Ok(response))) => response,
+        Ok(Ok(Err(never))) => match never {},
+        // The panic hook has logged the place.
+        Ok(Err(_)) => defect().into_response(),
+        Err(_) => out_of_time().into_response(),
+    }
+}
+
+/// Why a request was turned away before its function ran.
+enum TurnedAway {
+    Refused(Refused),
+    Full,
+}
+
+impl TurnedAway {
+    fn answer(&self) -> Response {
+        match self {
+            Self::Refused(cause) => {
+                tracing::info!("refused: {cause}");
+                // Empty, as the host's own 401 is.
+                empty(StatusCode::UNAUTHORIZED)
+            }
+            Self::Full => too_many().into_response(),
+        }
+    }
 }
 
 /// Who waits for the answer. In proxying the host ends the request when its own caller has left;
@@ -175,8 +264,10 @@ struct Caller {
 }
 
 impl Caller {
-    fn answered(mut self) {
+    /// The time that the caller waited.
+    fn answered(mut self) -> Duration {
         self.waits = false;
+        self.since.elapsed()
     }
 }
 
@@ -189,29 +280,6 @@ impl Drop for Caller {
             tracing::info!("the caller left after {elapsed} ms");
         }
     }
-}
-
-/// One line for each request. What the caller could not have done better is a warning.
-fn log_outcome(response: &Response, elapsed: Duration, exported: &Span) {
-    let status = response.status();
-    let elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
-    let lookup = trace::lookup();
-    COUNTERS.answered(lookup);
-    let cache = lookup.as_str();
-    let code = response.extensions().get::<Code>().map(|code| code.0);
-    let is_failure = status.is_server_error();
-    let status = status.as_u16();
-    trace::finish_request(exported, status, code.filter(|_| is_failure));
-    if is_failure {
-        tracing::warn!(status, code, elapsed_ms, cache, "invocation finished");
-    } else {
-        tracing::info!(status, code, elapsed_ms, cache, "invocation finished");
-    }
-}
-
-/// The answer in place of a handler that panicked. The panic hook has logged the place.
-pub(super) fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
-    defect().into_response()
 }
 
 pub(super) fn too_many() -> Problem {
@@ -246,25 +314,4 @@ pub(crate) fn defect() -> Problem {
 #[cfg(feature = "openapi")]
 pub(super) fn refusals() -> Vec<Problem> {
     vec![too_many(), out_of_time(), defect()]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_hosts_id_is_the_last_one_and_never_free_text() {
-        let id = |value: &'static str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(
-                "x-azure-functions-invocationid",
-                value.parse().expect("a value"),
-            );
-            invocation_id(&headers).map(str::to_owned)
-        };
-        assert_eq!(id("spoofed, 5f6e-7d2a").as_deref(), Some("5f6e-7d2a"));
-        assert_eq!(id("5f6e").as_deref(), Some("5f6e"));
-        assert_eq!(id("a b"), None);
-        assert_eq!(id(""), None);
-    }
 }

@@ -143,32 +143,48 @@ impl Route {
 
     /// The path as the manifests spell it, if `path` belongs to this route by the rules of
     /// the Functions host: letter case of the fixed parts and a trailing slash do not matter.
+    /// Borrowed if it has that spelling already.
     #[must_use]
-    pub fn canonical(&self, prefix: &str, path: &str) -> Option<String> {
-        let mut given = path.strip_prefix('/')?.split('/');
-        let mut canonical = String::new();
-        if !prefix.is_empty() {
-            if !prefix.eq_ignore_ascii_case(given.next()?) {
-                return None;
-            }
-            canonical.push('/');
-            canonical.push_str(prefix);
+    pub fn canonical<'p>(&self, prefix: &str, path: &'p str) -> Option<Cow<'p, str>> {
+        // Bytes: a search for a char is dear for texts that are this short.
+        let is_slash = |byte: &u8| *byte == b'/';
+        let mut given = path.strip_prefix('/')?.as_bytes().split(is_slash);
+        let mut is_canonical = true;
+        let mut is = |text: &str, given: &[u8]| {
+            let is_equal = text.as_bytes() == given;
+            is_canonical &= is_equal;
+            is_equal || text.as_bytes().eq_ignore_ascii_case(given)
+        };
+        if !prefix.is_empty() && !is(prefix, given.next()?) {
+            return None;
         }
+        let start = given.clone();
         for segment in &self.segments {
             let given = given.next()?;
-            canonical.push('/');
             match segment {
-                Segment::Literal(text) if text.eq_ignore_ascii_case(given) => {
-                    canonical.push_str(text);
-                }
-                Segment::Parameter(_) if !given.is_empty() => canonical.push_str(given),
+                Segment::Literal(text) if is(text, given) => {}
+                Segment::Parameter(_) if !given.is_empty() => {}
                 _ => return None,
             }
         }
         match (given.next(), given.next()) {
-            (None | Some(""), None) => Some(canonical),
-            _ => None,
+            (None, _) if is_canonical => return Some(path.into()),
+            (None | Some([]), None) => {}
+            _ => return None,
         }
+        let parts = self.segments.iter().zip(start);
+        let parts = parts.map(|(segment, given)| match segment {
+            Segment::Literal(text) => text.as_str(),
+            // What is between two slashes is text still.
+            Segment::Parameter(_) => std::str::from_utf8(given).unwrap_or_default(),
+        });
+        let prefix = Some(prefix).filter(|prefix| !prefix.is_empty());
+        let mut canonical = String::with_capacity(path.len());
+        for part in prefix.into_iter().chain(parts) {
+            canonical.push('/');
+            canonical.push_str(part);
+        }
+        Some(canonical.into())
     }
 }
 

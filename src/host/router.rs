@@ -1,31 +1,36 @@
 //! One router for every protocol mode, built from the manifests.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{
+    borrow::Cow,
+    collections::BTreeMap,
+    convert::Infallible,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use axum::{
     Router,
-    body::Body,
     extract::Request,
     handler::Handler,
     http::{Method, StatusCode, Uri, uri::PathAndQuery},
-    middleware,
     response::{IntoResponse, Response},
-    routing::{MethodFilter, MethodRouter, get, on, post},
+    routing::{MethodFilter, MethodRouter, get, on_service},
 };
 use tokio::sync::Semaphore;
-use tower::ServiceExt;
-use tower_http::catch_panic::CatchPanicLayer;
+use tower::Service;
 
 use super::{
-    drain,
-    envelope::{self, Target},
+    drain, envelope,
     grading::without_warn,
-    invocation::{self, Access, Function, Limits},
+    invocation::{Access, Function, Limits, Run},
     manifest::{FunctionManifest, Manifest},
     pretty,
     route::Route,
 };
-use crate::answer::{Problem, empty};
+use crate::{
+    answer::{Problem, empty},
+    telemetry::Tally,
+};
 
 /// Most characters of an unknown path that are logged.
 const PATH_SHOWN: usize = 100;
@@ -38,7 +43,7 @@ pub struct Functions<S> {
     handlers: BTreeMap<&'static str, MakeMethodRouter<S>>,
 }
 
-type MakeMethodRouter<S> = Box<dyn FnOnce(MethodFilter) -> MethodRouter<S>>;
+type MakeMethodRouter<S> = Box<dyn FnOnce(Arc<Function>, S) -> MethodRouter>;
 
 /// Code and manifests do not fit together.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -91,7 +96,17 @@ impl<S: Clone + Send + Sync + 'static> Functions<S> {
         H: Handler<T, S>,
         T: 'static,
     {
-        let make: MakeMethodRouter<S> = Box::new(move |methods| on(methods, handler));
+        let make: MakeMethodRouter<S> = Box::new(move |function, state| {
+            // A manifest always has at least one method.
+            let methods = function
+                .manifest
+                .method_filter()
+                .unwrap_or(MethodFilter::GET);
+            let inner = handler.with_state(state);
+            let wrong_method = wrong_method.with_state(());
+            on_service(methods, Run::new(&function, inner))
+                .fallback_service(Run::new(&function, wrong_method))
+        });
         self.handlers.insert(name, make);
         self
     }
@@ -108,80 +123,117 @@ impl<S: Clone + Send + Sync + 'static> Functions<S> {
         state: &S,
         access: &Access,
         limits: Limits,
-    ) -> Result<Router, Vec<FunctionError>> {
-        let places = Arc::new(Semaphore::new(limits.in_flight));
-        let prefix = manifest.route_prefix.as_str();
+    ) -> Result<Entry, Vec<FunctionError>> {
+        let permits = Arc::new(Semaphore::new(limits.in_flight));
+        let tally = Arc::<Tally>::default();
         let mut errors = Vec::new();
-        let mut direct = Router::new();
-        let mut envelopes = Router::new();
+        let mut router = Router::new();
         let mut routes: Vec<Route> = Vec::new();
         for (name, function) in &manifest.functions {
             let Some(make) = self.handlers.remove(name.as_str()) else {
                 errors.push(FunctionError::NoCode(name.clone()));
                 continue;
             };
-            if name.eq_ignore_ascii_case(prefix) {
-                errors.push(FunctionError::NamedLikePrefix(name.clone()));
-                continue;
-            }
-            if let Some(path) = hosts_own_path(manifest, function) {
-                errors.push(FunctionError::HostsOwnPath(name.clone(), path));
-                continue;
-            }
-            if routes.iter().any(|route| route.collides(&function.route)) {
-                let route = function.route.to_string();
-                errors.push(FunctionError::SameRoute(name.clone(), route));
+            if let Some(error) = conflict(manifest, name, function, &routes) {
+                errors.push(error);
                 continue;
             }
             routes.push(function.route.clone());
-            let only_this = function_router(
-                make,
-                &function.route.pattern(prefix),
-                function.method_filter(),
-                Function {
-                    name: without_warn(name).into_owned(),
-                    auth_level: function.auth_level,
-                    access: access.clone(),
-                    request_time: limits.request_time,
-                    places: places.clone(),
-                },
-            )
-            .with_state(state.clone());
+            let function = Arc::new(Function {
+                name: without_warn(name).into(),
+                manifest: function.clone(),
+                prefix: manifest.route_prefix.clone(),
+                access: access.clone(),
+                request_time: limits.request_time,
+                permits: permits.clone(),
+                tally: tally.clone(),
+            });
+            let pattern = function.manifest.route.pattern(&function.prefix);
+            let only_this = Router::new().route(&pattern, make(function.clone(), state.clone()));
             // Only a host sends envelopes. Without one, anybody could forge its claims.
             if matches!(access, Access::Host) {
-                let target = Arc::new(Target::new(
-                    name,
-                    function,
-                    prefix,
-                    only_this.clone(),
-                    places.clone(),
-                ));
-                let path = format!("/{name}");
-                let output = function.output.clone();
-                let answer = post(move |request| envelope::answer(target, request)).layer(
-                    CatchPanicLayer::custom(move |_| envelope::panicked(&output)),
-                );
-                envelopes = envelopes.route(&path, answer);
+                let envelopes = envelope::route(function, only_this.clone());
+                router = router.route(&format!("/{name}"), envelopes);
             }
-            direct = direct.merge(only_this);
+            router = router.merge(only_this);
         }
         errors.extend(self.handlers.into_keys().map(FunctionError::NoManifest));
         if !errors.is_empty() {
             return Err(errors);
         }
-        let spelling = Spelling::new(manifest, routes, direct.clone());
-        Ok(direct
-            .merge(envelopes)
+        let not_found = Arc::new(no_route(manifest));
+        let router = router
             .route("/", get(ready))
             // At `/` and at an envelope's path, which no function's own line is about.
-            .method_not_allowed_fallback(async |request: Request<Body>| {
-                log_unanswered(&request, StatusCode::METHOD_NOT_ALLOWED);
-                drain::answered(request, async |_| wrong_method().await.into_response()).await
-            })
-            .fallback(move |request| {
-                drain::answered(request, async |request| spelling.answer(request).await)
-            }))
+            .method_not_allowed_fallback(|request| unanswered(request, wrong_method_problem()))
+            .fallback(move |request| unanswered(request, Problem::clone(&not_found)));
+        Ok(Entry {
+            router,
+            prefix: manifest.route_prefix.as_str().into(),
+            routes: routes.into(),
+            tally,
+        })
     }
+}
+
+/// Where every request comes in.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    router: Router,
+    prefix: Arc<str>,
+    routes: Arc<[Route]>,
+    tally: Arc<Tally>,
+}
+
+impl Entry {
+    /// Counts the answers of all functions.
+    #[must_use]
+    pub fn tally(&self) -> &Arc<Tally> {
+        &self.tally
+    }
+}
+
+impl Service<Request> for Entry {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = <Router as Service<Request>>::Future;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Service::<Request>::poll_ready(&mut self.router, context)
+    }
+
+    /// The Functions host ignores the case of a route's fixed parts and a slash at its end, and
+    /// forwards the path as the client wrote it. The router is given the manifests' spelling.
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        let given = request.uri().path();
+        let routes = self.routes.iter();
+        let canonical = routes
+            .filter_map(|route| route.canonical(&self.prefix, given))
+            .next();
+        if let Some(Cow::Owned(canonical)) = canonical
+            && let Some(uri) = with_path(request.uri(), &canonical)
+        {
+            *request.uri_mut() = uri;
+        }
+        self.router.call(request)
+    }
+}
+
+/// Why `function` cannot be answered beside those with `routes`.
+fn conflict(
+    manifest: &Manifest,
+    name: &str,
+    function: &FunctionManifest,
+    routes: &[Route],
+) -> Option<FunctionError> {
+    if name.eq_ignore_ascii_case(&manifest.route_prefix) {
+        return Some(FunctionError::NamedLikePrefix(name.to_owned()));
+    }
+    if let Some(path) = hosts_own_path(manifest, function) {
+        return Some(FunctionError::HostsOwnPath(name.to_owned(), path));
+    }
+    let is_taken = routes.iter().any(|route| route.collides(&function.route));
+    is_taken.then(|| FunctionError::SameRoute(name.to_owned(), function.route.to_string()))
 }
 
 /// The path of the host itself that a request for `function` could have. The paths of envelopes
@@ -205,41 +257,21 @@ fn hosts_own_path(manifest: &Manifest, function: &FunctionManifest) -> Option<St
 #[cfg(feature = "openapi")]
 #[must_use]
 pub fn refusals() -> Vec<Problem> {
-    let mut all = invocation::refusals();
+    let mut all = super::invocation::refusals();
     all.extend(envelope::refusals());
     all
 }
 
-/// What a path without a function is answered with, for the contract.
-#[cfg(feature = "openapi")]
-#[must_use]
-pub fn no_route(manifest: &Manifest) -> Problem {
-    Spelling::new(manifest, Vec::new(), Router::new()).not_found()
-}
-
-fn function_router<S: Clone + Send + Sync + 'static>(
-    make: MakeMethodRouter<S>,
-    pattern: &str,
-    methods: Option<MethodFilter>,
-    function: Function,
-) -> Router<S> {
-    // A manifest always has at least one method.
-    let method_router = make(methods.unwrap_or(MethodFilter::GET))
-        .fallback(wrong_method)
-        .layer(CatchPanicLayer::custom(invocation::panicked))
-        .layer(middleware::from_fn_with_state(
-            Arc::new(function),
-            invocation::run,
-        ));
-    Router::new().route(pattern, method_router)
-}
-
 /// What the host asks every few milliseconds until it gets an answer, and now and then later.
-async fn ready(request: Request<Body>) -> Response {
+async fn ready(request: Request) -> Response {
     drain::answered(request, async |_| empty(StatusCode::OK)).await
 }
 
 async fn wrong_method() -> Problem {
+    wrong_method_problem()
+}
+
+fn wrong_method_problem() -> Problem {
     Problem::new(
         StatusCode::METHOD_NOT_ALLOWED,
         "MethodNotAllowed",
@@ -248,84 +280,41 @@ async fn wrong_method() -> Problem {
     )
 }
 
-/// Paths that no route matched letter by letter. The Functions host ignores the case of a
-/// route's fixed parts and a slash at its end, and forwards the path as the client wrote it.
-#[derive(Clone)]
-struct Spelling(Arc<SpellingInner>);
-
-struct SpellingInner {
-    prefix: String,
-    routes: Vec<Route>,
-    direct: Router,
-    fix: String,
+/// What a path without a function is answered with.
+#[must_use]
+pub fn no_route(manifest: &Manifest) -> Problem {
+    let routes = manifest.functions.values().flat_map(|function| {
+        let path = function.route.pattern(&manifest.route_prefix);
+        let methods = function.methods.iter();
+        methods.map(move |method| format!("{method} {path}"))
+    });
+    let routes = routes.collect::<Vec<_>>().join(", ");
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        "RouteNotFound",
+        "No function has this route.",
+        format!("This app answers: {routes}."),
+    )
 }
 
-impl Spelling {
-    fn new(manifest: &Manifest, routes: Vec<Route>, direct: Router) -> Self {
-        let prefix = manifest.route_prefix.clone();
-        let list = manifest
-            .functions
-            .values()
-            .flat_map(|function| function.methods.iter().map(move |m| (m, &function.route)))
-            .map(|(method, route)| match prefix.as_str() {
-                "" => format!("{method} /{route}"),
-                prefix => format!("{method} /{prefix}/{route}"),
-            })
-            .collect::<Vec<_>>()
-            .join(", ");
-        Self(Arc::new(SpellingInner {
-            prefix,
-            routes,
-            direct,
-            fix: format!("This app answers: {list}."),
-        }))
-    }
-
-    async fn answer(self, mut request: Request<Body>) -> Response {
-        let given = request.uri().path();
-        let canonical = self
-            .0
-            .routes
-            .iter()
-            .find_map(|route| route.canonical(&self.0.prefix, given))
-            .filter(|canonical| canonical != given)
-            .and_then(|canonical| with_path(request.uri(), &canonical));
-        let Some(uri) = canonical else {
-            log_unanswered(&request, StatusCode::NOT_FOUND);
-            let answer = self.not_found().into_response();
-            if pretty::is_asked_for(request.uri()) {
-                return pretty::indent(answer).await;
-            }
-            return answer;
-        };
-        *request.uri_mut() = uri;
-        self.0
-            .direct
-            .clone()
-            .oneshot(request)
-            .await
-            .unwrap_or_else(|never| match never {})
-    }
-
-    fn not_found(&self) -> Problem {
-        Problem::new(
-            StatusCode::NOT_FOUND,
-            "RouteNotFound",
-            "No function has this route.",
-            self.0.fix.clone(),
-        )
-    }
-}
-
-impl fmt::Debug for Spelling {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Spelling").field(&self.0.routes).finish()
-    }
+/// Answers a request that reached no function, and writes its line.
+async fn unanswered(request: Request, problem: Problem) -> Response {
+    drain::answered(request, async |request| {
+        log_unanswered(&request, problem.status());
+        let is_pretty = pretty::is_asked_for(request.uri());
+        let answer = problem.into_response();
+        if is_pretty {
+            pretty::indent(answer).await
+        } else {
+            answer
+        }
+    })
+    .await
 }
 
 /// The line of a request that no function answers. A mistyped address can have a key or a
 /// secret's name in its path: two segments are shown, up to what no route is made of.
-fn log_unanswered(request: &Request<Body>, status: StatusCode) {
+fn log_unanswered(request: &Request, status: StatusCode) {
     let path = request.uri().path();
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '_' | '.');
     let plain = path.find(|c| !is_plain(c)).unwrap_or(path.len());

@@ -1,13 +1,15 @@
 //! Bind, serve, drain.
 
 use std::{
+    convert::Infallible,
     fmt, io,
     net::{Ipv4Addr, SocketAddr},
     time::Duration,
 };
 
-use axum::{Router, serve::Listener};
+use axum::{ServiceExt, extract::Request, response::Response, serve::Listener};
 use tokio::{net::TcpListener, sync::watch, time::sleep};
+use tower::Service;
 
 use super::connections::Limited;
 
@@ -31,15 +33,19 @@ pub async fn bind(port: u16) -> io::Result<TcpListener> {
 /// The listener failed.
 pub async fn serve<L: Listener<Addr: fmt::Debug>>(
     listener: L,
-    router: Router,
+    entry: impl Service<Request, Response = Response, Error = Infallible, Future: Send>
+    + Clone
+    + Send
+    + 'static,
     stop: impl Future<Output = ()> + Send + 'static,
     grace: Duration,
 ) -> io::Result<()> {
     let (stopping, mut stopped) = watch::channel(false);
-    let serving = axum::serve(Limited::new(listener), router).with_graceful_shutdown(async move {
-        stop.await;
-        let _ = stopping.send(true);
-    });
+    let serving = axum::serve(Limited::new(listener), entry.into_make_service())
+        .with_graceful_shutdown(async move {
+            stop.await;
+            let _ = stopping.send(true);
+        });
     let mut serving = std::pin::pin!(serving.into_future());
     let out_of_grace = async {
         // An error means that the server has ended by itself, and `serving` wins below.
@@ -60,7 +66,7 @@ pub async fn serve<L: Listener<Addr: fmt::Debug>>(
 
 #[cfg(test)]
 mod tests {
-    use axum::routing::get;
+    use axum::{Router, routing::get};
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
         net::TcpStream,

@@ -28,7 +28,7 @@ use moka::future::Cache;
 use tokio::time::Instant;
 
 use super::{error::Error, names::SecretId};
-use crate::telemetry::{COUNTERS, Lookup, trace};
+use crate::telemetry::invocation;
 
 /// For how long a failure stands for those who ask next.
 const FAILURE_PAUSE: Duration = Duration::from_secs(1);
@@ -163,32 +163,24 @@ impl<T: Clone + Send + Sync + 'static> SecretCache<T> {
         };
         let is_due = Instant::now() >= slot.until;
         match &slot.kept {
-            Err(error) if !is_due => {
-                Lookup::Negative.note();
-                Err(error.clone())
-            }
+            Err(error) if !is_due => Err(error.clone()),
             Ok(answer) if answer.loaded.elapsed() <= self.0.policy.max_stale => {
                 if is_due {
                     // Nobody waits for it; if too much is under way, the next caller tries.
                     drop(self.flight(id, Some(&slot)));
                 }
                 let outcome = if is_due || slot.not_renewed.is_some() {
-                    Lookup::Stale.note();
                     Outcome::Stale {
                         cause: slot.not_renewed.clone(),
                     }
                 } else {
-                    Lookup::Hit.note();
                     Outcome::Hit
                 };
                 Ok(answer.found(outcome))
             }
             // Past the hard limit, a failure to renew still stands for its moment.
             Ok(_) => match &slot.not_renewed {
-                Some(error) if !is_due => {
-                    Lookup::Negative.note();
-                    Err(error.clone())
-                }
+                Some(error) if !is_due => Err(error.clone()),
                 _ => self.read(id, Some(&slot)).await,
             },
             Err(_) => self.read(id, Some(&slot)).await,
@@ -217,14 +209,12 @@ impl<T: Clone + Send + Sync + 'static> SecretCache<T> {
     /// Asks the vault, or waits with those who do. A failure that leaves a stale answer in
     /// place gives that answer.
     async fn read(&self, id: &SecretId, seen: Option<&Arc<Slot<T>>>) -> Result<Found<T>, Error> {
-        Lookup::Miss.note();
         let slot = self.flight(id, seen)?.await?;
         let answer = slot.kept.as_ref().map_err(Error::clone)?;
         if let Some(cause) = &slot.not_renewed {
             if answer.loaded.elapsed() > self.0.policy.max_stale {
                 return Err(cause.clone());
             }
-            Lookup::Stale.note();
             return Ok(answer.found(Outcome::Stale {
                 cause: Some(cause.clone()),
             }));
@@ -245,10 +235,7 @@ impl<T: Clone + Send + Sync + 'static> SecretCache<T> {
             });
         }
         let (inner, asked, seen) = (self.0.clone(), id.clone(), seen.cloned());
-        if seen.as_ref().is_some_and(|slot| slot.kept.is_ok()) {
-            COUNTERS.refreshing();
-        }
-        let task = tokio::spawn(trace::inherit(async move {
+        let task = tokio::spawn(invocation::inherit(async move {
             let slot = inner.renew(&asked, seen).await;
             inner.flights().remove(&asked);
             slot

@@ -37,7 +37,7 @@ use super::{
     token::{MakeCredential, SharedToken},
     transport::Guarded,
 };
-use crate::telemetry::{COUNTERS, trace};
+use crate::telemetry::spans;
 
 /// Time for one read of a vault, retries included; the token's time comes on top only for
 /// developer tools, see [`Connection::token_time`].
@@ -215,7 +215,7 @@ impl Vaults {
     /// The connection could not be set up, or too many vaults are open.
     pub async fn open(&self, url: &VaultUrl) -> Result<Arc<Vault>, Error> {
         let connection = self.connection.get_or_try_init(|| (self.connect)()).await;
-        let connection = counted(connection)?;
+        let connection = connection?;
         #[cfg(feature = "dev-vault")]
         let url = match &self.alias {
             Some((named, meant)) if named == url => meant,
@@ -301,14 +301,6 @@ impl Pause {
             Ok(_) | Err(_) => {}
         }
     }
-}
-
-/// Counts a failure by its cause. Probes are not counted: to fail is an answer to them.
-fn counted<T>(read: Result<T, Error>) -> Result<T, Error> {
-    if let Err(error) = &read {
-        COUNTERS.failed(error.code());
-    }
-    read
 }
 
 /// Lets one caller alone through until the vault has once accepted a token. A client's first
@@ -417,7 +409,7 @@ impl Vault {
                 MetadataSource::Get => self.metadata_from_get(id).await,
             }
         };
-        counted(self.bounded("metadata", Lane::Reads, read).await)
+        self.bounded("metadata", Lane::Reads, read).await
     }
 
     /// [`Vault::metadata`] from the versions, for a probe.
@@ -427,7 +419,7 @@ impl Vault {
     /// As [`Vault::metadata`].
     pub async fn probed_metadata(&self, id: &SecretId) -> Result<SecretMetadata, Error> {
         let read = self.metadata_from_versions(id);
-        counted(self.bounded("metadata", Lane::Probes, read).await)
+        self.bounded("metadata", Lane::Probes, read).await
     }
 
     /// Whether the identity may get a secret's value, found out without getting it: whoever
@@ -471,7 +463,7 @@ impl Vault {
         lane: Lane,
         read: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        let span = trace::read_span(operation);
+        let span = spans::read(operation);
         let until = Instant::now() + self.limit;
         let turns = match lane {
             Lane::Reads => &self.turns,
@@ -494,7 +486,7 @@ impl Vault {
         };
         let read = timeout_at(until, in_turn).instrument(span.clone()).await;
         let read = read.unwrap_or(Err(Error::TimedOut));
-        trace::finish(&span, None, read.as_ref().err().map(Error::code));
+        spans::finish(&span, None, read.as_ref().err().map(Error::code));
         read
     }
 
@@ -511,7 +503,7 @@ impl Vault {
                 serde_json::from_slice(&body).map_err(|_| Error::UnexpectedAnswer)?;
             Ok(with_value.value)
         };
-        counted(self.bounded("value", Lane::Probes, read).await)
+        self.bounded("value", Lane::Probes, read).await
     }
 
     /// Whether `name` is deleted and can be recovered, as far as the identity may know.

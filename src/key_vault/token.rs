@@ -29,7 +29,7 @@ use super::{
     error::{CredentialError, CredentialKind, Error, SignInFailure},
     transport::final_failure,
 };
-use crate::telemetry::trace;
+use crate::telemetry::invocation;
 
 /// A token is renewed when it has less than this left: the SDK does not ask before.
 const RENEW_BEFORE: Duration = Duration::from_secs(5 * 60);
@@ -134,7 +134,7 @@ impl Inner {
         }
         let inner = self.clone();
         let scope = scope.to_owned();
-        let task = tokio::spawn(trace::inherit(async move {
+        let task = tokio::spawn(invocation::inherit(async move {
             let fetched = AssertUnwindSafe(inner.fetch(&scope)).catch_unwind().await;
             // The panic hook has reported it.
             let fetched = fetched.unwrap_or(Err(SignInFailure::Other));

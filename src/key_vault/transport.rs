@@ -29,7 +29,7 @@ use super::{
     names::VaultUrl,
     token::SharedToken,
 };
-use crate::telemetry::trace;
+use crate::telemetry::{invocation, spans};
 
 /// A vault that asks for a longer wait is not tried again within one call.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
@@ -166,15 +166,15 @@ impl Guarded {
     /// Sends one request, as a part of the trace that it belongs to.
     async fn send(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
         let host = request.url().host_str().unwrap_or_default();
-        let span = trace::attempt_span(request.method().as_str(), host);
+        let span = spans::attempt(request.method().as_str(), host);
         let sent = async {
             let mut request = request.clone();
             if may_carry_a_value(request.url()) {
                 // The buffers of a connection live as long as it does, with what went through.
                 request.insert_header(CONNECTION, "close");
             }
-            if let Some(parent) = trace::outgoing() {
-                request.insert_header(trace::TRACEPARENT, parent.as_str().to_owned());
+            if let Some(parent) = invocation::outgoing() {
+                request.insert_header("traceparent", parent.as_str().to_owned());
             }
             self.inner.execute_request(&request).await
         };
@@ -183,9 +183,9 @@ impl Guarded {
             Ok(response) => {
                 let status = u16::from(response.status());
                 let failure = (status >= 400).then(|| status.to_string());
-                trace::finish(&span, Some(status), failure.as_deref());
+                spans::finish(&span, Some(status), failure.as_deref());
             }
-            Err(_) => trace::finish(&span, None, Some("no answer")),
+            Err(_) => spans::finish(&span, None, Some("no answer")),
         }
         sent
     }

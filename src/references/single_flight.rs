@@ -11,7 +11,7 @@ use std::{
 
 use tokio::{sync::watch, time::Instant};
 
-use crate::telemetry::trace;
+use crate::telemetry::invocation;
 
 type Landed<T> = Option<(Instant, T)>;
 
@@ -66,7 +66,7 @@ impl<T: Clone + Send + Sync + 'static> SingleFlight<T> {
         }
         let (land, flight) = watch::channel(None);
         let run = run();
-        tokio::spawn(trace::inherit(async move {
+        tokio::spawn(invocation::inherit(async move {
             let result = run.await;
             land.send_replace(Some((Instant::now(), result)));
         }));

@@ -15,13 +15,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use opentelemetry::{
-    Context, KeyValue,
-    metrics::MeterProvider,
-    trace::{
-        SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState, TracerProvider,
-    },
-};
+use opentelemetry::{KeyValue, trace::TracerProvider};
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 use opentelemetry_otlp::{MetricExporter, SpanExporter, WithHttpConfig};
 use opentelemetry_sdk::{
@@ -29,15 +23,11 @@ use opentelemetry_sdk::{
     metrics::{PeriodicReader, SdkMeterProvider},
     trace::{BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracerProvider},
 };
-use tracing::{Span, Subscriber, level_filters::LevelFilter};
-use tracing_opentelemetry::OpenTelemetrySpanExt;
-use tracing_subscriber::{Layer, filter::Targets, registry::LookupSpan};
+use tracing::{Metadata, Subscriber};
+use tracing_opentelemetry::MetricsLayer;
+use tracing_subscriber::{Layer, filter::filter_fn, registry::LookupSpan};
 
-use super::{
-    Export,
-    counters::{COUNTERS, Lookup},
-    trace::{self, TraceParent},
-};
+use super::{Export, spans::TARGET};
 
 /// What the end of the process waits for the receiver.
 const FLUSH_LIMIT: Duration = Duration::from_secs(2);
@@ -80,20 +70,30 @@ impl Exporter {
         })
     }
 
-    /// Turns the spans that are meant for it into OpenTelemetry's.
-    pub(super) fn layer<S>(&self) -> Option<impl Layer<S> + use<S>>
+    /// Turns the spans and numbers that are meant for it into OpenTelemetry's.
+    pub(super) fn layer<S>(&self) -> impl Layer<S> + use<S>
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
     {
-        let tracer = self.traces.as_ref()?.tracer(NAME);
-        let layer = tracing_opentelemetry::layer()
-            .with_tracer(tracer)
-            .with_context_activation(false)
-            .with_location(false)
-            .with_target(false)
-            .with_threads(false)
-            .with_tracked_inactivity(false);
-        Some(layer.with_filter(Targets::new().with_target(trace::TARGET, LevelFilter::INFO)))
+        let is_meant = |metadata: &Metadata<'_>| metadata.target() == TARGET;
+        let spans = self.traces.as_ref().map(|traces| {
+            tracing_opentelemetry::layer()
+                .with_tracer(traces.tracer(NAME))
+                .with_context_activation(false)
+                .with_location(false)
+                .with_target(false)
+                .with_threads(false)
+                .with_tracked_inactivity(false)
+                .with_filter(filter_fn(move |metadata| {
+                    is_meant(metadata) && metadata.is_span()
+                }))
+        });
+        let numbers = self.metrics.clone().map(|metrics| {
+            MetricsLayer::new(metrics).with_filter(filter_fn(move |metadata| {
+                is_meant(metadata) && metadata.is_event()
+            }))
+        });
+        Layer::and_then(spans, numbers)
     }
 
     /// Sends what is left, within [`FLUSH_LIMIT`].
@@ -161,36 +161,10 @@ fn metrics(resource: Resource) -> Result<SdkMeterProvider, Unusable> {
         Some(_) => reader,
         None => reader.with_interval(NUMBERS_EVERY),
     };
-    let provider = SdkMeterProvider::builder()
+    Ok(SdkMeterProvider::builder()
         .with_resource(resource)
         .with_reader(reader.build())
-        .build();
-    let meter = provider.meter(NAME);
-    meter
-        .u64_observable_counter("keyvault.cache.lookups")
-        .with_description("Requests of secrets-metadata, by how they found their answer")
-        .with_callback(|counter| {
-            for lookup in Lookup::COUNTED {
-                let outcome = [KeyValue::new("outcome", lookup.as_str())];
-                counter.observe(COUNTERS.lookups(lookup), &outcome);
-            }
-        })
-        .build();
-    meter
-        .u64_observable_counter("keyvault.cache.refreshes")
-        .with_description("Reads of a vault that renew an answer")
-        .with_callback(|counter| counter.observe(COUNTERS.refreshes(), &[]))
-        .build();
-    meter
-        .u64_observable_counter("keyvault.errors")
-        .with_description("Reads of a vault that failed, by cause")
-        .with_callback(|counter| {
-            for (cause, number) in COUNTERS.errors() {
-                counter.observe(number, &[KeyValue::new("error.type", cause)]);
-            }
-        })
-        .build();
-    Ok(provider)
+        .build())
 }
 
 /// Who sends: what the variables say, and else the Function App and this process.
@@ -212,33 +186,6 @@ fn resource(export: &Export) -> Resource {
         ));
     }
     Resource::builder().with_attributes(known).build()
-}
-
-/// The span that this task is in, as a vault is told it.
-pub(super) fn current() -> Option<TraceParent> {
-    let context = Span::current().context();
-    let span = context.span();
-    let span = span.span_context();
-    if !span.is_valid() {
-        return None;
-    }
-    let flags = span.trace_flags().to_u8();
-    let text = format!("00-{}-{}-{flags:02x}", span.trace_id(), span.span_id());
-    TraceParent::parse(text.as_bytes())
-}
-
-/// Makes `span` a part of the caller's trace.
-pub(super) fn set_parent(span: &Span, trace: TraceParent) {
-    let (Ok(trace_id), Ok(span_id)) = (
-        TraceId::from_hex(trace.trace_id()),
-        SpanId::from_hex(trace.span_id()),
-    ) else {
-        return;
-    };
-    let flags = TraceFlags::new(trace.flags());
-    let parent = SpanContext::new(trace_id, span_id, flags, true, TraceState::NONE);
-    // An error says that nothing is exported.
-    drop(span.set_parent(Context::new().with_remote_span_context(parent)));
 }
 
 /// Sends, follows nothing, and tells once when the receiver stops taking and when it takes again.

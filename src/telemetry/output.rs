@@ -1,9 +1,7 @@
 //! Lines on their way out.
 //!
 //! Each stream has a thread of its own that writes it, so a reader that stops reading holds up
-//! no request. A line for each request would cost a system call for each request, a good part of
-//! what a cached answer takes, so lines for stdout are gathered for a moment and written
-//! together. What goes to stderr is rare, and written without that delay.
+//! no request. What was put while it wrote is written together.
 
 use std::{
     borrow::Cow,
@@ -18,8 +16,6 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use super::paint::painted;
 
-/// For how long lines for stdout are gathered. A process that is killed loses no more than this.
-pub(super) const GATHERED_FOR: Duration = Duration::from_millis(1);
 /// How long the end waits for readers that do not read.
 const END_LIMIT: Duration = Duration::from_secs(1);
 /// Bytes that may wait; lines beyond that are lost, and counted.
@@ -56,18 +52,18 @@ struct Waiting {
 }
 
 impl Output {
-    /// Writes to `to`, gathering lines for as long as `gathered_for`.
+    /// Writes to `to`.
     ///
     /// # Errors
     ///
     /// The system has no thread to give.
-    pub fn new(to: impl Write + Send + 'static, gathered_for: Duration) -> io::Result<Self> {
+    pub fn new(to: impl Write + Send + 'static) -> io::Result<Self> {
         let gathered = Arc::<Gathered>::default();
         let taken = gathered.clone();
         let (writing, is_written) = mpsc::channel();
         thread::Builder::new().name("log".into()).spawn(move || {
             let _until_the_end: mpsc::Sender<()> = writing;
-            taken.write_to(to, gathered_for);
+            taken.write_to(to);
         })?;
         Ok(Self {
             gathered,
@@ -122,18 +118,13 @@ impl Gathered {
         }
     }
 
-    fn write_to(&self, mut to: impl Write, gathered_for: Duration) {
+    fn write_to(&self, mut to: impl Write) {
         let mut bytes = Vec::new();
         loop {
             let is_idle =
                 |waiting: &mut Waiting| waiting.bytes.is_empty() && waiting.end_by.is_none();
             let waiting = self.changed.wait_while(self.lock(), is_idle);
-            let waiting = waiting.unwrap_or_else(PoisonError::into_inner);
-            let is_going_on = |waiting: &mut Waiting| waiting.end_by.is_none();
-            let gathering = self
-                .changed
-                .wait_timeout_while(waiting, gathered_for, is_going_on);
-            let (mut waiting, _) = gathering.unwrap_or_else(PoisonError::into_inner);
+            let mut waiting = waiting.unwrap_or_else(PoisonError::into_inner);
             mem::swap(&mut waiting.bytes, &mut bytes);
             let (lost, is_ended) = (mem::take(&mut waiting.lost), waiting.end_by.is_some());
             drop(waiting);
@@ -220,7 +211,7 @@ mod tests {
 
     fn slow() -> (Output, mpsc::Receiver<Vec<u8>>, mpsc::Sender<()>) {
         let ((given, is_given), (may_go_on, go_on)) = (mpsc::channel(), mpsc::channel());
-        let output = Output::new(Slow { given, go_on }, GATHERED_FOR).expect("a thread");
+        let output = Output::new(Slow { given, go_on }).expect("a thread");
         (output, is_given, may_go_on)
     }
 

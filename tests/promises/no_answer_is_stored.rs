@@ -3,12 +3,12 @@
 
 use std::time::Duration;
 
-use axum::{Router, body::Body, extract::Request, http::Method};
+use axum::{body::Body, extract::Request, http::Method};
 use keyvault_functions::{
     host::{
         authorization::{FunctionKey, Keys},
         invocation::{Access, Limits},
-        router::Functions,
+        router::{Entry, Functions},
     },
     key_vault::{
         Error,
@@ -55,7 +55,7 @@ fn request(method: &Method, path: &str, headers: &[(&str, &str)], body: Body) ->
 }
 
 /// Asks in `mode`; an envelope's own answer is checked too.
-async fn ask(router: &Router, mode: Mode, asked: &ClientRequest, method: &Method) -> Answer {
+async fn ask(router: &Entry, mode: Mode, asked: &ClientRequest, method: &Method) -> Answer {
     let query = asked
         .query
         .iter()

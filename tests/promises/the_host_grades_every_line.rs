@@ -24,8 +24,8 @@ use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::{filter::Targets, fmt::MakeWriter};
 
 use super::support::{
-    Answer, ClientRequest, FunctionsHost, Handler, INVOCATION_ID, InProcess, Key, MODES, Stream,
-    TlsVault, answer, client, repository,
+    Answer, ClientRequest, FunctionsHost, Handler, INVOCATION_ID, InProcess, Key, MODES, Protocol,
+    Stream, TlsVault, answer, client, repository,
 };
 
 const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";
@@ -63,7 +63,10 @@ fn graded(handler: &Handler) -> Vec<String> {
 
 #[tokio::test]
 async fn what_the_handler_writes_is_graded_by_its_level_and_names_the_request() {
-    let settings = [("KEY_VAULT_URL", "https://no-such-vault.invalid")];
+    let settings = [
+        ("KEY_VAULT_URL", "https://no-such-vault.invalid"),
+        ("RUST_LOG", "keyvault_functions=debug"),
+    ];
     let mut host = FunctionsHost::start(&settings).await;
     for mode in MODES {
         let config_check = ClientRequest::config_check()
@@ -101,7 +104,7 @@ async fn what_the_handler_writes_is_graded_by_its_level_and_names_the_request() 
     };
     assert_eq!(
         with(&[
-            "INFO",
+            "DEBUG",
             "config-check",
             "trace=\"4bf92f3577b34da6a3ce929d0e0e4736\""
         ]),
@@ -115,6 +118,34 @@ async fn what_the_handler_writes_is_graded_by_its_level_and_names_the_request() 
         with(&["INFO", "status=400", "code=\"InvalidSecretName\""]),
         3
     );
+}
+
+/// The Functions host has a record of each invocation already.
+#[tokio::test]
+async fn what_nobody_reads_is_not_written_and_counted_all_the_same() {
+    let vault = TlsVault::start().await;
+    let mut host = vault.host(&[]).await;
+    host.handler.wrote("Key Vault answers").await;
+    let secret = ClientRequest::secret("ExternalApiKey");
+    for _ in 0..20 {
+        assert_eq!(host.call(Protocol::Proxying, &secret).await.status, 200);
+    }
+    let check = ClientRequest::config_check();
+    assert_eq!(host.call(Protocol::Proxying, &check).await.status, 200);
+    let missing = ClientRequest::secret("Missing");
+    for _ in 0..2 {
+        assert_eq!(host.call(Protocol::Proxying, &missing).await.status, 404);
+    }
+    host.handler.terminate();
+    host.handler.ended().await;
+    let lines = graded(&host.handler);
+    let with = |text: &str| lines.iter().filter(|line| line.contains(text)).count();
+    assert_eq!(with("invocation finished status=404"), 2, "{lines:#?}");
+    assert_eq!(with("invocation finished status=200"), 0, "{lines:#?}");
+    let told = "answers since the last such line 2xx=21 3xx=0 4xx=2 5xx=0 hit=19 miss=2 stale=0 \
+                negative=1 refused=0 slowest_ms=";
+    assert_eq!(with(told), 1, "{lines:#?}");
+    assert!(lines.len() < 15, "{lines:#?}");
 }
 
 #[tokio::test]
@@ -262,10 +293,9 @@ impl Lines {
     /// Takes what this thread writes, until the guard goes.
     fn of_this_thread() -> (Self, DefaultGuard) {
         let lines = Self::default();
-        let subscriber = tracing_subscriber::fmt()
-            .with_writer(lines.clone())
-            .with_ansi(false)
-            .finish();
+        let filter = Targets::new().with_default(tracing::Level::DEBUG);
+        let (stdout, stderr) = (lines.clone(), lines.clone());
+        let subscriber = telemetry::subscriber(&filter, LineStyle::Host, stdout, stderr);
         (lines, tracing::subscriber::set_default(subscriber))
     }
 

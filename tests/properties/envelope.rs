@@ -4,14 +4,13 @@
 use std::sync::LazyLock;
 
 use axum::{
-    Router,
     body::{Body, to_bytes},
     extract::Request,
 };
 use keyvault_functions::host::{
     invocation::{Access, Limits},
     manifest::Manifest,
-    router::Functions,
+    router::{Entry, Functions},
 };
 use serde_json::Value;
 use tower::ServiceExt;
@@ -22,7 +21,7 @@ const ONE: &str = r#"{"bindings":[{"type":"httpTrigger","name":"req","authLevel"
 const TWO: &str = r#"{"bindings":[{"type":"httpTrigger","name":"req","authLevel":"anonymous",
     "route":"two"},{"type":"http","name":"res"}]}"#;
 
-static ROUTER: LazyLock<Router> = LazyLock::new(|| {
+static ROUTER: LazyLock<Entry> = LazyLock::new(|| {
     let manifest = Manifest::parse(HOST, &[("one", ONE), ("two", TWO)]);
     Functions::new()
         .register("one", async |request: Request| echo("one", request).await)

@@ -18,6 +18,7 @@ use keyvault_functions::{
     host::{
         invocation::{Access, Limits},
         manifest::Manifest,
+        router::Entry,
     },
     key_vault::{CachePolicy, Connection, Error, MetadataSource, Vaults},
     references::{AppSetting, Inspector, Resolves},
@@ -28,7 +29,7 @@ use super::{Answer, repository};
 
 #[derive(Clone)]
 pub(crate) struct InProcess {
-    router: Router,
+    router: Entry,
     pub(crate) vault: DevVault,
     signed_reads: Arc<AtomicUsize>,
     challenges: Arc<AtomicUsize>,
@@ -139,7 +140,7 @@ impl InProcess {
         }
     }
 
-    pub(crate) fn router(&self) -> &Router {
+    pub(crate) fn router(&self) -> &Entry {
         &self.router
     }
 
@@ -176,7 +177,7 @@ impl InProcess {
 }
 
 /// Sends one request through a router.
-pub(crate) async fn answer(router: &Router, request: Request) -> Answer {
+pub(crate) async fn answer(router: &Entry, request: Request) -> Answer {
     let response = router.clone().oneshot(request).await.expect("an answer");
     let (parts, body) = response.into_parts();
     let body = body.collect().await.expect("a body").to_bytes();
