@@ -1,138 +1,34 @@
-//! `POST /<FunctionName>`: the host's JSON envelope around an ordinary HTTP request.
-//!
-//! The envelope is unwrapped into the request that the client made, the function's own
-//! route answers it, and the answer is wrapped again. Whatever happens, the host gets 200
-//! and a non-empty JSON object: anything else would hide the answer from the caller, and
-//! an empty one would hang the invocation until the function times out.
+//! The request in an envelope.
 
 use std::{borrow::Cow, sync::Arc};
 
 use axum::{
-    Router,
     body::Body,
     extract::Request,
-    http::{
-        HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri,
-        header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING},
-    },
-    response::{IntoResponse, Response},
-    routing::{MethodRouter, post},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header::CONTENT_TYPE},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use http_body_util::BodyExt;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 use tokio::{sync::OwnedSemaphorePermit, time::timeout};
-use tower::ServiceExt;
-use tower_http::catch_panic::CatchPanicLayer;
 
-use super::{
-    authorization::Identity,
-    drain::{self, MAX_DROPPED, READ_LIMIT},
-    invocation::{self, Enveloped, Function},
-    json::{Pairs, Text, Texts},
-};
+use super::{EnvelopeError, MAX_ENVELOPE};
 use crate::{
-    answer::{Problem, json, line},
+    host::{
+        authorization::Identity,
+        drain::{MAX_DROPPED, READ_LIMIT},
+        invocation::{Enveloped, Function},
+        json::{Pairs, Text, Texts},
+    },
     telemetry::{
-        Invocation, InvocationId, InvocationLines, TraceParent, invocation::INVOCATION_ID,
-        trace_parent::TRACEPARENT,
+        InvocationLines, TraceParent, invocation::INVOCATION_ID, trace_parent::TRACEPARENT,
     },
 };
 
-/// Largest envelope taken, in bytes. The functions here read no body, so this is room for
-/// headers and identities, and far below the host's own limit of 100 MB.
-const MAX_ENVELOPE: usize = 1024 * 1024;
-
-/// Answers the envelopes of `function`; `router` holds the routes of this function only, so that
-/// no envelope can run another.
-pub(super) fn route(function: Arc<Function>, router: Router) -> MethodRouter {
-    let output = function.manifest.output.clone();
-    let panicked = CatchPanicLayer::custom(move |_| panicked(&output));
-    post(move |request| answer(function, router, request)).layer(panicked)
-}
-
-/// Why an envelope cannot be unwrapped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-enum EnvelopeError {
-    #[error("The envelope is larger than {MAX_ENVELOPE} bytes.")]
-    TooLarge,
-    #[error("The envelope did not arrive completely.")]
-    Incomplete,
-    #[error("The envelope is not a JSON object with a member `Data`.")]
-    NotAnEnvelope,
-    #[error("`Data` has no HTTP request under the name of the function's trigger binding.")]
-    NoTrigger,
-    #[error(
-        "The HTTP request in the envelope has an invalid method, path or body, or too many headers."
-    )]
-    InvalidRequest,
-}
-
-impl From<EnvelopeError> for Problem {
-    fn from(error: EnvelopeError) -> Self {
-        let (status, code) = match error {
-            EnvelopeError::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "EnvelopeTooLarge"),
-            _ => (StatusCode::BAD_REQUEST, "InvalidEnvelope"),
-        };
-        Self::new(
-            status,
-            code,
-            error.to_string(),
-            "Call the function through the Functions host or its route; only the host sends envelopes.",
-        )
-    }
-}
-
-/// Answers one envelope.
-async fn answer(function: Arc<Function>, router: Router, request: Request) -> Response {
-    let (parts, body) = request.into_parts();
-    if !is_from_host(&parts.headers) {
-        drain::dropped(body.into_data_stream()).await;
-        return Problem::from(EnvelopeError::NotAnEnvelope).into_response();
-    }
-    let output = function.manifest.output.as_str();
-    let lines = InvocationLines::default();
-    let Ok(permit) = function.permits.clone().try_acquire_owned() else {
-        drain::dropped(body.into_data_stream()).await;
-        let busy = invocation::too_many().into_response();
-        return wrap(output, busy, &lines).await;
-    };
-    let response = match unwrap(&function, &parts.headers, body, &lines, Arc::new(permit)).await {
-        // The router's own error type has no values.
-        Ok(inner) => router
-            .oneshot(inner)
-            .await
-            .unwrap_or_else(|never| match never {}),
-        Err(error) => {
-            let invocation = Invocation {
-                function: function.name.clone(),
-                id: InvocationId::of(&parts.headers),
-                parent: TraceParent::of(&parts.headers),
-                lines: Some(lines.clone()),
-            };
-            invocation.name_in(|| tracing::warn!(cause = ?error, "an envelope was refused"));
-            Problem::from(error).into_response()
-        }
-    };
-    wrap(output, response, &lines).await
-}
-
-/// The host reaches the handler at its loopback address and adds no forwarding headers to
-/// envelopes, while a request that it passes on from outside always carries the client's
-/// `Host` or `X-Forwarded-Host`.
-fn is_from_host(headers: &HeaderMap) -> bool {
-    let host = headers.get(HOST).map(HeaderValue::as_bytes);
-    let is_loopback = host.is_none_or(|host| {
-        [b"127.0.0.1".as_slice(), b"localhost"].iter().any(|name| {
-            host.strip_prefix(*name)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with(b":"))
-        })
-    });
-    is_loopback && !headers.contains_key("x-forwarded-host")
-}
-
-async fn unwrap(
+/// The request that the client made, for `function` alone; `outer` are the headers of the
+/// envelope's own request.
+pub(super) async fn unwrap(
     function: &Function,
     outer: &HeaderMap,
     body: Body,
@@ -324,120 +220,6 @@ fn text(value: &Value) -> Option<Cow<'_, str>> {
     }
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Answer<'a> {
-    outputs: Named<'a>,
-    logs: Vec<String>,
-    return_value: Option<&'a HttpOutput<'a>>,
-}
-
-/// The host reads `statusCode` (not `status`), header values that are strings, and a body
-/// that it hands on untouched when it is a string.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct HttpOutput<'a> {
-    status_code: u16,
-    headers: Joined<'a>,
-    body: &'a str,
-}
-
-async fn wrap(output: &str, response: Response, lines: &InvocationLines) -> Response {
-    let (parts, body) = response.into_parts();
-    let body = body
-        .collect()
-        .await
-        .map(http_body_util::Collected::to_bytes);
-    let body = body.as_ref().ok().map(|bytes| std::str::from_utf8(bytes));
-    // The envelope has no place for bytes that are not text.
-    let Some(Ok(body)) = body else {
-        return fail(output, &not_text(), lines.take());
-    };
-    let http = HttpOutput {
-        status_code: parts.status.as_u16(),
-        headers: Joined(&parts.headers),
-        body,
-    };
-    respond(output, &http, lines.take())
-}
-
-fn respond(output: &str, http: &HttpOutput<'_>, logs: Vec<String>) -> Response {
-    let is_returned = output == "$return";
-    let answer = Answer {
-        outputs: Named((!is_returned).then_some((output, http))),
-        logs,
-        return_value: is_returned.then_some(http),
-    };
-    json(StatusCode::OK, &answer)
-}
-
-/// An object with one member or none.
-struct Named<'a>(Option<(&'a str, &'a HttpOutput<'a>)>);
-
-impl Serialize for Named<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0)
-    }
-}
-
-/// One text for each name, without what belongs to the connection.
-struct Joined<'a>(&'a HeaderMap);
-
-impl Serialize for Joined<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let of_connection = [CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION];
-        let names = self.0.keys().filter(|name| !of_connection.contains(name));
-        serializer.collect_map(names.filter_map(|name| {
-            let values = self.0.get_all(name).iter();
-            let mut values = values.filter_map(|value| value.to_str().ok());
-            let first = Cow::Borrowed(values.next()?);
-            let all = values.fold(first, |all, value| Cow::Owned(format!("{all}, {value}")));
-            Some((name.as_str(), all))
-        }))
-    }
-}
-
-fn not_text() -> Problem {
-    Problem::new(
-        StatusCode::INTERNAL_SERVER_ERROR,
-        "BodyIsNotText",
-        "The function's answer is not text, which an envelope cannot carry.",
-        "Set customHandler.enableProxyingHttpRequest in host.json to true.",
-    )
-}
-
-#[cfg(feature = "openapi")]
-pub(super) fn refusals() -> Vec<Problem> {
-    use EnvelopeError::{Incomplete, InvalidRequest, NoTrigger, NotAnEnvelope, TooLarge};
-    let refused = [
-        NotAnEnvelope,
-        Incomplete,
-        NoTrigger,
-        InvalidRequest,
-        TooLarge,
-    ];
-    let refused = refused.into_iter().map(Problem::from);
-    refused.chain([not_text()]).collect()
-}
-
-/// The answer in place of one that was lost in a panic outside the function itself.
-fn panicked(output: &str) -> Response {
-    fail(output, &invocation::defect(), Vec::new())
-}
-
-fn fail(output: &str, problem: &Problem, logs: Vec<String>) -> Response {
-    let status = StatusCode::INTERNAL_SERVER_ERROR;
-    // The headers that the same answer has outside an envelope.
-    let direct = json(status, problem);
-    let body = line(problem);
-    let http = HttpOutput {
-        status_code: status.as_u16(),
-        headers: Joined(direct.headers()),
-        body: std::str::from_utf8(&body).unwrap_or_default(),
-    };
-    respond(output, &http, logs)
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::{Map, json};
@@ -570,64 +352,5 @@ mod tests {
             let shown = &body[..body.len().min(40)];
             assert_eq!(unwrapped(body).await.err(), Some(error), "{shown}");
         }
-    }
-
-    #[tokio::test]
-    async fn the_output_goes_where_the_manifest_says() {
-        let answer = async |output| {
-            let response = (StatusCode::CREATED, [("x-a", "1"), ("x-b", "2")], "text");
-            let wrapped = wrap(
-                output,
-                response.into_response(),
-                &InvocationLines::default(),
-            )
-            .await;
-            assert_eq!(wrapped.status(), StatusCode::OK);
-            let bytes = collected(wrapped.into_body()).await;
-            serde_json::from_slice::<Value>(&bytes).expect("json")
-        };
-        let res = json!({"statusCode": 201, "body": "text",
-            "headers": {"content-type": "text/plain; charset=utf-8", "x-a": "1", "x-b": "2"}});
-        assert_eq!(
-            answer("res").await,
-            json!({"Outputs": {"res": res}, "Logs": [], "ReturnValue": null})
-        );
-        assert_eq!(
-            answer("$return").await,
-            json!({"Outputs": {}, "Logs": [], "ReturnValue": res})
-        );
-    }
-
-    #[tokio::test]
-    async fn bytes_that_are_not_text_become_an_error_and_not_a_hang() {
-        let response = axum::body::Bytes::from_static(b"\xff").into_response();
-        let wrapped = wrap("res", response, &InvocationLines::default()).await;
-        let bytes = collected(wrapped.into_body()).await;
-        let answer: Value = serde_json::from_slice(&bytes).expect("json");
-        assert_eq!(answer["Outputs"]["res"]["statusCode"], 500);
-    }
-
-    #[test]
-    fn requests_that_were_passed_on_are_not_the_hosts_own() {
-        let from = |headers: &[(&'static str, &'static str)]| {
-            let map = headers
-                .iter()
-                .map(|(name, value)| {
-                    (
-                        HeaderName::from_static(name),
-                        HeaderValue::from_static(value),
-                    )
-                })
-                .collect();
-            is_from_host(&map)
-        };
-        assert!(from(&[("host", "127.0.0.1:7071")]));
-        assert!(from(&[("host", "localhost")]));
-        assert!(!from(&[("host", "app.azurewebsites.net")]));
-        assert!(!from(&[("host", "127.0.0.1.evil.example")]));
-        assert!(!from(&[
-            ("host", "127.0.0.1:1"),
-            ("x-forwarded-host", "app.azurewebsites.net")
-        ]));
     }
 }
