@@ -98,19 +98,22 @@ impl Report {
     fn budgets(&self) -> Vec<Budget> {
         let mut budgets = Vec::new();
         for load in self.loads.iter().filter(|load| load.connections == 64) {
-            let least = if load.mode == "direct" { 0.9 } else { 0.6 };
+            let least = match (load.mode, load.function) {
+                ("envelope", _) => 0.5,
+                (_, "secrets-metadata") => 0.85,
+                _ => 0.9,
+            };
             let what = format!("{}, {}, 64 connections", load.function, load.mode);
             budgets.push(Budget::at_least(
                 format!("{what}: throughput, × bare"),
                 load.throughput,
                 least,
             ));
-            if load.mode == "direct" && load.function == "secrets-metadata" {
-                budgets.push(Budget::at_most(
-                    format!("{what}: p99, × bare"),
-                    load.p99,
-                    1.2,
-                ));
+            if load.mode == "direct" {
+                let what = |figure| format!("{what}: {figure}, × bare");
+                let cpu = load.handler.cpu / load.bare.cpu;
+                budgets.push(Budget::at_most(what("p99"), load.p99, 1.3));
+                budgets.push(Budget::at_most(what("CPU per request"), cpu, 1.3));
             }
         }
         if let Some((bare, handlers)) = self.starts.split_first() {
@@ -138,7 +141,7 @@ impl Report {
                 0.5,
             ));
         }
-        budgets.push(Budget::at_most("binary, MB", self.size.0, 6.0));
+        budgets.push(Budget::at_most("binary, MB", self.size.0, 8.0));
         let own = &self.in_process;
         budgets.push(Budget::at_most("cache hit in process, ns", own.hit, 200.0));
         budgets.push(Budget::at_most(

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use axum::http::{HeaderMap, HeaderName};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use tracing::Instrument;
 
 use super::{spans, trace_parent::TraceParent};
@@ -50,8 +50,8 @@ impl Invocation {
 impl fmt::Display for Invocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "invocation{{function={:?}", self.function)?;
-        if let Some(id) = &self.id {
-            write!(f, " id=\"{}\"", id.as_str())?;
+        if let Some(id) = self.id.as_ref().and_then(InvocationId::as_str) {
+            write!(f, " id=\"{id}\"")?;
         }
         if let Some(parent) = &self.parent {
             write!(f, " trace=\"{}\"", parent.trace_id())?;
@@ -85,40 +85,33 @@ pub(crate) fn outgoing() -> Option<TraceParent> {
 }
 
 /// The host's id of a request. It is never free text: it can be logged whoever wrote it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct InvocationId {
-    text: [u8; Self::LONGEST],
-    length: usize,
-}
+#[derive(Clone)]
+pub struct InvocationId(HeaderValue);
 
 impl InvocationId {
     /// Bytes; the host's are GUIDs of 36.
     const LONGEST: usize = 64;
 
-    /// A client can send an id too, and the host then appends its own: the part after the last
-    /// comma is the host's.
+    /// What the headers of a request say. It is read when a line needs it, which few do.
     #[must_use]
     pub fn of(headers: &HeaderMap) -> Option<Self> {
-        let value = headers.get(INVOCATION_ID)?.as_bytes();
-        let id = value.rsplit(|byte| *byte == b',').next()?.trim_ascii();
-        let is_id = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'-';
-        let mut text = [0; Self::LONGEST];
-        text.get_mut(..id.len())?.copy_from_slice(id);
-        let length = id.len();
-        (length > 0 && id.iter().all(is_id)).then_some(Self { text, length })
+        headers.get(INVOCATION_ID).cloned().map(Self)
     }
 
-    /// Letters, digits and hyphens.
+    /// Letters, digits and hyphens; nothing if that is not what was sent. A client can send an id
+    /// too, and the host then appends its own: the part after the last comma is the host's.
     #[must_use]
-    pub fn as_str(&self) -> &str {
-        let text = self.text.get(..self.length).unwrap_or_default();
-        std::str::from_utf8(text).unwrap_or_default()
+    pub fn as_str(&self) -> Option<&str> {
+        let id = self.0.to_str().ok()?.rsplit(',').next()?.trim();
+        let is_id = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+        let is_short = (1..=Self::LONGEST).contains(&id.len());
+        (is_short && id.bytes().all(is_id)).then_some(id)
     }
 }
 
 impl fmt::Debug for InvocationId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        f.write_str(self.as_str().unwrap_or_default())
     }
 }
 
@@ -155,7 +148,7 @@ mod tests {
 
     #[test]
     fn the_hosts_id_is_the_last_one_and_never_free_text() {
-        let text = |value| id(value).map(|id| id.as_str().to_owned());
+        let text = |value| id(value)?.as_str().map(str::to_owned);
         assert_eq!(text("spoofed, 5f6e-7d2a").as_deref(), Some("5f6e-7d2a"));
         assert_eq!(text("5f6e").as_deref(), Some("5f6e"));
         let longest = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";

@@ -25,7 +25,7 @@ pub(crate) fn request(
         otel.name = function,
         otel.kind = "server",
         otel.status_code = Empty,
-        faas.invocation_id = id.map(InvocationId::as_str),
+        faas.invocation_id = id.and_then(InvocationId::as_str),
         http.response.status_code = Empty,
         error.type = Empty,
         keyvault.cache = Empty,
