@@ -4,6 +4,8 @@ use std::{fmt::Write as _, fs, io, path::Path};
 
 use super::in_process::InProcess;
 
+const BEGIN_SUMMARY: &str = "<!-- begin: four rows by examples/load -->";
+const END_SUMMARY: &str = "<!-- end: four rows by examples/load -->";
 const BEGIN: &str = "<!-- begin: written by examples/load -->";
 const END: &str = "<!-- end: written by examples/load -->";
 
@@ -280,6 +282,30 @@ impl Report {
         Ok(())
     }
 
+    /// What a user pays for, in four rows.
+    fn summary(&self) -> String {
+        let ready = |start: Option<&Start>| start.map_or(f64::NAN, |start| start.ready);
+        let start = (ready(self.starts.get(2)), ready(self.starts.first()));
+        let full = |memory: Option<&Memory>| memory.map_or(f64::NAN, |memory| memory.full);
+        let memory = (full(self.memory.get(1)), full(self.memory.first()));
+        let is_hit = |load: &&Load| {
+            (load.function, load.mode, load.connections) == ("secrets-metadata", "direct", 64)
+        };
+        let load = self.loads.iter().find(is_hit);
+        let requests = load.map_or((f64::NAN, f64::NAN), |load| {
+            (load.handler.per_second, load.bare.per_second)
+        });
+        format!(
+            "| | this handler | a bare axum server |\n\
+             | --- | --: | --: |\n\
+             | start to the first answer, ms | {:.1} | {:.1} |\n\
+             | memory with 1,000 secrets in the cache, MB | {:.1} | {:.1} |\n\
+             | size of the program, MB | {:.1} | {:.1} |\n\
+             | answers from the cache in a second, on two cores | {:.0} | {:.0} |\n",
+            start.0, start.1, memory.0, memory.1, self.size.0, self.size.1, requests.0, requests.1,
+        )
+    }
+
     /// Puts the report between its marks in `docs/performance.md`.
     pub(crate) fn write(&self) -> io::Result<()> {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/performance.md");
@@ -288,6 +314,13 @@ impl Report {
         let (before, rest) = text.split_once(BEGIN).ok_or_else(no_marks)?;
         let (_, after) = rest.split_once(END).ok_or_else(no_marks)?;
         let report = self.markdown();
-        fs::write(file, format!("{before}{BEGIN}\n{report}{END}{after}"))
+        let text = format!("{before}{BEGIN}\n{report}{END}{after}");
+        let (before, rest) = text.split_once(BEGIN_SUMMARY).ok_or_else(no_marks)?;
+        let (_, after) = rest.split_once(END_SUMMARY).ok_or_else(no_marks)?;
+        let summary = self.summary();
+        fs::write(
+            file,
+            format!("{before}{BEGIN_SUMMARY}\n{summary}{END_SUMMARY}{after}"),
+        )
     }
 }
