@@ -66,7 +66,7 @@ async fn answer(fault: Option<Fault>, request: Request, next: Next) -> Response 
         Some(Fault::BadParameter) => {
             let message = "The specified version (2025-07-01) is not recognized.\r\n";
             let error = json!({"code": "BadParameter", "message": message});
-            refuse(StatusCode::BAD_REQUEST, error)
+            refuse(StatusCode::BAD_REQUEST, &error)
         }
         Some(Fault::Outage(status)) => {
             let status = StatusCode::from_u16(status).expect("a status");
@@ -86,13 +86,13 @@ fn denied(inner: &str) -> Response {
     let message = "Caller is not authorized to perform action on resource.\r\nCaller: appid=00000000-0000-0000-0000-000000000000\r\nVault: embedded;location=embedded\r\n";
     let inner = json!({ "code": inner });
     let error = json!({"code": "Forbidden", "message": message, "innererror": inner});
-    refuse(StatusCode::FORBIDDEN, error)
+    refuse(StatusCode::FORBIDDEN, &error)
 }
 
 fn throttled(wait: Option<u64>) -> Response {
     let message = "Request was not processed because too many requests were received. Reason: VaultRequestTypeLimitReached";
     let error = json!({"code": "Throttled", "message": message});
-    let mut response = refuse(StatusCode::TOO_MANY_REQUESTS, error);
+    let mut response = refuse(StatusCode::TOO_MANY_REQUESTS, &error);
     if let Some(wait) = wait {
         let headers = response.headers_mut();
         headers.insert(header::RETRY_AFTER, wait.into());
@@ -100,6 +100,6 @@ fn throttled(wait: Option<u64>) -> Response {
     response
 }
 
-fn refuse(status: StatusCode, error: Value) -> Response {
+fn refuse(status: StatusCode, error: &Value) -> Response {
     (status, json!({ "error": error }).to_string()).into_response()
 }
