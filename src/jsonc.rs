@@ -34,7 +34,7 @@ pub enum Cause {
 ///
 /// # Errors
 ///
-/// The first place where it is none, in `text` as it was written.
+/// Where it stops being one, counted in `text` as it was written.
 pub fn parse<T: DeserializeOwned>(text: &str) -> Result<T, Invalid> {
     // Visual Studio saves JSON with a byte order mark.
     let plain = plain(text.trim_start_matches('\u{feff}'));
@@ -59,7 +59,7 @@ pub fn parse<T: DeserializeOwned>(text: &str) -> Result<T, Invalid> {
     })
 }
 
-/// `text` with blanks in the place of comments and of trailing commas, so that every line and
+/// `text` with blanks instead of comments and trailing commas, so that every line and
 /// column stays what it was. What is not complete is left for the parser to complain about.
 fn plain(text: &str) -> Vec<u8> {
     let given = text.as_bytes();

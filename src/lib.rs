@@ -6,7 +6,8 @@
 //!
 //! | room | what it knows |
 //! | --- | --- |
-//! | [`settings`] | every setting, typed, read and validated once |
+//! | `cli` | what a person types and sees, and the wiring; in the binary |
+//! | [`settings`] | every setting, typed, read and validated once: a file for each concern |
 //! | [`telemetry`] | log lines that the Functions host understands, traces, counters |
 //! | [`answer`] | the one shape of a refusal |
 //! | [`jsonc`], [`system`] | files that people write; what the operating system refuses |
@@ -17,10 +18,10 @@
 //! | [`diagnosis`] | a cause, in words that are true where they are read |
 //! | `dev_vault` | the embedded Key Vault for development (feature `dev-vault`) |
 //!
-//! Dependencies point one way: `main` → [`functions`] → {[`references`], [`diagnosis`],
-//! [`key_vault`]}, `main` → [`host`], [`references`] → {[`diagnosis`], [`key_vault`]},
-//! [`diagnosis`] → [`key_vault`]. [`host`] and [`key_vault`] never
-//! import each other.
+//! Dependencies point one way: `cli` → everything, [`functions`] → {[`references`],
+//! [`diagnosis`], [`key_vault`]}, [`references`] → {[`diagnosis`], [`key_vault`]},
+//! [`diagnosis`] → [`key_vault`]. [`host`] and [`key_vault`] never import each other.
+//! [`settings`] fills the structs that the rooms define, and no room but `cli` knows it.
 //!
 //! # The path of a request
 //!

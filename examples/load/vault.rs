@@ -5,10 +5,15 @@ use std::{
     error::Error,
     fs,
     path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
+use axum::middleware::{self, Next};
 use keyvault_functions::dev_vault::{
-    Certificates, DevVault, Fault, IDENTITY_PATH, NewSecret, TlsListener,
+    Certificates, DevVault, IDENTITY_PATH, NewSecret, TlsListener,
 };
 use tokio::{net::TcpListener, runtime::Runtime};
 
@@ -23,7 +28,7 @@ pub(crate) struct Vault {
     pub(crate) silent_url: String,
     pub(crate) ca_file: PathBuf,
     pub(crate) identity_endpoint: String,
-    served: DevVault,
+    is_silent: Arc<AtomicBool>,
     /// What serves all of it goes away with this.
     serving: Runtime,
 }
@@ -34,7 +39,7 @@ impl Vault {
             .worker_threads(1)
             .enable_all()
             .build()?;
-        let vault = DevVault::empty().map_err(|error| error.to_string())?;
+        let vault = DevVault::default();
         for number in 0..SECRETS {
             let name = format!("Load{number}");
             let set = vault.store().set(&name, NewSecret::of("x"));
@@ -55,12 +60,22 @@ impl Vault {
             silent_url: format!("https://localhost:{}", silent.local_addr()?.port()),
             ca_file,
             identity_endpoint: format!("http://{}{IDENTITY_PATH}", identities.local_addr()?),
-            served: vault,
+            is_silent: Arc::default(),
             serving,
         };
-        let (serving, vault) = (&started.serving, &started.served);
+        let (serving, is_silent) = (&started.serving, started.is_silent.clone());
         let secure = TlsListener::new(secure, certificates.acceptor);
-        serving.spawn(axum::serve(secure, vault.router()).into_future());
+        let silenced = middleware::from_fn(move |request, next: Next| {
+            let is_silent = is_silent.load(Ordering::Relaxed);
+            async move {
+                if is_silent {
+                    return std::future::pending().await;
+                }
+                next.run(request).await
+            }
+        });
+        let router = vault.router().layer(silenced);
+        serving.spawn(axum::serve(secure, router).into_future());
         let identity = vault.identity_endpoint(IDENTITY_HEADER.to_owned().into());
         serving.spawn(axum::serve(identities, identity).into_future());
         serving.spawn(async move {
@@ -74,11 +89,11 @@ impl Vault {
 
     /// Answers nothing from now on.
     pub(crate) fn fall_silent(&self) {
-        self.served.fail_with(Fault::Silence);
+        self.is_silent.store(true, Ordering::Relaxed);
     }
 
     /// Answers again.
     pub(crate) fn speak(&self) {
-        self.served.fail_with(None);
+        self.is_silent.store(false, Ordering::Relaxed);
     }
 }

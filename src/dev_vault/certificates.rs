@@ -15,7 +15,7 @@ use tokio_rustls::{
     },
 };
 
-use super::VAULT_NAME;
+use super::address::VAULT_NAME;
 
 /// How long the certificates are valid. A vault makes new ones whenever it starts.
 const LIFE: Duration = Duration::days(90);

@@ -3,7 +3,7 @@
 //!
 //! Source: Microsoft's article on managed identities in App Service, protocol 2019-08-01.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     Router,
@@ -22,8 +22,6 @@ use super::tokens::{NOBODY, Tokens};
 pub const IDENTITY_PATH: &str = "/msi/token";
 
 const API_VERSION: &str = "2019-08-01";
-/// How long a token is valid: the platform's own time.
-const TOKEN_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 /// Longest resource, in bytes. Real ones are shorter by far.
 const RESOURCE_LIMIT: usize = 256;
 
@@ -74,7 +72,7 @@ async fn answer(State(endpoint): State<Endpoint>, headers: HeaderMap, uri: Uri) 
             "No User Assigned or Delegated Managed Identity found for specified ClientId/ResourceId/PrincipalId.",
         );
     }
-    let Ok(token) = endpoint.tokens.give(resource, TOKEN_LIFE) else {
+    let Ok(token) = endpoint.tokens.give(resource) else {
         return refuse(
             StatusCode::INTERNAL_SERVER_ERROR,
             "An internal error occurred.",
@@ -139,14 +137,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_token_opens_the_vault_it_was_given_for() {
-        let vault = DevVault::empty().expect("randomness");
+        let vault = DevVault::default();
         let query = "resource=https%3A%2F%2Fvault.azure.net&api-version=2019-08-01";
         let (status, given) = ask(&vault, "right", query).await;
         assert_eq!(status, 200, "{given}");
         assert!(given["expires_on"].is_string(), "{given}");
         let token = given["access_token"].as_str().expect("text");
         assert_eq!(status_with(&vault, token).await.0, 200);
-        let other = DevVault::empty().expect("randomness");
+        let other = DevVault::default();
         assert_eq!(status_with(&other, token).await.0, 401);
 
         let query = "resource=https://management.azure.com&api-version=2019-08-01";
@@ -160,7 +158,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_app_service_would_refuse_is_refused() {
-        let vault = DevVault::empty().expect("randomness");
+        let vault = DevVault::default();
         let whole = "resource=https://vault.azure.net&api-version=2019-08-01";
         for (header, query, expected) in [
             ("wrong", whole, 401),

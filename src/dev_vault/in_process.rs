@@ -1,10 +1,6 @@
 //! The way from the SDK to the embedded vault without a socket.
 
-use std::{
-    fmt,
-    sync::atomic::{AtomicUsize, Ordering},
-    time::Duration,
-};
+use std::fmt;
 
 use async_trait::async_trait;
 use axum::{
@@ -14,20 +10,13 @@ use axum::{
 };
 use azure_core::{
     Bytes,
-    credentials::{AccessToken, TokenCredential, TokenRequestOptions},
     http::{AsyncRawResponse, HttpClient, Request, headers::Headers, request},
 };
 use http_body_util::BodyExt;
-use secrecy::{ExposeSecret, SecretString};
-use subtle::ConstantTimeEq;
-use time::OffsetDateTime;
 use tower::ServiceExt;
 
-use super::{DevVault, store::random_hex};
+use super::address;
 use crate::key_vault::{Error, transport::final_failure};
-
-/// How long a token of the embedded vault says it is valid.
-const TOKEN_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// An SDK transport that calls a router. Only the embedded vault's host exists here.
 #[derive(Clone)]
@@ -52,7 +41,7 @@ impl fmt::Debug for InProcess {
 #[async_trait]
 impl HttpClient for InProcess {
     async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
-        if !DevVault::url().is_some_and(|vault| vault.is_origin_of(request.url())) {
+        if !address::url().is_some_and(|vault| vault.is_origin_of(request.url())) {
             return Err(final_failure(Error::VaultNotFound));
         }
         let request = to_http(request).ok_or_else(|| final_failure(Error::UnexpectedAnswer))?;
@@ -95,54 +84,6 @@ fn to_http(request: &Request) -> Option<http::Request<Body>> {
     http.body(Body::from(body)).ok()
 }
 
-/// The one identity that the embedded vault knows, and its token.
-pub struct SignedIn {
-    token: SecretString,
-    given: AtomicUsize,
-}
-
-impl SignedIn {
-    pub(super) fn new() -> Result<Self, getrandom::Error> {
-        Ok(Self {
-            token: random_hex()?.into(),
-            given: AtomicUsize::new(0),
-        })
-    }
-
-    /// How often the token was asked for.
-    #[must_use]
-    pub fn tokens_given(&self) -> usize {
-        self.given.load(Ordering::Relaxed)
-    }
-
-    /// Whether `token` is this identity's.
-    pub(super) fn is_token(&self, token: &[u8]) -> bool {
-        token.ct_eq(self.token.expose_secret().as_bytes()).into()
-    }
-}
-
-impl fmt::Debug for SignedIn {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SignedIn")
-    }
-}
-
-#[async_trait]
-impl TokenCredential for SignedIn {
-    async fn get_token(
-        &self,
-        _scopes: &[&str],
-        _options: Option<TokenRequestOptions<'_>>,
-    ) -> azure_core::Result<AccessToken> {
-        self.given.fetch_add(1, Ordering::Relaxed);
-        let token = self.token.expose_secret().to_owned();
-        Ok(AccessToken::new(
-            token,
-            OffsetDateTime::now_utc() + TOKEN_LIFE,
-        ))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -155,6 +96,7 @@ mod tests {
     use futures_util::TryStreamExt;
 
     use super::*;
+    use crate::dev_vault::{Attributes, DevVault, NewSecret};
 
     /// The official client, as anybody would set it up.
     fn client(vault: &DevVault) -> SecretClient {
@@ -181,7 +123,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_official_client_sets_and_gets() {
-        let vault = DevVault::empty().expect("randomness");
+        let vault = DevVault::default();
         let client = client(&vault);
         let first = set(&client, "Ab", "one").await;
         set(&client, "ab", "two").await;
@@ -201,7 +143,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_official_client_pages_through_lists() {
-        let vault = DevVault::empty().expect("randomness");
+        let vault = DevVault::default();
         let client = client(&vault);
         for number in 0..60 {
             set(&client, &format!("n{number}"), "x").await;
@@ -236,13 +178,13 @@ mod tests {
 
     #[tokio::test]
     async fn refusals_are_the_services() {
-        let vault = DevVault::empty().expect("randomness");
-        let disabled = super::super::NewSecret {
-            attributes: super::super::Attributes {
+        let vault = DevVault::default();
+        let disabled = NewSecret {
+            attributes: Attributes {
                 enabled: false,
                 ..Default::default()
             },
-            ..super::super::NewSecret::of("x")
+            ..NewSecret::of("x")
         };
         vault.store().set("off", disabled).expect("set");
         let client = client(&vault);

@@ -10,73 +10,52 @@
 //! `handler dev-vault` serves the same vault to other programs, over TLS ([`TlsListener`],
 //! [`Certificates`]) and with a managed identity ([`DevVault::identity_endpoint`]).
 
+mod address;
 mod bundles;
 mod certificates;
-#[cfg(test)]
-mod contract;
-mod faults;
 mod identity;
 mod in_process;
 mod query;
 mod refusal;
 mod routes;
 mod store;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod tokens;
 
 use std::sync::Arc;
 
 use axum::Router;
+use azure_core::credentials::TokenCredential;
 use secrecy::SecretString;
 use time::{Duration as TimeSpan, OffsetDateTime};
 
-use faults::Faults;
 use tokens::Tokens;
 
 pub use certificates::{CertificateError, Certificates};
-pub use faults::Fault;
 pub use identity::IDENTITY_PATH;
-pub use in_process::{InProcess, SignedIn};
+pub use in_process::InProcess;
 pub use store::{Attributes, NewSecret, Store};
 pub use tls::TlsListener;
 
 use crate::key_vault::{Connection, VaultUrl};
 
-/// What the embedded vault is called in references: `VaultName=embedded`.
-pub const VAULT_NAME: &str = "embedded";
-
-/// The embedded vault with its contents.
-#[derive(Debug, Clone)]
+/// The embedded vault with its contents; by default it is empty.
+#[derive(Debug, Clone, Default)]
 pub struct DevVault {
     store: Arc<Store>,
-    signed_in: Arc<SignedIn>,
     tokens: Arc<Tokens>,
-    faults: Arc<Faults>,
 }
 
 impl DevVault {
-    /// An empty vault.
-    ///
-    /// # Errors
-    ///
-    /// The operating system has no randomness to give.
-    pub fn empty() -> Result<Self, getrandom::Error> {
-        let signed_in = Arc::new(SignedIn::new()?);
-        Ok(Self {
-            store: Arc::default(),
-            tokens: Arc::new(Tokens::new(signed_in.clone())),
-            signed_in,
-            faults: Arc::default(),
-        })
-    }
-
     /// A vault with the recipe's two secrets, as its step 2 sets them.
     ///
     /// # Errors
     ///
     /// The operating system has no randomness to give.
     pub fn seeded() -> Result<Self, getrandom::Error> {
-        let vault = Self::empty()?;
+        let vault = Self::default();
         let expires = OffsetDateTime::now_utc() + TimeSpan::days(365);
         vault.store.set(
             "ExternalApiKey",
@@ -96,8 +75,8 @@ impl DevVault {
 
     /// Gives the tokens that this vault accepts.
     #[must_use]
-    pub fn credential(&self) -> Arc<SignedIn> {
-        self.signed_in.clone()
+    pub fn credential(&self) -> Arc<dyn TokenCredential> {
+        self.tokens.clone()
     }
 
     /// What is in it.
@@ -106,14 +85,9 @@ impl DevVault {
         &self.store
     }
 
-    /// Switches `fault` on, or every fault off. Tests use it.
-    pub fn fail_with(&self, fault: impl Into<Option<Fault>>) {
-        self.faults.set(fault.into());
-    }
-
     /// The REST API.
     pub fn router(&self) -> Router {
-        routes::router(self.store.clone(), self.tokens.clone(), self.faults.clone())
+        routes::router(self.store.clone(), self.tokens.clone())
     }
 
     /// A managed identity for this vault, as App Service offers one: `GET` [`IDENTITY_PATH`]
@@ -125,18 +99,12 @@ impl DevVault {
     /// Where the embedded vault is, as far as the SDK knows.
     #[must_use]
     pub fn url() -> Option<VaultUrl> {
-        VaultUrl::of_public_vault(VAULT_NAME).ok()
+        address::url()
     }
 
     /// A connection that never leaves the process.
     #[must_use]
     pub fn connection(&self) -> Connection {
-        self.connection_through(self.router())
-    }
-
-    /// Like [`DevVault::connection`], through a router that wraps [`DevVault::router`].
-    #[must_use]
-    pub fn connection_through(&self, router: Router) -> Connection {
-        Connection::new(Arc::new(InProcess::new(router)), self.signed_in.clone())
+        Connection::new(Arc::new(InProcess::new(self.router())), self.credential())
     }
 }

@@ -23,9 +23,6 @@ pub(super) enum Refusal {
     /// A name that a backup cannot be restored to.
     NameIsTaken(String),
     NoSuchBackup,
-    Denied(&'static str),
-    Throttled(Option<u64>),
-    Outage(u16),
     BadParameter(String),
     NoSuchPath,
     Internal,
@@ -93,33 +90,6 @@ impl IntoResponse for Refusal {
                 "Malformed backup blob",
                 "Backup blob is corrupt.",
             ),
-            Self::Denied(inner) => body(
-                StatusCode::FORBIDDEN,
-                &json!({"error": {
-                    "code": "Forbidden",
-                    // The line breaks are the service's own.
-                    "message": "Caller is not authorized to perform action on resource.\r\nCaller: appid=00000000-0000-0000-0000-000000000000\r\nVault: embedded;location=embedded\r\n",
-                    "innererror": {"code": inner},
-                }}),
-            ),
-            Self::Throttled(wait) => {
-                let mut response = error(
-                    StatusCode::TOO_MANY_REQUESTS,
-                    "Throttled",
-                    "Request was not processed because too many requests were received. Reason: VaultRequestTypeLimitReached",
-                );
-                if let Some(wait) = wait {
-                    response
-                        .headers_mut()
-                        .insert(header::RETRY_AFTER, HeaderValue::from(wait));
-                }
-                response
-            }
-            Self::Outage(status) => {
-                let status = StatusCode::from_u16(status);
-                let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-                (status, "<html>The service is unavailable.</html>").into_response()
-            }
             Self::BadParameter(message) => error(StatusCode::BAD_REQUEST, "BadParameter", &message),
             Self::NoSuchPath => error(
                 StatusCode::NOT_FOUND,

@@ -18,8 +18,8 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::json;
 
 use super::{
+    address::VAULT_NAME,
     bundles::{Bundle, DeletedBundle, Item},
-    faults::{Fault, Faults},
     query::Query,
     refusal::{Refusal, add_headers, ok},
     store::{Change, Deleted, NewSecret, Restored, Store, Version},
@@ -43,31 +43,20 @@ const TAG_LIMIT: usize = 512;
 struct Api {
     store: Arc<Store>,
     tokens: Arc<Tokens>,
-    faults: Arc<Faults>,
 }
 
-pub(super) fn router(store: Arc<Store>, tokens: Arc<Tokens>, faults: Arc<Faults>) -> Router {
-    let api = Api {
-        store,
-        tokens,
-        faults,
-    };
+pub(super) fn router(store: Arc<Store>, tokens: Arc<Tokens>) -> Router {
+    let api = Api { store, tokens };
     Router::new().fallback(answer).with_state(api)
 }
 
 async fn answer(State(api): State<Api>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let result = match api.tokens.check(&parts.headers) {
-        Ok(()) => {
-            let body = Limited::new(body, BODY_LIMIT).collect().await;
-            if let Some(refusal) = api.fault(parts.uri.path()).await {
-                return refusal.into_response();
-            }
-            match body {
-                Ok(body) => api.route(&parts.method, &parts.uri, &parts.headers, &body.to_bytes()),
-                Err(_) => Err(Refusal::bad("The request body is too large.")),
-            }
-        }
+        Ok(()) => match Limited::new(body, BODY_LIMIT).collect().await {
+            Ok(body) => api.route(&parts.method, &parts.uri, &parts.headers, &body.to_bytes()),
+            Err(_) => Err(Refusal::bad("The request body is too large.")),
+        },
         Err(why) => Err(Refusal::Unauthorized(why)),
     };
     let mut response = result.unwrap_or_else(IntoResponse::into_response);
@@ -76,7 +65,7 @@ async fn answer(State(api): State<Api>, request: Request) -> Response {
 }
 
 /// One request that has passed the checks.
-struct Asked<'a> {
+struct Call<'a> {
     method: &'a Method,
     /// What was called, which is where answers point to.
     host: &'a str,
@@ -84,7 +73,7 @@ struct Asked<'a> {
     body: &'a Bytes,
 }
 
-impl Asked<'_> {
+impl Call<'_> {
     fn json<T: DeserializeOwned>(&self) -> Result<T, Refusal> {
         serde_json::from_slice(self.body)
             .map_err(|_| Refusal::bad("The request body is not what this operation takes."))
@@ -92,26 +81,6 @@ impl Asked<'_> {
 }
 
 impl Api {
-    /// What the fault that is switched on makes of a request.
-    async fn fault(&self, path: &str) -> Option<Refusal> {
-        let is_list = path.trim_end_matches('/').ends_with("versions") || path.contains("deleted");
-        match self.faults.get()? {
-            Fault::Deny(inner) => Some(Refusal::Denied(inner)),
-            Fault::DenyListing(inner) => is_list.then_some(Refusal::Denied(inner)),
-            Fault::DenyGetting(inner) => (!is_list).then_some(Refusal::Denied(inner)),
-            Fault::Throttle(wait) => Some(Refusal::Throttled(wait)),
-            Fault::BadParameter => Some(Refusal::bad(
-                "The specified version (2025-07-01) is not recognized.\r\n",
-            )),
-            Fault::Outage(status) => Some(Refusal::Outage(status)),
-            Fault::Silence => std::future::pending().await,
-            Fault::Delay(delay) => {
-                tokio::time::sleep(delay).await;
-                None
-            }
-        }
-    }
-
     fn route(
         &self,
         method: &Method,
@@ -119,12 +88,12 @@ impl Api {
         headers: &HeaderMap,
         body: &Bytes,
     ) -> Result<Response, Refusal> {
-        let asked = Asked {
+        let call = Call {
             method,
             host: headers
                 .get(header::HOST)
                 .and_then(|host| host.to_str().ok())
-                .unwrap_or(super::VAULT_NAME),
+                .unwrap_or(VAULT_NAME),
             query: Query::parse(uri)?,
             body,
         };
@@ -141,49 +110,48 @@ impl Api {
             })?;
         }
         if area.eq_ignore_ascii_case("secrets") {
-            self.secrets(&asked, path)
+            self.secrets(&call, path)
         } else if area.eq_ignore_ascii_case("deletedsecrets") {
-            self.deleted_secrets(&asked, path)
+            self.deleted_secrets(&call, path)
         } else {
             Err(Refusal::NoSuchPath)
         }
     }
 
-    fn secrets(&self, asked: &Asked<'_>, path: &[&str]) -> Result<Response, Refusal> {
-        match (asked.method, path) {
+    fn secrets(&self, call: &Call<'_>, path: &[&str]) -> Result<Response, Refusal> {
+        match (call.method, path) {
             (&Method::GET, []) => {
-                let item = |(name, version): &(String, Version)| {
-                    Item::of_secret(asked.host, name, version)
-                };
+                let item =
+                    |(name, version): &(String, Version)| Item::of_secret(call.host, name, version);
                 let all = self.store.latest();
-                Ok(asked.query.page(asked.host, "secrets", &all, item))
+                Ok(call.query.page(call.host, "secrets", &all, item))
             }
             (&Method::GET, [name, "versions"]) => {
                 let item = |(name, version): &(String, Version)| {
-                    Item::of_version(asked.host, name, version)
+                    Item::of_version(call.host, name, version)
                 };
                 let path = format!("secrets/{name}/versions");
                 let all = self.store.versions(name);
-                Ok(asked.query.page(asked.host, &path, &all, item))
+                Ok(call.query.page(call.host, &path, &all, item))
             }
-            (&Method::GET, [name]) => self.bundle(asked.host, name, None, Reading::Get),
+            (&Method::GET, [name]) => self.bundle(call.host, name, None, Reading::Get),
             (&Method::GET, [name, version]) => {
-                is_version(asked.method, version)?;
-                self.bundle(asked.host, name, Some(version), Reading::Get)
+                is_version(call.method, version)?;
+                self.bundle(call.host, name, Some(version), Reading::Get)
             }
-            (&Method::PUT, [name]) => self.set(asked, name),
-            (&Method::PATCH, [name]) => self.update(asked, name, None),
+            (&Method::PUT, [name]) => self.set(call, name),
+            (&Method::PATCH, [name]) => self.update(call, name, None),
             (&Method::PATCH, [name, version]) => {
-                is_version(asked.method, version)?;
-                self.update(asked, name, Some(version))
+                is_version(call.method, version)?;
+                self.update(call, name, Some(version))
             }
             (&Method::DELETE, [name]) => {
                 if !self.store.delete(name) {
                     return Err(Refusal::SecretNotFound((*name).to_owned()));
                 }
-                self.deleted(asked.host, name)
+                self.deleted(call.host, name)
             }
-            (&Method::POST, ["restore"]) => self.restore(asked),
+            (&Method::POST, ["restore"]) => self.restore(call),
             (&Method::POST, [name, "backup"]) => match self.store.back_up(name)? {
                 Some(ticket) => Ok(ok(&json!({ "value": ticket }))),
                 None => Err(Refusal::SecretNotFound((*name).to_owned())),
@@ -193,19 +161,19 @@ impl Api {
         }
     }
 
-    fn deleted_secrets(&self, asked: &Asked<'_>, path: &[&str]) -> Result<Response, Refusal> {
-        match (asked.method, path) {
+    fn deleted_secrets(&self, call: &Call<'_>, path: &[&str]) -> Result<Response, Refusal> {
+        match (call.method, path) {
             (&Method::GET, []) => {
-                let item = |deleted: &Deleted| DeletedBundle::of_secret(asked.host, deleted);
+                let item = |deleted: &Deleted| DeletedBundle::of_secret(call.host, deleted);
                 let all = self.store.all_deleted();
-                Ok(asked.query.page(asked.host, "deletedsecrets", &all, item))
+                Ok(call.query.page(call.host, "deletedsecrets", &all, item))
             }
-            (&Method::GET, [name]) => self.deleted(asked.host, name),
+            (&Method::GET, [name]) => self.deleted(call.host, name),
             (&Method::POST, [name, "recover"]) => {
                 if !self.store.recover(name) {
                     return Err(Refusal::NotDeleted((*name).to_owned()));
                 }
-                self.item(asked.host, name)
+                self.item(call.host, name)
             }
             (&Method::DELETE, [name]) => {
                 if !self.store.purge(name) {
@@ -218,8 +186,8 @@ impl Api {
         }
     }
 
-    fn set(&self, asked: &Asked<'_>, name: &str) -> Result<Response, Refusal> {
-        let new: NewSecret = asked.json()?;
+    fn set(&self, call: &Call<'_>, name: &str) -> Result<Response, Refusal> {
+        let new: NewSecret = call.json()?;
         if new.value.expose_secret().len() > VALUE_LIMIT {
             return Err(Refusal::bad("A value has at most 25 KB."));
         }
@@ -228,32 +196,32 @@ impl Api {
             return Err(Refusal::DeletedButRecoverable(deleted.name));
         }
         let version = self.store.set(name, new)?;
-        self.bundle(asked.host, name, Some(&version), Reading::OwnWrite)
+        self.bundle(call.host, name, Some(&version), Reading::OwnWrite)
     }
 
     fn update(
         &self,
-        asked: &Asked<'_>,
+        call: &Call<'_>,
         name: &str,
         version: Option<&str>,
     ) -> Result<Response, Refusal> {
-        let change: Change = asked.json()?;
+        let change: Change = call.json()?;
         within_limits(change.content_type.as_deref(), change.tags.iter().flatten())?;
         let (name, updated) = self
             .store
             .update(name, version, change)
             .ok_or_else(|| not_found(name, version))?;
-        Ok(ok(&Item::of_version(asked.host, &name, &updated)))
+        Ok(ok(&Item::of_version(call.host, &name, &updated)))
     }
 
-    fn restore(&self, asked: &Asked<'_>) -> Result<Response, Refusal> {
+    fn restore(&self, call: &Call<'_>) -> Result<Response, Refusal> {
         #[derive(Deserialize)]
         struct Backup {
             value: String,
         }
-        let Backup { value } = asked.json()?;
+        let Backup { value } = call.json()?;
         match self.store.restore(&value) {
-            Restored::Done(name) => self.item(asked.host, &name),
+            Restored::Done(name) => self.item(call.host, &name),
             Restored::NameIsTaken(name) => Err(Refusal::NameIsTaken(name)),
             Restored::NoSuchBackup => Err(Refusal::NoSuchBackup),
         }

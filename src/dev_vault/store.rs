@@ -209,16 +209,9 @@ impl Store {
         change: Change,
     ) -> Option<(String, Version)> {
         let mut contents = self.lock();
-        let secret = contents.secrets.get_mut(&key(name));
-        let secret = secret.filter(|secret| secret.deleted.is_none())?;
-        let found = match version {
-            Some(version) => secret
-                .versions
-                .iter_mut()
-                .find(|v| v.id.eq_ignore_ascii_case(version)),
-            None => secret.versions.last_mut(),
-        };
-        let found = found?;
+        let secret = contents.alive_mut(name)?;
+        let index = secret.index(version)?;
+        let found = secret.versions.get_mut(index)?;
         change.apply(found);
         Some((secret.name.clone(), found.clone()))
     }
@@ -226,12 +219,8 @@ impl Store {
     /// Deletes a secret with all its versions; it can be recovered. False if there is none.
     pub fn delete(&self, name: &str) -> bool {
         let mut contents = self.lock();
-        let secret = contents.secrets.get_mut(&key(name));
-        let Some(secret) = secret.filter(|secret| secret.deleted.is_none()) else {
-            return false;
-        };
-        secret.deleted = Some(now());
-        true
+        let secret = contents.alive_mut(name);
+        secret.map(|secret| secret.deleted = Some(now())).is_some()
     }
 
     /// A secret that is deleted.
@@ -275,7 +264,7 @@ impl Store {
     pub(super) fn back_up(&self, name: &str) -> Result<Option<String>, getrandom::Error> {
         let ticket = random_hex()?;
         let mut contents = self.lock();
-        let Some(secret) = alive(contents.secrets.get(&key(name))).cloned() else {
+        let Some(secret) = contents.alive(name).cloned() else {
             return Ok(None);
         };
         if contents.backups.len() == BACKUPS_KEPT {
@@ -305,22 +294,16 @@ impl Store {
     /// The secret's name and one version, the latest if `version` is `None`.
     pub(super) fn get(&self, name: &str, version: Option<&str>) -> Option<(String, Version)> {
         let contents = self.lock();
-        let secret = alive(contents.secrets.get(&key(name)))?;
-        let found = match version {
-            Some(version) => secret
-                .versions
-                .iter()
-                .find(|v| v.id.eq_ignore_ascii_case(version)),
-            None => secret.versions.last(),
-        };
-        Some((secret.name.clone(), found?.clone()))
+        let secret = contents.alive(name)?;
+        let found = secret.versions.get(secret.index(version)?)?;
+        Some((secret.name.clone(), found.clone()))
     }
 
     /// Every version of one secret with the secret's name, by id as the service lists them;
     /// empty if there is none.
     pub(super) fn versions(&self, name: &str) -> Vec<(String, Version)> {
         let contents = self.lock();
-        let Some(secret) = alive(contents.secrets.get(&key(name))) else {
+        let Some(secret) = contents.alive(name) else {
             return Vec::new();
         };
         let mut versions: Vec<_> = secret.versions.iter().collect();
@@ -334,7 +317,7 @@ impl Store {
         let contents = self.lock();
         let latest = |secret: &Secret| Some((secret.name.clone(), secret.versions.last()?.clone()));
         let secrets = contents.secrets.values();
-        let alive = secrets.filter_map(|secret| alive(Some(secret)));
+        let alive = secrets.filter(|secret| secret.is_alive());
         alive.filter_map(latest).collect()
     }
 
@@ -353,7 +336,32 @@ pub(super) enum Restored {
     NoSuchBackup,
 }
 
+impl Contents {
+    fn alive(&self, name: &str) -> Option<&Secret> {
+        let secret = self.secrets.get(&key(name));
+        secret.filter(|secret| secret.is_alive())
+    }
+
+    fn alive_mut(&mut self, name: &str) -> Option<&mut Secret> {
+        let secret = self.secrets.get_mut(&key(name));
+        secret.filter(|secret| secret.is_alive())
+    }
+}
+
 impl Secret {
+    fn is_alive(&self) -> bool {
+        self.deleted.is_none()
+    }
+
+    /// Where a version is in the list, the latest if `version` is `None`.
+    fn index(&self, version: Option<&str>) -> Option<usize> {
+        let Some(version) = version else {
+            return self.versions.len().checked_sub(1);
+        };
+        let mut versions = self.versions.iter();
+        versions.position(|known| known.id.eq_ignore_ascii_case(version))
+    }
+
     fn as_deleted(&self) -> Option<Deleted> {
         Some(Deleted {
             name: self.name.clone(),
@@ -371,10 +379,6 @@ fn key(name: &str) -> String {
 /// In Unix seconds.
 fn now() -> i64 {
     OffsetDateTime::now_utc().unix_timestamp()
-}
-
-fn alive(secret: Option<&Secret>) -> Option<&Secret> {
-    secret.filter(|secret| secret.deleted.is_none())
 }
 
 /// 128 random bits in lower-case hexadecimal.

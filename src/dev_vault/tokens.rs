@@ -3,11 +3,16 @@
 use std::{
     collections::VecDeque,
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
+use async_trait::async_trait;
 use axum::http::{HeaderMap, header};
+use azure_core::{
+    credentials::{AccessToken, TokenCredential, TokenRequestOptions},
+    error::ErrorKind,
+};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
@@ -15,12 +20,14 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use time::OffsetDateTime;
 
-use super::{in_process::SignedIn, store::random_hex};
+use super::store::random_hex;
 
 /// Whom a token for a vault is for.
 pub(super) const AUDIENCE: &str = "https://vault.azure.net";
 /// The one identity there is. So that nobody takes it for a real one, it has no digits but 0.
 pub(super) const NOBODY: &str = "00000000-0000-0000-0000-000000000000";
+/// How long a token is valid: the platform's own time.
+const LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 /// Tokens that are remembered; the oldest goes first.
 const KEPT: usize = 256;
 
@@ -39,9 +46,8 @@ pub(super) enum Unauthorized {
 }
 
 /// The tokens that were given out, and whether a request carries one.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Tokens {
-    signed_in: Arc<SignedIn>,
     given: Mutex<VecDeque<Given>>,
 }
 
@@ -58,20 +64,13 @@ pub(super) struct Token {
 }
 
 impl Tokens {
-    pub(super) fn new(signed_in: Arc<SignedIn>) -> Self {
-        Self {
-            signed_in,
-            given: Mutex::default(),
-        }
-    }
-
     /// Gives out a token.
     ///
     /// It has the shape of a JSON web token, because some clients look into theirs. It is
     /// valid because it is remembered, not because it is signed.
-    pub(super) fn give(&self, audience: &str, life: Duration) -> Result<Token, getrandom::Error> {
+    pub(super) fn give(&self, audience: &str) -> Result<Token, getrandom::Error> {
         let now = OffsetDateTime::now_utc();
-        let expires = now + life;
+        let expires = now + LIFE;
         let part = |json: serde_json::Value| BASE64_URL_SAFE_NO_PAD.encode(json.to_string());
         let head = part(json!({"typ": "JWT", "alg": "HS256"}));
         let claims = part(json!({
@@ -106,9 +105,6 @@ impl Tokens {
             .get(header::AUTHORIZATION)
             .and_then(|value| value.as_bytes().strip_prefix(b"Bearer "))
             .ok_or(Unauthorized::NoToken)?;
-        if self.signed_in.is_token(token) {
-            return Ok(());
-        }
         self.check_at(token, OffsetDateTime::now_utc())
     }
 
@@ -127,6 +123,24 @@ impl Tokens {
     }
 }
 
+/// For the SDK in this process, which needs no identity endpoint.
+#[async_trait]
+impl TokenCredential for Tokens {
+    async fn get_token(
+        &self,
+        _scopes: &[&str],
+        _options: Option<TokenRequestOptions<'_>>,
+    ) -> azure_core::Result<AccessToken> {
+        let token = self.give(AUDIENCE).map_err(|_| {
+            azure_core::Error::with_message(
+                ErrorKind::Credential,
+                "the system has no randomness to give",
+            )
+        })?;
+        Ok(AccessToken::new(token.reveal().to_owned(), token.expires))
+    }
+}
+
 impl fmt::Debug for Given {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Given").finish_non_exhaustive()
@@ -134,7 +148,7 @@ impl fmt::Debug for Given {
 }
 
 impl Token {
-    /// For the answer of the identity endpoint and nothing else.
+    /// For whoever asked for it, and nobody else.
     pub(super) fn reveal(&self) -> &str {
         self.text.expose_secret()
     }
@@ -144,39 +158,33 @@ impl Token {
 mod tests {
     use super::*;
 
-    const HOUR: Duration = Duration::from_secs(3_600);
-
-    fn tokens() -> Tokens {
-        Tokens::new(Arc::new(SignedIn::new().expect("randomness")))
-    }
-
     #[test]
     fn a_token_is_good_for_its_audience_until_its_time_is_over() {
-        let tokens = tokens();
-        let token = tokens.give(AUDIENCE, HOUR).expect("randomness");
+        let tokens = Tokens::default();
+        let token = tokens.give(AUDIENCE).expect("randomness");
         let check = |at| tokens.check_at(token.reveal().as_bytes(), at);
         assert_eq!(check(token.expires - Duration::from_secs(1)), Ok(()));
         assert_eq!(check(token.expires), Err(Unauthorized::Expired));
         let changed = format!("{}0", token.reveal());
-        let changed = tokens.check_at(changed.as_bytes(), token.expires - HOUR);
+        let changed = tokens.check_at(changed.as_bytes(), token.expires - LIFE);
         assert_eq!(changed, Err(Unauthorized::NoToken));
 
         let other = "https://management.azure.com";
-        let token = tokens.give(other, HOUR).expect("randomness");
-        let refused = tokens.check_at(token.reveal().as_bytes(), token.expires - HOUR);
+        let token = tokens.give(other).expect("randomness");
+        let refused = tokens.check_at(token.reveal().as_bytes(), token.expires - LIFE);
         assert_eq!(refused, Err(Unauthorized::OtherAudience(other.into())));
     }
 
     #[test]
     fn only_so_many_tokens_are_remembered() {
-        let tokens = tokens();
-        let first = tokens.give(AUDIENCE, HOUR).expect("randomness");
+        let tokens = Tokens::default();
+        let first = tokens.give(AUDIENCE).expect("randomness");
         for _ in 1..KEPT {
-            tokens.give(AUDIENCE, HOUR).expect("randomness");
+            tokens.give(AUDIENCE).expect("randomness");
         }
-        let check = || tokens.check_at(first.reveal().as_bytes(), first.expires - HOUR);
+        let check = || tokens.check_at(first.reveal().as_bytes(), first.expires - LIFE);
         assert_eq!(check(), Ok(()));
-        tokens.give(AUDIENCE, HOUR).expect("randomness");
+        tokens.give(AUDIENCE).expect("randomness");
         assert_eq!(check(), Err(Unauthorized::NoToken));
     }
 }

@@ -27,8 +27,12 @@ use crate::{
     references::{
         Masked, ReferenceReport, ReportOptions, SettingState, Status, single_flight::SingleFlight,
     },
-    settings::names,
 };
+
+/// A setting that is meant to come from a vault.
+pub const EXTERNAL_API_KEY: &str = "EXTERNAL_API_KEY";
+/// A setting that is meant to come from a vault.
+pub const DATABASE_PASSWORD: &str = "DATABASE_PASSWORD";
 
 /// The recipe's three members, then the references in the settings' order.
 #[derive(Serialize)]
@@ -119,8 +123,8 @@ impl Shared {
         // Asked before the report is made: what can still change may change meanwhile.
         let is_settled = self.references.is_settled() && !options.freshness;
         let references = self.references.report(options).await;
-        let api_key = self.references.state(names::EXTERNAL_API_KEY);
-        let password = self.references.state(names::DATABASE_PASSWORD);
+        let api_key = self.references.state(EXTERNAL_API_KEY);
+        let password = self.references.state(DATABASE_PASSWORD);
         let answer = Answer {
             external_api_key_set: matches!(api_key, SettingState::Set(_)),
             database_password_set: matches!(password, SettingState::Set(_)),

@@ -42,6 +42,8 @@ functions! {
     secrets_metadata => "secrets-metadata",
 }
 
+pub use config_check::{DATABASE_PASSWORD, EXTERNAL_API_KEY};
+
 /// What the functions share.
 #[derive(Clone)]
 pub struct AppState(Arc<Shared>);

@@ -18,7 +18,7 @@ use std::collections::{HashMap, HashSet};
 
 use secrecy::SecretString;
 
-use super::{Environment, LOOKED_AT, environment::CONNECTION_STRINGS, names};
+use super::{environment::Environment, local_settings::CONNECTION_STRINGS, names};
 use crate::references::{
     AppSetting, AppSettings, ConnectionStringType, Resolves, SettingKind, is_reference,
     status::{PlatformEntry, read_platform_report},
@@ -92,7 +92,8 @@ pub(super) fn read(environment: &Environment, resolves: Resolves) -> AppSettings
         let entry = entry.map(|at| &report[at]);
         let value = variable.and_then(|variable| environment.get(variable));
         let value = value.unwrap_or_default();
-        let is_looked_at = key.kind == SettingKind::AppSetting && LOOKED_AT.contains(&key.name);
+        let is_looked_at =
+            key.kind == SettingKind::AppSetting && names::EXPECTED.contains(&key.name);
         let is_listed = is_looked_at || is_reference(value) || entry.is_some_and(says_something);
         // The platform's report quotes every reference, and is none.
         if !is_listed || key == Key::app_setting(names::WEBSITE_KEYVAULT_REFERENCES) {

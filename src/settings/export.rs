@@ -5,13 +5,8 @@
 
 use axum::http::Uri;
 
-use super::{Reader, names};
+use super::{names, reader::Reader};
 use crate::{references::is_reference, telemetry::Export};
-
-/// Whether a setting is about the export: it can fail without the handler.
-pub(super) fn is_about_it(name: &str) -> bool {
-    name.starts_with("OTEL_")
-}
 
 impl Reader<'_> {
     pub(super) fn export(&self) -> Export {
@@ -53,7 +48,7 @@ impl Reader<'_> {
         let unresolved = names::ALL
             .iter()
             .copied()
-            .find(|name| is_about_it(name) && given(name).is_some_and(is_reference));
+            .find(|name| names::is_about_export(name) && given(name).is_some_and(is_reference));
         let unusable = unresolved.or(wrong).or(foreign);
         Export {
             traces: traces.is_some() && unusable.is_none(),

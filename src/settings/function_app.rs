@@ -1,12 +1,9 @@
 //! Where the handler runs, and for which Function App.
 
-use super::{Reader, names};
+use super::{names, reader::Reader, vault::VaultSetting};
 use crate::{
     diagnosis::{DevVaultAlias, FunctionApp, Identity, Plan, RunsIn, Surroundings},
-    key_vault::{
-        VaultUrl,
-        credential::{ChosenCredential, CredentialSettings},
-    },
+    key_vault::credential::{ChosenCredential, CredentialSettings},
     references::Resolves,
 };
 
@@ -41,12 +38,19 @@ impl Reader<'_> {
         }
     }
 
-    pub(super) fn surroundings(&self, credential: &CredentialSettings) -> Surroundings {
-        let runs_in = match (self.resolves(), self.embedded_vault()) {
-            (_, Some(embedded)) if !self.is_on_azure() => RunsIn::Embedded(embedded),
-            (Resolves::Handler, _) => RunsIn::Local,
-            // A host without a sign of its place is taken for one of Azure's.
-            (Resolves::Platform, _) => RunsIn::Azure,
+    pub(super) fn surroundings(
+        &self,
+        credential: &CredentialSettings,
+        vault: &VaultSetting,
+    ) -> Surroundings {
+        let runs_in = match (vault, self.resolves()) {
+            #[cfg(feature = "dev-vault")]
+            (VaultSetting::Embedded(url), _) if !self.is_on_azure() => {
+                RunsIn::Embedded(url.clone())
+            }
+            (_, Resolves::Handler) => RunsIn::Local,
+            // A host that does not say where it runs is taken for one of Azure's.
+            (_, Resolves::Platform) => RunsIn::Azure,
         };
         // Which developer tool is there does not matter for who is signed in with it.
         let identity = match credential.choose(|_| false) {
@@ -68,7 +72,7 @@ impl Reader<'_> {
             app: self.function_app(),
             identity,
             has_identity_endpoint: credential.has_identity_endpoint,
-            dev_vault: self.dev_vault(),
+            dev_vault: dev_vault(vault),
         }
     }
 
@@ -87,7 +91,7 @@ impl Reader<'_> {
     fn plan(&self) -> Option<Plan> {
         let is_set = |name| self.text(name).is_some();
         let sku = self.text(names::WEBSITE_SKU);
-        let is_sku = |word: &str| sku.is_some_and(|sku| sku.eq_ignore_ascii_case(word));
+        let is_sku = |name: &str| sku.is_some_and(|sku| sku.eq_ignore_ascii_case(name));
         let has_instance = is_set(names::WEBSITE_INSTANCE_ID);
         let is_flex = is_sku("FlexConsumption")
             || (!has_instance && is_set(names::LEGION_SERVICE_HOST) && sku.is_none());
@@ -99,33 +103,22 @@ impl Reader<'_> {
             has_instance.then_some(Plan::Dedicated)
         }
     }
+}
 
-    /// With `KEY_VAULT_URL` on this machine, the embedded vault's name means that vault.
-    #[cfg(feature = "dev-vault")]
-    fn dev_vault(&self) -> Option<DevVaultAlias> {
-        let real = VaultUrl::parse(self.text(names::KEY_VAULT_URL)?).ok()?;
-        let alias = crate::dev_vault::DevVault::url()?;
-        real.is_loopback().then_some(DevVaultAlias { alias, real })
-    }
+/// With `KEY_VAULT_URL` on this machine, the embedded vault's name means that vault.
+#[cfg(feature = "dev-vault")]
+fn dev_vault(vault: &VaultSetting) -> Option<DevVaultAlias> {
+    let VaultSetting::Url(real) = vault else {
+        return None;
+    };
+    let alias = crate::dev_vault::DevVault::url().filter(|_| real.is_loopback())?;
+    let real = real.clone();
+    Some(DevVaultAlias { alias, real })
+}
 
-    #[cfg(not(feature = "dev-vault"))]
-    #[expect(clippy::unused_self, reason = "this build knows no such name")]
-    fn dev_vault(&self) -> Option<DevVaultAlias> {
-        None
-    }
-
-    #[cfg(feature = "dev-vault")]
-    fn embedded_vault(&self) -> Option<VaultUrl> {
-        let url = self.text(names::KEY_VAULT_URL)?;
-        let is_embedded = url.trim().eq_ignore_ascii_case("embedded");
-        is_embedded.then(crate::dev_vault::DevVault::url).flatten()
-    }
-
-    #[cfg(not(feature = "dev-vault"))]
-    #[expect(clippy::unused_self, reason = "this build has no embedded vault")]
-    fn embedded_vault(&self) -> Option<VaultUrl> {
-        None
-    }
+#[cfg(not(feature = "dev-vault"))]
+fn dev_vault(_: &VaultSetting) -> Option<DevVaultAlias> {
+    None
 }
 
 /// The resource group in `SUBSCRIPTION+GROUP-REGIONwebspace[-Linux]`.
@@ -138,8 +131,8 @@ fn group_of_owner(owner: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Environment, Settings};
     use super::*;
+    use crate::settings::{Environment, Settings};
 
     const PORT: (&str, &str) = (names::FUNCTIONS_CUSTOMHANDLER_PORT, "8001");
     const DEVELOPMENT: (&str, &str) = (names::AZURE_FUNCTIONS_ENVIRONMENT, "Development");

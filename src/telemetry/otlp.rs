@@ -4,6 +4,11 @@
 //! it. A receiver that is not there costs lines, not requests, and holds up the end of the
 //! process for `FLUSH_LIMIT` at most. The SDK reads the standard `OTEL_*` variables itself.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "they are the SDK's; only whether they are set matters here"
+)]
+
 use std::{
     env,
     sync::{

@@ -2,6 +2,11 @@
 //! dev vault what it does with a Key Vault.
 //!
 //! `tests/clients/run` starts the vault and runs this with the environment that it prints.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "it runs where the dev vault says"
+)]
 #![allow(clippy::expect_used, reason = "a test that cannot go on fails")]
 
 use std::{collections::HashMap, env, sync::Arc};

@@ -1,9 +1,9 @@
 //! Nothing is left out in silence: what is not listed is counted, and a gate does not pass on it.
 
-use keyvault_functions::{dev_vault::Fault, references::AppSetting};
+use keyvault_functions::references::AppSetting;
 use serde_json::{Map, Value, json};
 
-use super::support::{ClientRequest, FunctionsHost, InProcess, MODES, Setup};
+use super::support::{ClientRequest, Fault, FunctionsHost, InProcess, MODES, Setup};
 
 /// More than are listed.
 const MANY: usize = 1_020;
@@ -85,7 +85,7 @@ async fn as_many_as_the_vault_may_be_asked_about_are_explained() {
 #[tokio::test(start_paused = true)]
 async fn the_others_say_so_and_come_in_their_turn() {
     let app = app(1_000);
-    app.vault.fail_with(Fault::Deny("ForbiddenByRbac"));
+    app.fail_with(Fault::Deny("ForbiddenByRbac"));
     let mut explained = 0;
     for round in 1..=5 {
         let (denied, untried) = counted(&app, "AccessToKeyVaultDenied").await;

@@ -1,9 +1,9 @@
 //! However many callers want one secret, the vault is asked once.
 
 use futures_util::future::join_all;
-use keyvault_functions::{dev_vault::Fault, key_vault::MetadataSource};
+use keyvault_functions::key_vault::MetadataSource;
 
-use super::support::{InProcess, Setup};
+use super::support::{Fault, InProcess, Setup};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_thousand_parallel_requests_are_one_challenge_one_token_and_one_read() {
@@ -19,7 +19,7 @@ async fn ten_thousand_parallel_requests_are_one_challenge_one_token_and_one_read
         }
         assert_eq!(app.reads(), 1, "{source:?}");
         assert_eq!(app.challenges(), 1, "{source:?}");
-        assert_eq!(app.vault.credential().tokens_given(), 1, "{source:?}");
+        assert_eq!(app.tokens(), 1, "{source:?}");
     }
 }
 
@@ -33,21 +33,21 @@ async fn so_are_requests_for_many_cold_secrets_but_for_the_reads() {
     join_all(requests).await;
     assert_eq!(app.reads(), 100);
     assert_eq!(app.challenges(), 1);
-    assert_eq!(app.vault.credential().tokens_given(), 1);
+    assert_eq!(app.tokens(), 1);
 }
 
 /// A vault that throttles is not asked for other secrets either, for as long as it wants.
 #[tokio::test(start_paused = true)]
 async fn a_throttling_vault_is_left_alone() {
     let app = InProcess::new(MetadataSource::Versions);
-    app.vault.fail_with(Fault::Throttle(Some(20)));
+    app.fail_with(Fault::Throttle(Some(20)));
     for number in 0..100 {
         let answer = app.get(&format!("/api/secrets/n{number}")).await;
         assert_eq!(answer.json()["code"], "Throttled");
         assert_eq!(answer.header("retry-after"), Some("20"));
     }
     assert_eq!(app.reads(), 1);
-    app.vault.fail_with(None);
+    app.fail_with(None);
     tokio::time::advance(std::time::Duration::from_secs(20)).await;
     assert_eq!(app.get("/api/secrets/ExternalApiKey").await.status, 200);
 }
@@ -59,7 +59,7 @@ async fn what_is_too_much_is_429() {
         in_flight: 10,
         ..Setup::default()
     });
-    app.vault.fail_with(Fault::Silence);
+    app.fail_with(Fault::Silence);
     let many = join_all((0..50).map(|_| app.get("/api/secrets/ExternalApiKey")));
     let ready = async {
         tokio::task::yield_now().await;
@@ -114,7 +114,7 @@ async fn an_outage_is_bridged_with_marked_answers_until_the_hard_limit() {
     let app = InProcess::new(MetadataSource::Versions);
     let get = async || app.get("/api/secrets/ExternalApiKey").await;
     let fresh = get().await;
-    app.vault.fail_with(Fault::Outage(503));
+    app.fail_with(Fault::Outage(503));
     advance(Duration::from_secs(331)).await;
     get().await;
     sleep(Duration::from_secs(5)).await;
@@ -146,7 +146,7 @@ async fn an_outage_is_bridged_with_marked_answers_until_the_hard_limit() {
         (gone.status, gone.json()["code"].as_str()),
         (503, Some("VaultUnavailable"))
     );
-    app.vault.fail_with(None);
+    app.fail_with(None);
     sleep(Duration::from_secs(1)).await;
     assert_eq!(get().await.header("x-cache"), Some("MISS"));
 }

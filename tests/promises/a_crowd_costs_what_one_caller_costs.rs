@@ -10,7 +10,7 @@ use axum::{
 use futures_util::future::join_all;
 use http_body_util::BodyExt;
 use keyvault_functions::{
-    dev_vault::{Fault, NewSecret},
+    dev_vault::NewSecret,
     references::{AppSetting, status::read_platform_report},
 };
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ use tokio::{
 };
 use tower::ServiceExt;
 
-use super::support::{InProcess, Setup};
+use super::support::{Fault, InProcess, Setup};
 
 const REFERENCES: usize = 200;
 const CALLERS: usize = 1_000;
@@ -106,7 +106,7 @@ fn parsed(body: &Bytes) -> Value {
 #[tokio::test(start_paused = true)]
 async fn a_silent_vault_is_tried_once_for_each_reference() {
     let app = app(broken()).await;
-    app.vault.fail_with(Fault::Silence);
+    app.fail_with(Fault::Silence);
     let before = (app.reads(), Handle::current().metrics().num_alive_tasks());
     for _ in 0..3 {
         let paths = [
@@ -139,7 +139,7 @@ async fn a_silent_vault_is_tried_once_for_each_reference() {
 #[tokio::test(start_paused = true)]
 async fn a_caller_that_leaves_harms_nobody() {
     let app = app(broken().into_iter().take(20).collect()).await;
-    app.vault.fail_with(Fault::Delay(Duration::from_millis(10)));
+    app.fail_with(Fault::Delay(Duration::from_millis(10)));
     let first = timeout(Duration::from_millis(1), app.get("/api/config-check")).await;
     assert!(first.is_err());
     let answer = app.get("/api/config-check").await.json();
@@ -158,7 +158,7 @@ async fn values_are_compared_once_for_each_reference() {
             .set(&format!("n{number}"), secret)
             .expect("set");
     }
-    app.vault.fail_with(Fault::Delay(Duration::from_millis(50)));
+    app.fail_with(Fault::Delay(Duration::from_millis(50)));
     let before = app.reads();
     let compared = ["/api/config-check?freshness=true", "/api/config-check"];
     let bodies = crowd(&app, &compared).await;
@@ -180,7 +180,7 @@ async fn secrets_are_not_held_up() {
     for settings in [broken(), resolved()] {
         let app = app(settings).await;
         let slow = Duration::from_secs(1);
-        app.vault.fail_with(Fault::Delay(slow));
+        app.fail_with(Fault::Delay(slow));
         let checked = {
             let app = app.clone();
             tokio::spawn(async move { app.get("/api/config-check?freshness=true").await })

@@ -9,17 +9,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use keyvault_functions::{
-    dev_vault::Fault,
-    key_vault::{
-        MetadataSource,
-        dns::Resolver,
-        https::{Https, Proxy},
-    },
+use keyvault_functions::key_vault::{
+    MetadataSource,
+    dns::Resolver,
+    https::{Https, Proxy},
 };
 
 use super::support::{
-    Answer, ClientRequest, FunctionsHost, InProcess, Protocol, Setup, free_port, repository,
+    Answer, ClientRequest, Fault, FunctionsHost, InProcess, Protocol, Setup, free_port, repository,
 };
 
 async fn metadata(settings: &[(&str, &str)]) -> (u16, String, String) {
@@ -144,7 +141,7 @@ async fn a_vault_that_refuses_is_told_apart_by_its_code() {
     for (fault, status, code, fix, wait) in REFUSALS {
         for source in [MetadataSource::Versions, MetadataSource::Get] {
             let app = InProcess::new(source);
-            app.vault.fail_with(fault);
+            app.fail_with(fault);
             let started = tokio::time::Instant::now();
             let answer = app.get("/api/secrets/ExternalApiKey").await;
             let what = format!("{fault:?} {source:?}: {answer:?}");
@@ -161,7 +158,7 @@ async fn a_vault_that_refuses_is_told_apart_by_its_code() {
 #[tokio::test(start_paused = true)]
 async fn a_slow_answer_is_still_an_answer() {
     let app = InProcess::new(MetadataSource::Versions);
-    app.vault.fail_with(Fault::Delay(Duration::from_secs(4)));
+    app.fail_with(Fault::Delay(Duration::from_secs(4)));
     assert_eq!(app.get("/api/secrets/ExternalApiKey").await.status, 200);
 }
 
@@ -170,7 +167,7 @@ async fn a_slow_answer_is_still_an_answer() {
 #[tokio::test]
 async fn an_identity_that_may_only_get_is_told_of_a_missing_version() {
     let app = InProcess::new(MetadataSource::Get);
-    app.vault.fail_with(Fault::DenyListing("ForbiddenByRbac"));
+    app.fail_with(Fault::DenyListing("ForbiddenByRbac"));
     let version = "0".repeat(32);
     let path = format!("/api/secrets/ExternalApiKey?version={version}");
     let answer = app.get(&path).await;

@@ -7,10 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use keyvault_functions::dev_vault::{Fault, NewSecret};
+use keyvault_functions::dev_vault::NewSecret;
 
 use super::support::{
-    ClientRequest, FunctionsHost, Identity, Protocol, TlsVault, Wire, repository,
+    ClientRequest, Fault, FunctionsHost, Identity, Protocol, TlsVault, Wire, repository,
 };
 
 /// How a fault is brought about.
@@ -136,7 +136,7 @@ impl Row {
         let mut secret = "ExternalApiKey";
         match self.how {
             Break::Wire(wire) => vault.wire(wire),
-            Break::Vault(fault) => vault.vault.fail_with(fault),
+            Break::Vault(fault) => vault.fail_with(fault),
             Break::Stopped => vault.stop().await,
             Break::Versions(number) => {
                 secret = "Rotated";

@@ -9,7 +9,7 @@ use axum::{
     response::IntoResponse,
 };
 use keyvault_functions::{
-    dev_vault::{Attributes, DevVault, Fault, NewSecret},
+    dev_vault::{Attributes, DevVault, NewSecret},
     diagnosis::{Identity, Surroundings},
     key_vault::{
         Error, MetadataSource,
@@ -19,7 +19,7 @@ use keyvault_functions::{
 };
 use serde_json::{Value, json};
 
-use super::support::{Answer, InProcess, Setup, func_a};
+use super::support::{Answer, Fault, InProcess, Setup, func_a};
 
 const GOOD: &str = "@Microsoft.KeyVault(VaultName=embedded;SecretName=ExternalApiKey)";
 
@@ -64,11 +64,11 @@ mod the_recipes_troubleshooting_table {
     #[tokio::test]
     async fn the_setting_shows_the_raw_reference_because_the_identity_lacks_access() {
         let app = on_azure(GOOD, None);
-        app.vault.fail_with(Fault::Deny("ForbiddenByRbac"));
+        app.fail_with(Fault::Deny("ForbiddenByRbac"));
         let grant = "az role assignment create --role \"Key Vault Secrets User\" --assignee-object-id \"$(az functionapp identity show --name func-a --resource-group rg-a --query principalId -o tsv)\" --assignee-principal-type ServicePrincipal";
         expect(&app, "AccessToKeyVaultDenied", "vault embedded", grant).await;
         let app = on_azure(GOOD, None);
-        app.vault.fail_with(Fault::Deny("AccessDenied"));
+        app.fail_with(Fault::Deny("AccessDenied"));
         let grant = "az keyvault set-policy --name embedded";
         expect(&app, "AccessToKeyVaultDenied", "no access policy", grant).await;
     }
@@ -106,7 +106,7 @@ mod the_recipes_troubleshooting_table {
             ),
         ] {
             let app = on_azure(GOOD, None);
-            app.vault.fail_with(Fault::Deny(inner));
+            app.fail_with(Fault::Deny(inner));
             let report = expect(&app, "AccessToKeyVaultDenied", detail, fix).await;
             let fix = report["fix"].as_str().expect("text");
             // References may be fetched from other addresses than the app's own.
@@ -231,7 +231,7 @@ mod the_eleven_statuses {
     #[tokio::test]
     async fn access_to_key_vault_denied() {
         let app = on_azure(GOOD, Some("AccessToKeyVaultDenied"));
-        app.vault.fail_with(Fault::Deny("SomethingNew"));
+        app.fail_with(Fault::Deny("SomethingNew"));
         let report = expect(
             &app,
             "AccessToKeyVaultDenied",
@@ -245,7 +245,7 @@ mod the_eleven_statuses {
     #[tokio::test(start_paused = true)]
     async fn fetch_timed_out() {
         let app = on_azure(GOOD, None);
-        app.vault.fail_with(Fault::Silence);
+        app.fail_with(Fault::Silence);
         expect(
             &app,
             "FetchTimedOut",
@@ -258,7 +258,7 @@ mod the_eleven_statuses {
     #[tokio::test]
     async fn unauthorized_client() {
         let app = on_azure(GOOD, None);
-        app.vault.fail_with(Fault::Outage(401));
+        app.fail_with(Fault::Outage(401));
         expect(
             &app,
             "UnauthorizedClient",
@@ -275,7 +275,7 @@ mod the_eleven_statuses {
             (Fault::Outage(503), "reports a problem of its own"),
         ] {
             let app = on_azure(GOOD, None);
-            app.vault.fail_with(fault);
+            app.fail_with(fault);
             expect(&app, "OtherReasons", detail, "Wait.").await;
         }
         let report = report(&on_azure(GOOD, Some("ValueNotFound"))).await;
@@ -289,7 +289,7 @@ mod the_eleven_statuses {
 
 /// A vault whose secret has these attributes.
 fn on_azure_with(attributes: Attributes, word: Option<&str>) -> InProcess {
-    let vault = DevVault::empty().expect("randomness");
+    let vault = DevVault::default();
     let secret = NewSecret {
         attributes,
         ..NewSecret::of("canary")
@@ -371,7 +371,7 @@ async fn a_user_assigned_identity_without_key_vault_reference_identity_is_named(
 #[tokio::test]
 async fn who_may_list_but_not_get_is_denied() {
     let app = on_azure(GOOD, Some("AccessToKeyVaultDenied"));
-    app.vault.fail_with(Fault::DenyGetting("ForbiddenByRbac"));
+    app.fail_with(Fault::DenyGetting("ForbiddenByRbac"));
     expect(
         &app,
         "AccessToKeyVaultDenied",
@@ -384,7 +384,7 @@ async fn who_may_list_but_not_get_is_denied() {
 #[tokio::test]
 async fn who_may_get_but_not_list_is_told_what_cannot_be_known() {
     let app = on_azure(GOOD, None);
-    app.vault.fail_with(Fault::DenyListing("ForbiddenByRbac"));
+    app.fail_with(Fault::DenyListing("ForbiddenByRbac"));
     expect(
         &app,
         "Initialized",

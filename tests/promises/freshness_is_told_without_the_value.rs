@@ -4,13 +4,13 @@
 use std::time::Duration;
 
 use keyvault_functions::{
-    dev_vault::{Attributes, Fault, NewSecret},
+    dev_vault::{Attributes, NewSecret},
     references::{AppSetting, status::read_platform_report},
 };
 use serde_json::json;
 use tokio::time::advance;
 
-use super::support::{InProcess, Setup};
+use super::support::{Fault, InProcess, Setup};
 
 /// The platform has put `value` in place of a reference to `secret`.
 fn resolved(name: &str, value: &str, secret: &str) -> AppSetting {
@@ -83,7 +83,7 @@ async fn anew_after_ten_seconds() {
     assert_eq!(app.reads(), 1);
     advance(life.saturating_sub(nearly)).await;
     assert_eq!(freshness().await, "stale");
-    app.vault.fail_with(Fault::Deny("ForbiddenByRbac"));
+    app.fail_with(Fault::Deny("ForbiddenByRbac"));
     assert_eq!(freshness().await, "stale");
     assert_eq!(app.reads(), 2);
     advance(life).await;
@@ -106,7 +106,7 @@ async fn what_keeps_it_from_being_told_is_said() {
     };
     disabled.vault.store().set("Rotated", refused).expect("set");
     let denied = app(setting());
-    denied.vault.fail_with(Fault::Deny("ForbiddenByRbac"));
+    denied.fail_with(Fault::Deny("ForbiddenByRbac"));
     for (app, detail, fix) in [
         (deleted, "is deleted", "az keyvault secret recover"),
         (disabled, "is disabled", "--enabled true"),

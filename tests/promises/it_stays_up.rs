@@ -12,9 +12,8 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use keyvault_functions::dev_vault::Fault;
 
-use super::support::{ClientRequest, FunctionsHost, MODES, TlsVault, Wire};
+use super::support::{ClientRequest, Fault, FunctionsHost, MODES, TlsVault, Wire};
 
 const CLIENTS: usize = 16;
 
@@ -39,11 +38,11 @@ enum Turn {
 
 impl Turn {
     fn take(self, vault: &TlsVault) {
-        vault.vault.fail_with(None);
+        vault.fail_with(None);
         vault.wire(Wire::Serves);
         match self {
             Self::Well => {}
-            Self::Vault(fault) => vault.vault.fail_with(fault),
+            Self::Vault(fault) => vault.fail_with(fault),
             Self::Wire(wire) => vault.wire(wire),
         }
     }

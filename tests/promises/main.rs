@@ -2,6 +2,11 @@
 //!
 //! Every module that starts the real binary does so through [`support`], which searches
 //! everything the process wrote, at `RUST_LOG=trace`, and every answer for secrets.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "switches of the tests, not settings"
+)]
 #![allow(
     clippy::expect_used,
     clippy::panic,

@@ -2,13 +2,10 @@
 
 use std::time::Duration;
 
-use keyvault_functions::{
-    dev_vault::Fault,
-    references::{AppSetting, Resolves},
-};
+use keyvault_functions::references::{AppSetting, Resolves};
 use tokio::time::Instant;
 
-use super::support::{InProcess, Setup};
+use super::support::{Fault, InProcess, Setup};
 
 #[tokio::test(start_paused = true)]
 async fn ten_broken_references_and_a_vault_that_never_answers() {
@@ -22,7 +19,7 @@ async fn ten_broken_references_and_a_vault_that_never_answers() {
             resolves,
             ..Setup::default()
         });
-        app.vault.fail_with(Fault::Silence);
+        app.fail_with(Fault::Silence);
         for _ in 0..3 {
             let started = Instant::now();
             let answer = app.get("/api/config-check?freshness=true").await.json();
@@ -52,7 +49,7 @@ async fn forty_silent_references_do_not_hide_another_vaults_reason() {
         settings: (0..=40).map(setting).collect(),
         ..Setup::default()
     });
-    app.vault.fail_with(Fault::Silence);
+    app.fail_with(Fault::Silence);
     let answer = app.get("/api/config-check").await.json();
     assert_eq!(answer["references"][39]["status"], "FetchTimedOut");
     assert_eq!(answer["references"][40]["status"], "VaultNotFound");
@@ -68,7 +65,7 @@ async fn nor_does_comparing_values() {
     });
     let first = app.get("/api/config-check").await.json();
     assert_eq!(first["references"][0]["status"], "Resolved");
-    app.vault.fail_with(Fault::Silence);
+    app.fail_with(Fault::Silence);
     let started = Instant::now();
     let answer = app.get("/api/config-check?freshness=true").await.json();
     assert!(started.elapsed() < Duration::from_secs(3));

@@ -13,7 +13,6 @@ use axum::{
     http::{HeaderMap, StatusCode},
     routing::post,
 };
-use keyvault_functions::dev_vault::Fault;
 use opentelemetry_proto::tonic::{
     collector::{metrics::v1::ExportMetricsServiceRequest, trace::v1::ExportTraceServiceRequest},
     common::v1::{KeyValue, any_value::Value},
@@ -25,7 +24,7 @@ use prost::Message;
 use tokio::{net::TcpListener, task::JoinHandle};
 
 use super::support::{
-    ClientRequest, FunctionsHost, INVOCATION_ID, Protocol, Stream, TlsVault, free_port,
+    ClientRequest, Fault, FunctionsHost, INVOCATION_ID, Protocol, Stream, TlsVault, free_port,
 };
 
 /// Not sampled, as the host's are.
@@ -185,7 +184,7 @@ async fn spans_continue_the_hosts_trace_and_counters_count() {
     assert_eq!(call(anew).await, 200);
     assert_eq!(call(secret("Missing")).await, 404);
     assert_eq!(call(secret("Missing")).await, 404);
-    vault.vault.fail_with(Fault::Deny("ForbiddenByRbac"));
+    vault.fail_with(Fault::Deny("ForbiddenByRbac"));
     assert_eq!(call(secret("DatabasePassword")).await, 502);
     assert_eq!(call(ClientRequest::config_check()).await, 200);
     stop(&mut host).await;

@@ -10,7 +10,6 @@ use std::{
 
 use axum::{body::Body, extract::Request};
 use keyvault_functions::{
-    dev_vault::Fault,
     host::{
         invocation::{Access, Limits},
         manifest::Manifest,
@@ -24,8 +23,8 @@ use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::{filter::Targets, fmt::MakeWriter};
 
 use super::support::{
-    Answer, ClientRequest, FunctionsHost, Handler, INVOCATION_ID, InProcess, Key, MODES, Protocol,
-    Stream, TlsVault, answer, client, repository,
+    Answer, ClientRequest, Fault, FunctionsHost, Handler, INVOCATION_ID, InProcess, Key, MODES,
+    Protocol, Stream, TlsVault, answer, client, repository,
 };
 
 const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";
@@ -354,7 +353,7 @@ async fn a_name_with_warn_in_it_makes_no_error_a_warning() {
 async fn a_caller_who_leaves_is_a_line() {
     let (lines, _in_this_thread) = Lines::of_this_thread();
     let app = InProcess::new(MetadataSource::Versions);
-    app.vault.fail_with(Fault::Delay(Duration::from_secs(2)));
+    app.fail_with(Fault::Delay(Duration::from_secs(2)));
     let request = Request::get("/api/secrets/ExternalApiKey")
         .header("x-azure-functions-invocationid", INVOCATION_ID)
         .body(Body::empty())
@@ -387,7 +386,7 @@ async fn a_connection_that_the_host_ends_is_a_line() {
     let vault = TlsVault::start().await;
     let host = vault.host(&[]).await;
     host.handler.wrote("Key Vault answers").await;
-    vault.vault.fail_with(Fault::Delay(Duration::from_secs(3)));
+    vault.fail_with(Fault::Delay(Duration::from_secs(3)));
     let mut connection = TcpStream::connect(("127.0.0.1", host.port))
         .await
         .expect("connected");
@@ -425,7 +424,7 @@ async fn the_line_of_a_request_says_how_the_answer_was_found() {
         expect("400", "InvalidSecretName", "none")
     );
 
-    app.vault.fail_with(Fault::Outage(500));
+    app.fail_with(Fault::Outage(500));
     advance(Duration::from_secs(331)).await;
     assert_eq!(get(here).await, expect("200", "", "stale"));
     tokio::time::sleep(Duration::from_secs(10)).await;

@@ -189,6 +189,7 @@ impl CredentialSettings {
 
 /// Whether `program` is on the path.
 #[must_use]
+#[expect(clippy::disallowed_methods, reason = "PATH is no setting")]
 pub fn is_on_path(program: &str) -> bool {
     std::env::var_os("PATH").is_some_and(|path| {
         std::env::split_paths(&path).any(|folder| {

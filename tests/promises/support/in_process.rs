@@ -8,11 +8,15 @@ use std::{
     time::Duration,
 };
 
+use async_trait::async_trait;
 use axum::{Router, body::Body, extract::Request, middleware};
-use azure_core::http::HttpClient;
+use azure_core::{
+    credentials::{AccessToken, TokenCredential, TokenRequestOptions},
+    http::HttpClient,
+};
 use http_body_util::BodyExt;
 use keyvault_functions::{
-    dev_vault::DevVault,
+    dev_vault::{self, DevVault},
     diagnosis::{Cause, FunctionApp, Surroundings},
     functions::{self, AppState, MetadataOptions},
     host::{
@@ -25,14 +29,35 @@ use keyvault_functions::{
 };
 use tower::ServiceExt;
 
-use super::{Answer, repository};
+use super::{Answer, Fault, faults::Faults, repository};
 
 #[derive(Clone)]
 pub(crate) struct InProcess {
     router: Entry,
     pub(crate) vault: DevVault,
+    faults: Faults,
     signed_reads: Arc<AtomicUsize>,
     challenges: Arc<AtomicUsize>,
+    tokens: Arc<AtomicUsize>,
+}
+
+/// Counts how often a token is asked for.
+#[derive(Debug)]
+struct Counted {
+    credential: Arc<dyn TokenCredential>,
+    tokens: Arc<AtomicUsize>,
+}
+
+#[async_trait]
+impl TokenCredential for Counted {
+    async fn get_token(
+        &self,
+        scopes: &[&str],
+        options: Option<TokenRequestOptions<'_>>,
+    ) -> azure_core::Result<AccessToken> {
+        self.tokens.fetch_add(1, Ordering::SeqCst);
+        self.credential.get_token(scopes, options).await
+    }
 }
 
 /// The app `func-a` in the resource group `rg-a`, on Azure, with its system-assigned identity.
@@ -90,7 +115,8 @@ impl InProcess {
         let signed_reads = Arc::<AtomicUsize>::default();
         let challenges = Arc::<AtomicUsize>::default();
         let (signed, unsigned) = (signed_reads.clone(), challenges.clone());
-        let counted = (setup.wrap)(vault.router()).layer(middleware::from_fn(
+        let faults = Faults::default();
+        let counted = (setup.wrap)(faults.wrap(vault.router())).layer(middleware::from_fn(
             move |request: Request, next: middleware::Next| {
                 let is_signed = request.headers().contains_key("authorization");
                 let counter = if is_signed { &signed } else { &unsigned };
@@ -98,10 +124,18 @@ impl InProcess {
                 next.run(request)
             },
         ));
-        let connection = match (setup.unconnected, setup.transport) {
-            (Some(error), _) => Err(error),
-            (None, Some(transport)) => Ok(Connection::new(transport, vault.credential())),
-            (None, None) => Ok(vault.connection_through(counted)),
+        let tokens = Arc::<AtomicUsize>::default();
+        let credential = Arc::new(Counted {
+            credential: vault.credential(),
+            tokens: tokens.clone(),
+        });
+        let connection = match setup.unconnected {
+            Some(error) => Err(error),
+            None => {
+                let embedded = || Arc::new(dev_vault::InProcess::new(counted)) as _;
+                let transport = setup.transport.unwrap_or_else(embedded);
+                Ok(Connection::new(transport, credential))
+            }
         };
         let vaults = Arc::new(Vaults::new(move || std::future::ready(connection.clone())));
         let options = MetadataOptions {
@@ -135,9 +169,16 @@ impl InProcess {
         Self {
             router: router.expect("fitting"),
             vault,
+            faults,
             signed_reads,
             challenges,
+            tokens,
         }
+    }
+
+    /// Switches `fault` on, or every fault off.
+    pub(crate) fn fail_with(&self, fault: impl Into<Option<Fault>>) {
+        self.faults.set(fault);
     }
 
     pub(crate) fn router(&self) -> &Entry {
@@ -152,6 +193,11 @@ impl InProcess {
     /// Requests without a token that reached the vault.
     pub(crate) fn challenges(&self) -> usize {
         self.challenges.load(Ordering::SeqCst)
+    }
+
+    /// How often a token was asked for.
+    pub(crate) fn tokens(&self) -> usize {
+        self.tokens.load(Ordering::SeqCst)
     }
 
     pub(crate) async fn get_as(&self, path: &str, accept: &str) -> Answer {

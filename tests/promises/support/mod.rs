@@ -2,6 +2,7 @@
 //! functions in process.
 
 mod dev_vault;
+mod faults;
 mod functions_host;
 mod in_process;
 pub(crate) mod leaks;
@@ -18,6 +19,7 @@ use std::{
 use keyvault_functions::host::manifest::Manifest;
 
 pub(crate) use dev_vault::{Asked, DevVaultProcess};
+pub(crate) use faults::Fault;
 pub(crate) use functions_host::{
     CHARSET, ClientRequest, FunctionsHost, INVOCATION_ID, Key, MODES, Protocol, free_port,
     read_envelope,

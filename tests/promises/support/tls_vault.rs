@@ -17,7 +17,6 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use azure_core::credentials::TokenCredential;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::conn::auto,
@@ -32,7 +31,7 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-use super::{Folder, FunctionsHost, free_port, repository};
+use super::{Fault, Folder, FunctionsHost, faults::Faults, free_port, repository};
 
 /// What happens on a connection to the vault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +76,7 @@ pub(crate) enum Identity {
 
 pub(crate) struct TlsVault {
     pub(crate) vault: DevVault,
+    faults: Faults,
     pub(crate) port: u16,
     wire: Arc<Mutex<Wire>>,
     identity: Arc<Mutex<Identity>>,
@@ -112,7 +112,9 @@ impl TlsVault {
         let identity = Arc::new(Mutex::new(Identity::Gives(3_600)));
         let tokens = Arc::<AtomicUsize>::default();
         let endpoint = identity_endpoint(identity.clone(), token.clone(), tokens.clone());
-        let router = counted(vault.router(), &requests, &challenges).merge(endpoint.clone());
+        let faults = Faults::default();
+        let router = faults.wrap(vault.router());
+        let router = counted(router, &requests, &challenges).merge(endpoint.clone());
         let traces = Traces::default();
         let router = traced(router, traces.clone());
         let accepting = accept(listener, certificates.acceptor, router, wire.clone());
@@ -123,6 +125,7 @@ impl TlsVault {
         };
         Self {
             vault,
+            faults,
             port,
             wire,
             identity,
@@ -135,6 +138,11 @@ impl TlsVault {
             files,
             tasks: vec![tokio::spawn(accepting), tokio::spawn(serving)],
         }
+    }
+
+    /// Switches `fault` on, or every fault off.
+    pub(crate) fn fail_with(&self, fault: impl Into<Option<Fault>>) {
+        self.faults.set(fault);
     }
 
     pub(crate) fn wire(&self, wire: Wire) {

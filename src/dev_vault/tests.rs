@@ -1,6 +1,4 @@
-//! Tests: what a request is answered with, byte by byte where clients depend on it.
-
-use std::time::Duration;
+//! What a request is answered with, byte by byte where clients depend on it.
 
 use axum::{Router, body::Body, http};
 use http_body_util::BodyExt;
@@ -17,8 +15,7 @@ struct Owner {
 
 impl Owner {
     fn of(vault: &DevVault) -> Self {
-        let life = Duration::from_secs(60);
-        let token = vault.tokens.give(AUDIENCE, life);
+        let token = vault.tokens.give(AUDIENCE);
         Self {
             router: vault.router(),
             token: token.expect("randomness").reveal().to_owned(),
@@ -49,7 +46,7 @@ impl Owner {
 }
 
 fn owner() -> Owner {
-    Owner::of(&DevVault::empty().expect("randomness"))
+    Owner::of(&DevVault::default())
 }
 
 #[tokio::test]

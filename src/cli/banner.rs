@@ -4,18 +4,15 @@ use std::{
     fmt::{self, Write as _},
     io::{self, Write as _},
     net::SocketAddr,
-    thread,
-    time::Duration,
 };
 
 use axum::http::Method;
 use keyvault_functions::{
     host::{
         authorization::{AuthLevel, FunctionKey, Keys},
-        grading::without_warn,
         manifest::{FunctionManifest, Manifest},
     },
-    settings::{KeyPlace, Mode, OwnKey, Settings, VaultSetting, names},
+    settings::{KeySource, OwnKey, OwnKeys, VaultSetting, names},
 };
 
 /// Stands for a secret's name in the lines to paste: the recipe's first one.
@@ -32,14 +29,27 @@ pub(crate) struct Hints {
 /// How a key gets into a command.
 struct ShownKey {
     setting: &'static str,
-    source: KeySource,
+    text: KeyText,
 }
 
-enum KeySource {
+enum KeyText {
     /// Made at this start, and shown this once.
     Random(String),
     /// The operator's own, which is not repeated: the shell fills it in.
-    Own { place: KeyPlace, is_url_safe: bool },
+    Own {
+        source: KeySource,
+        is_url_safe: bool,
+    },
+}
+
+impl KeyText {
+    fn is_random(&self) -> bool {
+        matches!(self, Self::Random(_))
+    }
+
+    fn is_from(&self, wanted: KeySource) -> bool {
+        matches!(self, Self::Own { source, .. } if *source == wanted)
+    }
 }
 
 /// One function's call.
@@ -50,14 +60,13 @@ struct Call {
 }
 
 impl Hints {
-    pub(crate) fn new(manifest: &Manifest, settings: &Settings, keys: &Keys) -> Self {
-        let (own_function_key, own_master_key) = match &settings.mode {
-            Mode::Standalone {
-                function_key,
-                master_key,
-            } => (function_key.as_ref(), master_key.as_ref()),
-            Mode::Host { .. } => (None, None),
-        };
+    /// `keys` are the operator's `own`, or random where there are none.
+    pub(crate) fn new(
+        manifest: &Manifest,
+        vault: &VaultSetting,
+        own: &OwnKeys,
+        keys: &Keys,
+    ) -> Self {
         let call = |function: &FunctionManifest| {
             let path = function
                 .route
@@ -71,20 +80,22 @@ impl Hints {
             })
         };
         Self {
-            vault: match &settings.vault {
-                VaultSetting::NotSet | VaultSetting::Wrong => {
-                    "none, KEY_VAULT_URL is not set".to_owned()
-                }
+            vault: match vault {
+                VaultSetting::NotSet => "none, KEY_VAULT_URL is not set".to_owned(),
                 #[cfg(feature = "dev-vault")]
-                VaultSetting::Embedded => "embedded in this process".to_owned(),
+                VaultSetting::Embedded(_) => "embedded in this process".to_owned(),
                 VaultSetting::Url(url) => url.to_string(),
             },
             function_key: ShownKey::new(
                 names::STANDALONE_FUNCTION_KEY,
-                own_function_key,
+                own.function.as_ref(),
                 &keys.function,
             ),
-            master_key: ShownKey::new(names::STANDALONE_MASTER_KEY, own_master_key, &keys.master),
+            master_key: ShownKey::new(
+                names::STANDALONE_MASTER_KEY,
+                own.master.as_ref(),
+                &keys.master,
+            ),
             calls: manifest.functions.values().filter_map(call).collect(),
         }
     }
@@ -98,7 +109,7 @@ impl Hints {
             "Running without a Functions host.\nVault: {}\n\n",
             self.vault
         );
-        let in_file: Vec<_> = self.keys_in(KeyPlace::LocalSettings).collect();
+        let in_file = self.settings_where(|key| key.is_from(KeySource::LocalSettings));
         for name in &in_file {
             let _ = writeln!(
                 text,
@@ -136,19 +147,13 @@ impl Hints {
         }
     }
 
-    fn keys(&self) -> [&ShownKey; 2] {
+    /// The settings of the keys that are such.
+    fn settings_where(&self, is_such: impl Fn(&KeyText) -> bool) -> Vec<&'static str> {
         [&self.function_key, &self.master_key]
-    }
-
-    fn keys_in(&self, wanted: KeyPlace) -> impl Iterator<Item = &'static str> {
-        let is_there = move |key: &&&ShownKey| matches!(&key.source, KeySource::Own { place, .. } if *place == wanted);
-        let keys = self.keys();
-        let names: Vec<_> = keys
-            .iter()
-            .filter(is_there)
+            .into_iter()
+            .filter(|key| is_such(&key.text))
             .map(|key| key.setting)
-            .collect();
-        names.into_iter()
+            .collect()
     }
 
     /// The function whose page is most worth a look, wherever its name sorts.
@@ -162,18 +167,18 @@ impl Hints {
         let url = format!("http://{address}{}", call.path);
         let _ = match self.key(call) {
             None => writeln!(text, "\nIn a browser:\n\n  {url}"),
-            Some(key) => match &key.source {
-                KeySource::Random(key) => {
+            Some(key) => match &key.text {
+                KeyText::Random(key) => {
                     writeln!(text, "\nIn a browser:\n\n  {url}?code={key}")
                 }
-                KeySource::Own {
+                KeyText::Own {
                     is_url_safe: true, ..
                 } => writeln!(
                     text,
                     "\nFor a browser, this prints the address:\n\n  echo \"{url}?code=${}\"",
                     key.setting
                 ),
-                KeySource::Own { .. } => writeln!(
+                KeyText::Own { .. } => writeln!(
                     text,
                     "\nIn a browser, with the percent-encoded {} at its end:\n\n  {url}?code=",
                     key.setting
@@ -189,13 +194,7 @@ impl Hints {
     }
 
     fn advice(&self, text: &mut String) {
-        let is_random = |key: &&&ShownKey| matches!(key.source, KeySource::Random(_));
-        let keys = self.keys();
-        let random: Vec<_> = keys
-            .iter()
-            .filter(is_random)
-            .map(|key| key.setting)
-            .collect();
+        let random = self.settings_where(KeyText::is_random);
         let _ = match random[..] {
             [one, two] => writeln!(
                 text,
@@ -207,7 +206,7 @@ impl Hints {
             ),
             _ => Ok(()),
         };
-        let own: Vec<_> = self.keys_in(KeyPlace::Environment).collect();
+        let own = self.settings_where(|key| key.is_from(KeySource::Environment));
         if !own.is_empty() {
             let _ = writeln!(
                 text,
@@ -220,23 +219,23 @@ impl Hints {
 
 impl ShownKey {
     fn new(setting: &'static str, own: Option<&OwnKey>, key: &FunctionKey) -> Self {
-        let source = match own {
-            Some(own) => KeySource::Own {
-                place: own.place,
+        let text = match own {
+            Some(own) => KeyText::Own {
+                source: own.source,
                 is_url_safe: own.key.is_url_safe(),
             },
-            None => KeySource::Random(key.reveal().to_owned()),
+            None => KeyText::Random(key.reveal().to_owned()),
         };
-        Self { setting, source }
+        Self { setting, text }
     }
 }
 
 /// What a POSIX shell reads as the key.
 impl fmt::Display for ShownKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.source {
-            KeySource::Random(key) => f.write_str(key),
-            KeySource::Own { .. } => write!(f, "${}", self.setting),
+        match &self.text {
+            KeyText::Random(key) => f.write_str(key),
+            KeyText::Own { .. } => write!(f, "${}", self.setting),
         }
     }
 }
@@ -268,47 +267,9 @@ pub(crate) fn print(text: &str) {
     let _ = writeln!(io::stdout(), "{text}");
 }
 
-/// Who reads the reason for the end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reader {
-    Person,
-    /// The Functions host, which closes its end as soon as the process has ended, and grades
-    /// lines by what is in them.
-    Host,
-}
-
-/// How long the host gets to read the reason before the process ends.
-const HOST_READS: Duration = Duration::from_millis(200);
-
-/// One line for each, prefixed so that a log full of other lines shows whose they are.
-pub(crate) fn print_errors(lines: &[String], reader: Reader) {
-    write_errors(lines, reader, &mut io::stderr(), thread::sleep);
-}
-
-/// In one write, since the host may read no second one.
-fn write_errors(
-    lines: &[String],
-    reader: Reader,
-    to: &mut impl io::Write,
-    wait: impl FnOnce(Duration),
-) {
-    let mut text = String::new();
-    for line in lines {
-        let line = match reader {
-            Reader::Host => without_warn(line),
-            Reader::Person => line.into(),
-        };
-        let _ = writeln!(text, "keyvault-functions: {line}");
-    }
-    let _ = to.write_all(text.as_bytes());
-    if reader == Reader::Host {
-        wait(HOST_READS);
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use keyvault_functions::settings::Environment;
+    use keyvault_functions::settings::{Environment, Mode, Settings};
 
     use super::*;
 
@@ -326,13 +287,16 @@ mod tests {
         let functions = functions.iter().map(|(name, json)| (*name, json.as_str()));
         let manifest = Manifest::parse("{}", &functions.collect::<Vec<_>>()).expect("valid");
         let settings = Settings::read(&Environment::of(environment)).expect("valid");
+        let Mode::Standalone(own) = &settings.mode else {
+            panic!("a Functions host in {environment:?}");
+        };
         let key = |text: &str| FunctionKey::parse(text.to_owned()).expect("a key");
         let keys = Keys {
             function: key("random-function-key-22"),
             master: key("random-master-key---22"),
         };
         let address = SocketAddr::from(([127, 0, 0, 1], 7071));
-        Hints::new(&manifest, &settings, &keys).text(address)
+        Hints::new(&manifest, &settings.vault, own, &keys).text(address)
     }
 
     const TWO: [(&str, &str, &str); 2] = [
@@ -366,35 +330,6 @@ and STANDALONE_MASTER_KEY.
 
 Ctrl+C stops."#
         );
-    }
-
-    #[test]
-    fn the_host_gets_one_write_and_the_time_to_read_it() {
-        use std::cell::RefCell;
-
-        struct Writes<'a>(&'a RefCell<Vec<String>>);
-        impl io::Write for Writes<'_> {
-            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-                let text = String::from_utf8_lossy(bytes).into_owned();
-                self.0.borrow_mut().push(text);
-                Ok(bytes.len())
-            }
-
-            fn flush(&mut self) -> io::Result<()> {
-                Ok(())
-            }
-        }
-        let written = |reader| {
-            let done = RefCell::new(Vec::new());
-            let wait = |time| done.borrow_mut().push(format!("{time:?}"));
-            let lines = ["one".to_owned(), "Warned".to_owned()];
-            write_errors(&lines, reader, &mut Writes(&done), wait);
-            done.into_inner()
-        };
-        let one = "keyvault-functions: one\nkeyvault-functions: ";
-        let host = [format!("{one}W*rned\n"), "200ms".to_owned()];
-        assert_eq!(written(Reader::Host), host);
-        assert_eq!(written(Reader::Person), [format!("{one}Warned\n")]);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::{
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
+    process::ExitCode,
 };
 
 use axum::{
@@ -14,75 +15,69 @@ use futures_util::FutureExt;
 use keyvault_functions::{
     dev_vault::{Certificates, DevVault, IDENTITY_PATH, TlsListener},
     host::{authorization::FunctionKey, server, stop},
-    settings::{Environment, SettingWarning, names},
-    system,
-    telemetry::{self, Export},
+    settings::{Environment, LogSettings, names},
+    telemetry::Export,
 };
 use tokio::net::TcpListener;
 
-use super::{Failure, banner, exit, no_port, no_thread, server_failed};
+use super::{
+    banner,
+    failure::{Failure, exit},
+    process,
+};
 
-/// Serves until the process is asked to stop.
-pub(crate) fn run(port: u16, ca_out: &Path) -> Result<(), Failure> {
+/// Serves until the process is asked to stop. The certificate authority goes into `ca_out`.
+pub(crate) fn run(port: u16, ca_out: &Path) -> Result<ExitCode, Failure> {
     let environment = Environment::of_process();
-    let style = environment.line_style();
-    let given = environment.get(names::RUST_LOG);
-    let filter = given.map(telemetry::parse_filter);
-    let is_unreadable = filter == Some(None);
-    let filter = filter.flatten().unwrap_or_else(telemetry::default_filter);
-    let telemetry = telemetry::start(&filter, style, &Export::default()).map_err(no_thread)?;
-    if is_unreadable {
-        tracing::warn!("{}", SettingWarning::LogFilter);
-    }
-    let no_randomness = |_| Failure::new(exit::INTERNAL, "the system has no randomness to give");
-    let vault = DevVault::seeded().map_err(no_randomness)?;
+    let (log, warning) = LogSettings::of(&environment, environment.get(names::RUST_LOG));
+    let telemetry = process::telemetry(&log, &Export::default(), &warning)?;
+    let vault = DevVault::seeded().map_err(|_| Failure::no_randomness())?;
     let certificates = Certificates::make().map_err(|error| Failure::new(exit::INTERNAL, error))?;
     // As long and as random as a function key.
-    let header = FunctionKey::random().map_err(no_randomness)?;
+    let header = FunctionKey::random().map_err(|_| Failure::no_randomness())?;
     let ca_out = write_authority(&certificates.authority_pem, ca_out)?;
-    let served = super::runtime()?.block_on(async {
-        let vault_listener = server::bind(port)
-            .await
-            .map_err(|error| no_port(port, &error))?;
-        let identity_listener = server::bind(0).await.map_err(|error| no_port(0, &error))?;
-        let lines = Lines {
+    let served = process::runtime()?.block_on(async {
+        let vault_listener = bind(port).await?;
+        let identity_listener = bind(0).await?;
+        let instructions = Instructions {
             vault: address(&vault_listener)?,
             identity: address(&identity_listener)?,
             identity_header: header.reveal(),
             ca_file: &ca_out.to_string_lossy(),
         };
         let stop = stop::requested(false).map(|_| ()).shared();
-        banner::print(&lines.text());
+        banner::print(&instructions.text());
         let identity = vault.identity_endpoint(header.reveal().to_owned().into());
-        let vault = with_subscriptions(vault.router()).layer(axum::middleware::from_fn(log));
+        let vault = with_subscriptions(vault.router()).layer(axum::middleware::from_fn(log_line));
         let vault_listener = TlsListener::new(vault_listener, certificates.acceptor);
         let served = tokio::try_join!(
             server::serve(vault_listener, vault, stop.clone(), server::GRACE),
             server::serve(identity_listener, identity, stop, server::GRACE),
         );
-        served.map_err(|error| server_failed(&error))?;
-        Ok(())
+        served.map_err(|error| Failure::of_server(&error))?;
+        Ok(ExitCode::SUCCESS)
     });
     telemetry.flush();
     served
+}
+
+async fn bind(port: u16) -> Result<TcpListener, Failure> {
+    let listener = server::bind(port).await;
+    listener.map_err(|error| Failure::no_port(port, &error))
 }
 
 /// Returns the file's whole path, since other programs run in other folders.
 fn write_authority(pem: &str, file: &Path) -> Result<PathBuf, Failure> {
     let written = fs::write(file, pem).and_then(|()| fs::canonicalize(file));
     written.map_err(|error| {
-        let line = format!(
-            "{} cannot be written: {}",
-            file.display(),
-            system::reason(error.kind())
-        );
-        Failure::new(exit::CANNOT_CREATE, line)
+        let what = format!("{} cannot be written", file.display());
+        Failure::of_system(exit::CANNOT_CREATE, &what, &error)
     })
 }
 
 fn address(listener: &TcpListener) -> Result<SocketAddr, Failure> {
     let address = listener.local_addr();
-    address.map_err(|error| server_failed(&error))
+    address.map_err(|error| Failure::of_server(&error))
 }
 
 /// So much of Azure Resource Manager that `az login --identity` is content.
@@ -94,7 +89,7 @@ fn with_subscriptions(vault: Router) -> Router {
 }
 
 /// One line for each request: what was asked for, and with which status it was answered.
-async fn log(request: Request, next: Next) -> Response {
+async fn log_line(request: Request, next: Next) -> Response {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let response = next.run(request).await;
     let status = response.status().as_u16();
@@ -103,14 +98,14 @@ async fn log(request: Request, next: Next) -> Response {
 }
 
 /// What a person pastes into the terminal of another program.
-struct Lines<'a> {
+struct Instructions<'a> {
     vault: SocketAddr,
     identity: SocketAddr,
     identity_header: &'a str,
     ca_file: &'a str,
 }
 
-impl Lines<'_> {
+impl Instructions<'_> {
     fn text(&self) -> String {
         let url = format!("https://localhost:{}", self.vault.port());
         let endpoint = format!("http://{}{IDENTITY_PATH}", self.identity);

@@ -1,0 +1,11 @@
+//! What a person types and sees, and how the rooms are wired. Of the crate's rooms only this one
+//! knows the settings; it is in the binary, so the library cannot know it.
+
+pub(crate) mod arguments;
+pub(crate) mod banner;
+#[cfg(feature = "dev-vault")]
+pub(crate) mod dev_vault;
+pub(crate) mod failure;
+mod process;
+pub(crate) mod run;
+mod vaults;

@@ -1,0 +1,162 @@
+//! The handler: settings, then the vaults, then the functions, then the server.
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
+
+use keyvault_functions::{
+    functions::{self, AppState},
+    host::{
+        authorization::{FunctionKey, Keys},
+        invocation::{Access, Limits},
+        manifest::Manifest,
+        router::Entry,
+        server,
+        stop::{self, Stop},
+    },
+    references::Inspector,
+    settings::{Environment, Mode, OwnKey, STANDALONE_PORT, Settings},
+};
+use tokio::sync::oneshot;
+
+use super::{
+    banner::Hints,
+    failure::{Failure, exit},
+    process, vaults,
+};
+
+/// Serves until the process is asked to stop. `port` counts where no Functions host gives one.
+pub(crate) fn run(port: Option<u16>) -> Result<ExitCode, Failure> {
+    let (root, settings, manifest) = read_configuration()?;
+    let telemetry = process::telemetry(&settings.log, &settings.export, &settings.warnings)?;
+    let ended = run_with(port, &root, settings, &manifest);
+    telemetry.flush();
+    ended
+}
+
+fn read_configuration() -> Result<(PathBuf, Settings, Manifest), Failure> {
+    let environment = Environment::of_process();
+    let root = environment.app_root();
+    let (environment, local) = if environment.host_port().is_some() {
+        (environment, Ok(()))
+    } else {
+        environment.with_local_settings(&root)
+    };
+    let settings = Settings::read(&environment);
+    let manifest = Manifest::read(&root);
+    match (local, settings, manifest) {
+        (Ok(()), Ok(settings), Ok(manifest)) => Ok((root, settings, manifest)),
+        (local, settings, manifest) => {
+            let mut lines: Vec<String> = Vec::new();
+            lines.extend(local.err().iter().map(ToString::to_string));
+            let wrong = settings.map_or_else(|wrong| wrong, |settings| settings.wrong);
+            lines.extend(wrong.iter().map(ToString::to_string));
+            lines.extend(manifest.err().iter().flatten().map(ToString::to_string));
+            Err(Failure::of_all(exit::CONFIGURATION, lines))
+        }
+    }
+}
+
+fn run_with(
+    port: Option<u16>,
+    root: &Path,
+    settings: Settings,
+    manifest: &Manifest,
+) -> Result<ExitCode, Failure> {
+    for wrong in &settings.wrong {
+        tracing::error!("{wrong}");
+    }
+    let (port, access, hints) = match &settings.mode {
+        Mode::Host { port } => (*port, Access::Host, None),
+        Mode::Standalone(own) => {
+            let keys = Keys {
+                function: key_or_random(own.function.as_ref())?,
+                master: key_or_random(own.master.as_ref())?,
+            };
+            let hints = Hints::new(manifest, &settings.vault, own, &keys);
+            let port = port.unwrap_or(STANDALONE_PORT);
+            (port, Access::Standalone(keys), Some(hints))
+        }
+    };
+    let (router, app) = router(settings, manifest, &access)?;
+    tracing::debug!(root = %root.display(), "configuration read");
+    let runtime = process::runtime()?;
+    let is_under_host = matches!(access, Access::Host);
+    let served = runtime.block_on(serve(port, router, app, hints, is_under_host));
+    // A name that is still being resolved must not hold up the end.
+    runtime.shutdown_background();
+    Ok(match served? {
+        // The host never starts a handler again that ended with 0.
+        Some(Stop::Terminated) if is_under_host => ExitCode::from(exit::RESTART),
+        _ => ExitCode::SUCCESS,
+    })
+}
+
+fn key_or_random(own: Option<&OwnKey>) -> Result<FunctionKey, Failure> {
+    match own {
+        Some(own) => Ok(own.key.clone()),
+        None => FunctionKey::random().map_err(|_| Failure::no_randomness()),
+    }
+}
+
+fn router(
+    settings: Settings,
+    manifest: &Manifest,
+    access: &Access,
+) -> Result<(Entry, AppState), Failure> {
+    let vaults = Arc::new(vaults::readable(&settings)?);
+    let described = vaults::described(&settings);
+    let inspector = Inspector::new(
+        settings.app_settings,
+        settings.resolves,
+        vaults.clone(),
+        settings.surroundings,
+    );
+    let app = AppState::new(
+        inspector,
+        vaults,
+        described,
+        settings.metadata,
+        settings.wrong,
+    );
+    let router = functions::all()
+        .router(manifest, &app, access, Limits::default())
+        .map_err(|errors| Failure::of_all(exit::CONFIGURATION, errors))?;
+    Ok((router, app))
+}
+
+async fn serve(
+    port: u16,
+    entry: Entry,
+    app: AppState,
+    hints: Option<Hints>,
+    is_under_host: bool,
+) -> Result<Option<Stop>, Failure> {
+    let listener = server::bind(port)
+        .await
+        .map_err(|error| Failure::no_port(port, &error))?;
+    let address = listener.local_addr().ok();
+    let stop = stop::requested(is_under_host);
+    let (tell, mut told) = oneshot::channel();
+    let stop = async {
+        // Nobody listens once the server has failed.
+        let _ = tell.send(stop.await);
+    };
+    match (hints, address) {
+        (Some(hints), Some(address)) => hints.print(address),
+        _ => tracing::info!(port, "listening"),
+    }
+    // Readiness does not wait for this.
+    tokio::spawn(async move { app.warm_up().await });
+    let tally = entry.tally().clone();
+    let serving = server::serve(listener, entry, stop, server::GRACE);
+    let served = tokio::select! {
+        served = serving => served,
+        never = tally.tell_each_minute() => match never {},
+    };
+    tally.tell();
+    served.map_err(|error| Failure::of_server(&error))?;
+    Ok(told.try_recv().ok())
+}

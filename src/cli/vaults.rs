@@ -1,0 +1,78 @@
+//! Which vaults are read, and how the handler signs in to them.
+
+use std::sync::Arc;
+
+use keyvault_functions::{
+    diagnosis::Cause,
+    key_vault::{
+        Error, VaultUrl, Vaults,
+        credential::{self, is_on_path},
+    },
+    settings::{Settings, VaultSetting},
+};
+
+use super::failure::Failure;
+
+/// The vault whose secrets are described, or why there is none.
+pub(super) fn described(settings: &Settings) -> Result<VaultUrl, Cause> {
+    if let Some(wrong) = settings.needed_to_describe() {
+        return Err(Cause::Failed(Error::WrongSetting(wrong)));
+    }
+    match &settings.vault {
+        VaultSetting::NotSet => Err(Cause::NoVault),
+        #[cfg(feature = "dev-vault")]
+        VaultSetting::Embedded(url) => Ok(url.clone()),
+        VaultSetting::Url(url) => Ok(url.clone()),
+    }
+}
+
+/// Every vault that a reference or a route may name.
+#[cfg(feature = "dev-vault")]
+pub(super) fn readable(settings: &Settings) -> Result<Vaults, Failure> {
+    use keyvault_functions::dev_vault::DevVault;
+    if matches!(settings.vault, VaultSetting::Embedded(_)) {
+        let vault = DevVault::seeded().map_err(|_| Failure::no_randomness())?;
+        let connection = vault.connection();
+        return Ok(Vaults::new(move || {
+            std::future::ready(Ok(connection.clone()))
+        }));
+    }
+    let vaults = real(settings);
+    Ok(match settings.surroundings.dev_vault.clone() {
+        Some(alias) => vaults.with_alias(alias.alias, alias.real),
+        None => vaults,
+    })
+}
+
+#[cfg(not(feature = "dev-vault"))]
+#[expect(clippy::unnecessary_wraps, reason = "only the embedded vault can fail")]
+pub(super) fn readable(settings: &Settings) -> Result<Vaults, Failure> {
+    Ok(real(settings))
+}
+
+/// The credential is chosen now and set up when a vault is first needed.
+fn real(settings: &Settings) -> Vaults {
+    if let Some(wrong) = settings.needed_to_read() {
+        return Vaults::new(move || std::future::ready(Err(Error::WrongSetting(wrong.clone()))));
+    }
+    let Some(choice) = settings.credential.choose(is_on_path) else {
+        tracing::warn!(
+            looked_for =
+                "AZURE_CLIENT_SECRET, AZURE_FEDERATED_TOKEN_FILE, IDENTITY_ENDPOINT, az, azd",
+            "no credential for Key Vault was found in the environment"
+        );
+        let error = Error::Credential(settings.credential.why_none());
+        return Vaults::new(move || std::future::ready(Err(error.clone())));
+    };
+    tracing::info!(credential = %choice, "signing in to Key Vault");
+    let given = Arc::new((choice, settings.own_ca.clone()));
+    Vaults::new(move || {
+        let given = given.clone();
+        async move {
+            // Certificate authorities are read from files.
+            tokio::task::spawn_blocking(move || credential::connect(&given.0, given.1.as_ref()))
+                .await
+                .unwrap_or(Err(Error::UnexpectedAnswer))
+        }
+    })
+}

@@ -1,0 +1,46 @@
+//! How secrets are described: by which operation, and for how long an answer is kept.
+
+use std::time::Duration;
+
+use super::{names, reader::Reader};
+use crate::{
+    functions::MetadataOptions,
+    key_vault::{CachePolicy, MetadataSource},
+};
+
+impl Reader<'_> {
+    pub(super) fn metadata(&mut self) -> MetadataOptions {
+        MetadataOptions {
+            source: self.metadata_source(),
+            cache: self.cache(),
+        }
+    }
+
+    fn metadata_source(&mut self) -> MetadataSource {
+        let name = names::SECRET_METADATA_SOURCE;
+        match self.text(name).map(|text| text.trim().to_ascii_lowercase()) {
+            None => MetadataSource::Versions,
+            Some(word) if word == "versions" => MetadataSource::Versions,
+            Some(word) if word == "get" => MetadataSource::Get,
+            Some(_) => {
+                self.refuse(name, "an unknown word", "versions or get");
+                MetadataSource::Versions
+            }
+        }
+    }
+
+    fn cache(&mut self) -> CachePolicy {
+        let mut seconds =
+            |name, from, default| Duration::from_secs(self.number(name, from..=86_400, default));
+        let fresh_for = seconds(names::SECRET_CACHE_TTL_SECONDS, 1, 300);
+        let max_stale = seconds(names::SECRET_CACHE_MAX_STALE_SECONDS, 0, 3_600);
+        let missing_for = seconds(names::SECRET_CACHE_NEGATIVE_TTL_SECONDS, 0, 30);
+        CachePolicy {
+            fresh_for,
+            // A fresh answer, jitter included, is never too old.
+            max_stale: max_stale.max(fresh_for.mul_f64(1.1)),
+            missing_for,
+            capacity: self.number(names::SECRET_CACHE_CAPACITY, 1..=100_000, 1_000),
+        }
+    }
+}
