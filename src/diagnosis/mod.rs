@@ -86,6 +86,12 @@ impl Cause {
     }
 }
 
+impl From<Error> for Cause {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
 /// What a cause is about.
 #[derive(Debug, Clone, Copy)]
 pub struct Subject<'a> {
