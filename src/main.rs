@@ -238,7 +238,7 @@ fn router(
     let inspector = Inspector::new(
         settings.app_settings,
         settings.resolves,
-        vaults.clone(),
+        &vaults,
         settings.surroundings,
     );
     let options = MetadataOptions {

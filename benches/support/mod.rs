@@ -191,7 +191,7 @@ fn router() -> Result<Router, Box<dyn Error>> {
     let references = Inspector::new(
         settings.collect::<Vec<_>>(),
         Resolves::Platform,
-        vaults.clone(),
+        &vaults,
         Surroundings::default(),
     );
     let options = MetadataOptions {

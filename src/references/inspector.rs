@@ -44,7 +44,7 @@ enum Inspected {
     /// Its reference is well-formed and can be tried.
     Reference(Arc<Probe>),
     /// There is nothing to try.
-    Other(AppSetting),
+    Other(Box<AppSetting>),
 }
 
 impl Inspected {
@@ -62,17 +62,17 @@ impl Inspector {
     pub fn new(
         settings: impl Into<AppSettings>,
         resolves: Resolves,
-        vaults: Arc<Vaults>,
+        vaults: &Arc<Vaults>,
         surroundings: Surroundings,
     ) -> Self {
         let AppSettings { listed, not_listed } = settings.into();
         let all = listed.len();
         let inspect = |setting: AppSetting| match setting.reference().cloned() {
             Some(reference) => {
-                let vaults = vaults.clone();
-                Inspected::Reference(Probe::new(setting, reference, resolves, vaults, all))
+                let probe = Probe::new(setting, reference, resolves, vaults.clone(), all);
+                Inspected::Reference(Arc::new(probe))
             }
-            None => Inspected::Other(setting),
+            None => Inspected::Other(Box::new(setting)),
         };
         Self {
             inspected: listed.into_iter().map(inspect).collect(),
@@ -278,7 +278,7 @@ mod tests {
         Inspector::new(
             settings,
             Resolves::Handler,
-            Arc::new(vaults),
+            &Arc::new(vaults),
             Surroundings::default(),
         )
         .is_settled()

@@ -55,8 +55,8 @@ impl Probe {
         resolves: Resolves,
         vaults: Arc<Vaults>,
         all: usize,
-    ) -> Arc<Self> {
-        Arc::new(Self {
+    ) -> Self {
+        Self {
             setting,
             reference,
             resolves,
@@ -64,7 +64,7 @@ impl Probe {
             finding: SingleFlight::new(life(all)),
             comparison: SingleFlight::new(life(all)),
             written: Mutex::default(),
-        })
+        }
     }
 
     /// What is odd about the secret, or why it cannot be read: tried now or lately.

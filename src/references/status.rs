@@ -60,50 +60,24 @@ impl Status {
         ("OtherReasons", Self::OtherReasons),
     ];
 
-    /// The status that the platform would have for `cause`.
+    /// The status that the platform would have for `cause`. Where the platform has one, the cause's
+    /// code is its spelling.
     #[must_use]
     pub fn of(cause: &Cause, is_on_azure: bool) -> Self {
         match cause {
-            Cause::Failed(error) => Self::of_error(error, is_on_azure),
-            Cause::Deleted => Self::SecretNotFound,
-            Cause::MayNotList
-            | Cause::ResolvedSinceStart
-            | Cause::OtherIdentity(_)
-            | Cause::OtherSignIn
-            | Cause::Readable => Self::Initialized,
-            Cause::UnusualSpelling(_) | Cause::Syntax(_) => Self::InvalidSyntax,
-            Cause::Stale(_) => Self::Resolved,
-            Cause::NoVault | Cause::AppConfiguration | Cause::EmptyValue => Self::OtherReasons,
-        }
-    }
-
-    fn of_error(error: &Error, is_on_azure: bool) -> Self {
-        match error {
-            Error::SecretNotFound => Self::SecretNotFound,
-            Error::SecretVersionNotFound => Self::SecretVersionNotFound,
-            Error::AccessDenied(_) | Error::ForbiddenByFirewall | Error::ForbiddenByConnection => {
+            Cause::Failed(Error::ForbiddenByFirewall | Error::ForbiddenByConnection) => {
                 Self::AccessToKeyVaultDenied
             }
-            Error::VaultNotFound => Self::VaultNotFound,
-            Error::TimedOut => Self::FetchTimedOut,
             // A developer's machine has no managed identity to enable.
-            Error::Credential(cause) if is_on_azure && cause.is_without_identity() => {
+            Cause::Failed(Error::Credential(cause))
+                if is_on_azure && cause.is_without_identity() =>
+            {
                 Self::MSINotEnabled
             }
-            Error::Credential(_) | Error::TokenRefused | Error::WrongSetting(_) => {
+            Cause::Failed(Error::Credential(_) | Error::WrongSetting(_)) => {
                 Self::UnauthorizedClient
             }
-            Error::SecretDisabled
-            | Error::TlsFailed(_)
-            | Error::Unreachable(_)
-            | Error::TooManyVersions
-            | Error::TooManyVaults
-            | Error::NoCertificateAuthorities
-            | Error::BudgetSpent { .. }
-            | Error::Throttled { .. }
-            | Error::Unavailable { .. }
-            | Error::RequestRefused
-            | Error::UnexpectedAnswer => Self::OtherReasons,
+            _ => Self::parse(cause.code()).unwrap_or(Self::OtherReasons),
         }
     }
 
