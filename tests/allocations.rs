@@ -63,7 +63,7 @@ async fn a_request_allocates_as_often_as_it_did() {
         ("secrets-metadata, direct", 39),
         ("secrets-metadata, envelope", 114),
         ("config-check, direct", 32),
-        ("config-check, envelope", 104),
+        ("config-check, envelope", 103),
     ];
     assert_eq!(found, expected);
 }

@@ -89,6 +89,12 @@ impl ReferenceReport {
         }
     }
 
+    /// Whether the reference is resolved.
+    #[must_use]
+    pub fn is_resolved(&self) -> bool {
+        self.status == Status::Resolved
+    }
+
     pub(super) fn explained(self, found: Explanation) -> Self {
         Self {
             detail: Some(found.detail),
