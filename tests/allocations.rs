@@ -12,22 +12,14 @@ use keyvault_functions::{
 use support::Requests;
 use tracing_subscriber::util::SubscriberInitExt;
 
-const VERSION: &str = "ec96f02080254f109c51a1f14cdb1931";
-
 #[test]
-fn a_reference_is_parsed_with_one_allocation_and_recognised_with_none() {
-    for inside in [
-        "SecretUri=https://your-kv.vault.azure.net/secrets/ExternalApiKey".to_owned(),
-        format!("SecretUri=https://your-kv.vault.azure.cn/secrets/ExternalApiKey/{VERSION}/"),
-        "VaultName=your-kv;SecretName=DatabasePassword".to_owned(),
-        format!("SecretVersion={VERSION};SecretName=DatabasePassword;VaultName=your-kv"),
+fn a_value_is_recognised_as_a_reference_or_not_without_allocating() {
+    for text in [
+        "@Microsoft.KeyVault(SecretUri=https://your-kv.vault.azure.net/secrets/ExternalApiKey)",
+        " \"@microsoft.keyvault (",
+        "an ordinary value of an ordinary app setting",
     ] {
-        let text = format!("@Microsoft.KeyVault({inside})");
-        let mut is_parsed = false;
-        let parsing = allocation_counter::measure(|| is_parsed = Reference::parse(&text).is_ok());
-        assert!(is_parsed, "{text}");
-        assert!(parsing.count_total <= 1, "{text}: {}", parsing.count_total);
-        let recognising = allocation_counter::measure(|| is_parsed = is_reference(&text));
+        let recognising = allocation_counter::measure(|| _ = is_reference(text));
         assert_eq!(recognising.count_total, 0, "{text}");
     }
 }
@@ -71,7 +63,7 @@ async fn a_request_allocates_as_often_as_it_did() {
         ("secrets-metadata, direct", 39),
         ("secrets-metadata, envelope", 114),
         ("config-check, direct", 32),
-        ("config-check, envelope", 104),
+        ("config-check, envelope", 103),
     ];
     assert_eq!(found, expected);
 }

@@ -180,7 +180,7 @@ fn router() -> Result<Entry, Box<dyn Error>> {
     let report = read_platform_report(&platform_report());
     let settings = report.into_iter().map(|entry| {
         AppSetting::new(entry.setting, VALUE.to_owned().into())
-            .reported(entry.raw_reference.as_deref(), entry.word)
+            .reported(entry.raw_reference.as_deref(), entry.status)
     });
     let connection = DevVault::seeded()
         .map_err(|error| error.to_string())?
@@ -191,7 +191,7 @@ fn router() -> Result<Entry, Box<dyn Error>> {
     let references = Inspector::new(
         settings.collect::<Vec<_>>(),
         Resolves::Platform,
-        vaults.clone(),
+        &vaults,
         Surroundings::default(),
     );
     let options = MetadataOptions {

@@ -111,7 +111,7 @@ fn router(
     let inspector = Inspector::new(
         settings.app_settings,
         settings.resolves,
-        vaults.clone(),
+        &vaults,
         settings.surroundings,
     );
     let app = AppState::new(

@@ -119,9 +119,8 @@ impl FunctionApp {
     #[must_use]
     pub fn options(&self) -> String {
         let (name, group) = (self.name(), self.resource_group());
-        let slot = self.slot.as_deref();
-        let slot = slot.map(|slot| format!(" --slot {slot}"));
-        let slot = slot.unwrap_or_default();
+        let slot = self.slot.as_ref();
+        let slot = slot.map_or_else(String::new, |slot| format!(" --slot {slot}"));
         format!("--name {name} --resource-group {group}{slot}")
     }
 
@@ -129,9 +128,8 @@ impl FunctionApp {
     #[must_use]
     pub fn resource_path(&self) -> String {
         let (name, group) = (self.name(), self.resource_group());
-        let slot = self.slot.as_deref();
-        let slot = slot.map(|slot| format!("/slots/{slot}"));
-        let slot = slot.unwrap_or_default();
+        let slot = self.slot.as_ref();
+        let slot = slot.map_or_else(String::new, |slot| format!("/slots/{slot}"));
         format!(
             "/subscriptions/{{subscriptionId}}/resourceGroups/{group}/providers/Microsoft.Web/sites/{name}{slot}"
         )

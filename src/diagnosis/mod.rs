@@ -7,16 +7,30 @@
 //!
 //! | question | file |
 //! | --- | --- |
-//! | what happened? | [`explain()`] |
-//! | why is there no token? | `sign_in` |
+//! | which words has a cause? | [`explain()`], which asks one of the next |
+//! | what is wrong with a reference itself? | `reference` |
+//! | what is wrong with a secret? | `secret` |
+//! | whom does the vault refuse? | `access` |
 //! | which network refuses, and how is it opened? | `network` |
-//! | with which command, exactly? | [`fix`] |
+//! | why does nothing answer, or not a vault? | `connection` |
+//! | why is there no token? | `sign_in` |
+//! | which setting or limit of the handler is it? | `handler` |
+//! | what is the vault called here? | `case` |
+//! | with which command, exactly? | `commands` |
+//! | what is a fix? | [`fix`] |
 //! | which app, and where does the handler run? | [`function_app`] |
 
+mod access;
+mod case;
+mod commands;
+mod connection;
 pub mod explain;
 pub mod fix;
 pub mod function_app;
+mod handler;
 mod network;
+mod reference;
+mod secret;
 mod sign_in;
 
 use std::time::Duration;
@@ -83,6 +97,12 @@ impl Cause {
             Self::Stale(_) => "Resolved",
             Self::AppConfiguration | Self::EmptyValue => "OtherReasons",
         }
+    }
+}
+
+impl From<Error> for Cause {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
     }
 }
 

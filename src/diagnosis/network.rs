@@ -5,8 +5,8 @@
 
 use super::{
     Fix,
-    explain::{Case, Words},
-    fix,
+    case::{Case, Words},
+    commands,
     function_app::{Plan, RunsIn},
 };
 
@@ -19,17 +19,16 @@ impl Case<'_> {
         } else {
             format!("The firewall of {vault} does not accept this machine's address.")
         };
-        let fix = match self.azure_name() {
-            None => self.allow_elsewhere(),
-            Some(vault) if !self.is_on_azure() => Fix::with(
+        let fix = self.open(
+            |vault| Fix::with(
                 "Accept this machine's public address with",
                 format!("az keyvault network-rule add --name {vault} --ip-address <your-address>"),
             ),
-            Some(vault) if self.surroundings.app.plan() == Some(Plan::Consumption) => Fix::with(
+            |vault| Fix::with(
                 "An app on the Consumption plan cannot join a network. Move it to Flex Consumption, or accept every network with",
                 format!("az keyvault update --name {vault} --default-action Allow"),
             ),
-            Some(vault) => Fix::with_all(
+            |vault| Fix::with_all(
                 "Connect the app to a virtual network, and let the vault accept its subnet. The second command replaces the subnet's service endpoints, so name those that it has, too:",
                 [
                     self.join_network(),
@@ -37,29 +36,49 @@ impl Case<'_> {
                     format!("az keyvault network-rule add --name {vault} --subnet <subnet-id>"),
                 ],
             ),
-        };
+        );
         Words::new(detail, fix)
     }
 
     /// Public access is disabled: no rule for addresses or subnets helps.
-    pub(super) fn connection(&self) -> Words {
+    pub(super) fn private_endpoints_only(&self) -> Words {
         let vault = self.vault_first();
         let detail = format!(
             "{vault} accepts only private endpoints, and the request came over the public network."
         );
-        let fix = match self.azure_name() {
-            None => self.allow_elsewhere(),
-            Some(vault) if !self.is_on_azure() => Fix::with(
-                "Connect this machine to the private endpoint's network (VPN), or allow public access with",
+        let or_allow_public_access = |sentence: &str, vault: &str| {
+            Fix::with(
+                format!("{sentence}, or allow public access with"),
                 format!("az keyvault update --name {vault} --public-network-access Enabled"),
-            ),
-            Some(vault) if self.surroundings.app.plan() == Some(Plan::Consumption) => Fix::with(
-                "An app on the Consumption plan cannot reach a private endpoint. Move it to Flex Consumption, or allow public access with",
-                format!("az keyvault update --name {vault} --public-network-access Enabled"),
-            ),
-            Some(vault) => self.private_endpoint(vault),
+            )
         };
+        let fix = self.open(
+            |vault| or_allow_public_access(
+                "Connect this machine to the private endpoint's network (VPN)",
+                vault,
+            ),
+            |vault| or_allow_public_access(
+                "An app on the Consumption plan cannot reach a private endpoint. Move it to Flex Consumption",
+                vault,
+            ),
+            |vault| self.private_endpoint(vault),
+        );
         Words::new(detail, fix)
+    }
+
+    /// Opens a vault on Azure to a machine, or to an app by what its plan can.
+    fn open(
+        &self,
+        to_a_machine: impl Fn(&str) -> Fix,
+        to_consumption: impl Fn(&str) -> Fix,
+        to_an_app: impl Fn(&str) -> Fix,
+    ) -> Fix {
+        match (self.azure_name(), self.surroundings.app.plan()) {
+            (None, _) => self.allow_elsewhere(),
+            (Some(vault), _) if !self.is_on_azure() => to_a_machine(vault),
+            (Some(vault), Some(Plan::Consumption)) => to_consumption(vault),
+            (Some(vault), _) => to_an_app(vault),
+        }
     }
 
     fn private_endpoint(&self, vault: &str) -> Fix {
@@ -73,7 +92,7 @@ impl Case<'_> {
                 self.join_network(),
                 format!(
                     "az network private-endpoint create --name {vault}-endpoint --resource-group {group} --vnet-name <vnet> --subnet <endpoint-subnet> --private-connection-resource-id \"{}\" --group-id vault --connection-name {vault}-endpoint",
-                    fix::vault_id(vault)
+                    commands::vault_id(vault)
                 ),
                 format!(
                     "az network private-dns zone create --name {zone} --resource-group {group}"
@@ -92,11 +111,9 @@ impl Case<'_> {
     pub(super) fn vault_not_found(&self) -> Words {
         let (host, setting) = (self.name_in_dns(), self.where_it_is_set());
         if let RunsIn::Embedded(_) = self.surroundings.runs_in {
-            return Words::new(
+            return Words::without_command(
                 format!("Only the embedded vault is connected here, and {host} is another one."),
-                Fix::without_command(
-                    "To use real vaults, set KEY_VAULT_URL to the address of one.",
-                ),
+                "To use real vaults, set KEY_VAULT_URL to the address of one.",
             );
         }
         let detail = format!("The host name {host} does not exist.");

@@ -1,19 +1,17 @@
 //! One module per Azure Function, named like its folder at the root.
 //!
-//! To add a function: a folder with its `function.json`, a file here, and one line in
-//! `functions!` below; CONTRIBUTING.md shows it. A function takes plain requests and never
-//! learns which protocol mode carried them.
+//! To add a function: a folder with its `function.json`, a file here, and two lines below, one
+//! that declares the module and one that registers it; CONTRIBUTING.md shows it. A function takes
+//! plain requests and never learns which protocol mode carried them.
 
+mod config_check;
 #[cfg(feature = "openapi")]
 pub mod contract;
-mod page;
 mod query;
 mod refusal;
+mod secrets_metadata;
 
-use std::{
-    fmt,
-    sync::{Arc, OnceLock},
-};
+use std::{fmt, sync::Arc};
 
 use axum::body::Bytes;
 
@@ -24,22 +22,12 @@ use crate::{
     references::Inspector,
 };
 
-/// Declares each function's module and registers its `get` under its folder's name.
-macro_rules! functions {
-    ($($module:ident => $folder:literal,)+) => {
-        $(mod $module;)+
-
-        /// Every function's code under its folder's name.
-        #[must_use]
-        pub fn all() -> Functions<AppState> {
-            Functions::new()$(.register($folder, $module::get))+
-        }
-    };
-}
-
-functions! {
-    config_check => "config-check",
-    secrets_metadata => "secrets-metadata",
+/// Every function's code under its folder's name.
+#[must_use]
+pub fn all() -> Functions<AppState> {
+    Functions::new()
+        .register("config-check", config_check::get)
+        .register("secrets-metadata", secrets_metadata::get)
 }
 
 pub use config_check::{DATABASE_PASSWORD, EXTERNAL_API_KEY};
@@ -50,9 +38,7 @@ pub struct AppState(Arc<Shared>);
 
 struct Shared {
     references: Inspector,
-    /// What `config-check` answers once nothing can change it.
-    settled: OnceLock<Arc<config_check::Report>>,
-    /// What it answers until then.
+    /// What `config-check` answers.
     reports: config_check::Reports,
     /// Or why there is none.
     described: Result<DescribedVault, Cause>,
@@ -101,7 +87,6 @@ impl AppState {
         });
         Self(Arc::new(Shared {
             references,
-            settled: OnceLock::new(),
             reports: config_check::Reports::new(),
             described,
             vaults,

@@ -16,10 +16,10 @@ use time::{OffsetDateTime, format_description::FormatItem, macros::format_descri
 use super::contract::{self, Described};
 use super::{AppState, query::Query, refusal};
 use crate::{
-    telemetry::Lookup,
     answer::{Code, Problem, json_bytes, line},
     diagnosis::{Cause, Named, Subject, explain},
     key_vault::{Outcome, SecretId, SecretMetadata, SecretName, SecretVersion, VaultUrl},
+    telemetry::Lookup,
 };
 
 const X_CACHE: HeaderName = HeaderName::from_static("x-cache");

@@ -7,9 +7,10 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::{
+    kind::{ReferenceKind, is_reference},
     masked::Masked,
-    status::PlatformStatus,
-    syntax::{Reference, ReferenceKind, SyntaxError, is_reference},
+    status::{PlatformStatus, Status},
+    syntax::{Reference, SyntaxError},
 };
 
 /// The settings that `config-check` looks at.
@@ -40,55 +41,34 @@ pub enum SettingKind {
     ConnectionString(ConnectionStringType),
 }
 
-/// The type of a connection string. Source: Azure Resource Manager, `ConnectionStringType`.
+/// The type of a connection string, as `az webapp config connection-string set` takes it.
+/// Source: Azure Resource Manager, `ConnectionStringType`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "the platform's own words")]
-pub enum ConnectionStringType {
-    ApiHub,
-    Custom,
-    DocDb,
-    EventHub,
-    MySql,
-    NotificationHub,
-    PostgreSql,
-    RedisCache,
-    ServiceBus,
-    SqlAzure,
-    SqlServer,
-}
+pub struct ConnectionStringType(&'static str);
 
 impl ConnectionStringType {
+    /// A connection string of no service that the platform knows.
+    pub const CUSTOM: Self = Self("Custom");
+
     /// Every type with the prefix that the platform puts before the variable's name.
     pub const ALL: [(&'static str, Self); 11] = [
-        ("APIHUBCONNSTR_", Self::ApiHub),
-        ("CUSTOMCONNSTR_", Self::Custom),
-        ("DOCDBCONNSTR_", Self::DocDb),
-        ("EVENTHUBCONNSTR_", Self::EventHub),
-        ("MYSQLCONNSTR_", Self::MySql),
-        ("NOTIFICATIONHUBCONNSTR_", Self::NotificationHub),
-        ("POSTGRESQLCONNSTR_", Self::PostgreSql),
-        ("REDISCACHECONNSTR_", Self::RedisCache),
-        ("SERVICEBUSCONNSTR_", Self::ServiceBus),
-        ("SQLAZURECONNSTR_", Self::SqlAzure),
-        ("SQLCONNSTR_", Self::SqlServer),
+        ("APIHUBCONNSTR_", Self("ApiHub")),
+        ("CUSTOMCONNSTR_", Self::CUSTOM),
+        ("DOCDBCONNSTR_", Self("DocDb")),
+        ("EVENTHUBCONNSTR_", Self("EventHub")),
+        ("MYSQLCONNSTR_", Self("MySql")),
+        ("NOTIFICATIONHUBCONNSTR_", Self("NotificationHub")),
+        ("POSTGRESQLCONNSTR_", Self("PostgreSQL")),
+        ("REDISCACHECONNSTR_", Self("RedisCache")),
+        ("SERVICEBUSCONNSTR_", Self("ServiceBus")),
+        ("SQLAZURECONNSTR_", Self("SQLAzure")),
+        ("SQLCONNSTR_", Self("SQLServer")),
     ];
 
-    /// The type as `az webapp config connection-string set --connection-string-type` takes it.
+    /// The type's name.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::ApiHub => "ApiHub",
-            Self::Custom => "Custom",
-            Self::DocDb => "DocDb",
-            Self::EventHub => "EventHub",
-            Self::MySql => "MySql",
-            Self::NotificationHub => "NotificationHub",
-            Self::PostgreSql => "PostgreSQL",
-            Self::RedisCache => "RedisCache",
-            Self::ServiceBus => "ServiceBus",
-            Self::SqlAzure => "SQLAzure",
-            Self::SqlServer => "SQLServer",
-        }
+        self.0
     }
 }
 
@@ -100,7 +80,7 @@ pub struct AppSetting {
     given: SettingState<KnownValue>,
     resolved: OnceLock<SettingState<KnownValue>>,
     reference: Option<AnyReference>,
-    word: Option<PlatformStatus>,
+    platform_status: Option<PlatformStatus>,
 }
 
 /// A reference of either kind. Only the platform can resolve one to App Configuration, so nothing
@@ -124,7 +104,7 @@ impl AnyReference {
 pub enum SettingState<V> {
     /// Not there, or empty.
     NotSet,
-    /// Still a reference: nobody put a secret in its place.
+    /// Still a reference: nobody resolved it.
     Unresolved,
     /// A value, whether it came from a vault or not.
     Set(V),
@@ -206,7 +186,7 @@ impl AppSetting {
             given,
             resolved: OnceLock::new(),
             reference,
-            word: None,
+            platform_status: None,
         }
     }
 
@@ -232,13 +212,13 @@ impl AppSetting {
         Self { kind, ..self }
     }
 
-    /// Adds what the platform says: the reference that the value came from, and its state.
+    /// Adds what the platform says: the reference that the value came from, and its status.
     #[must_use]
-    pub fn reported(mut self, raw_reference: Option<&str>, word: Option<PlatformStatus>) -> Self {
-        // A value that still is a reference is the newer word about the reference itself.
+    pub fn reported(mut self, raw_reference: Option<&str>, status: Option<PlatformStatus>) -> Self {
+        // A value that still is a reference tells more about it than the report.
         let raw = || raw_reference.and_then(AnyReference::of);
         self.reference = self.reference.or_else(raw);
-        self.word = word;
+        self.platform_status = status;
         self
     }
 
@@ -254,19 +234,28 @@ impl AppSetting {
         self.kind
     }
 
-    /// The Key Vault reference behind the value, if there is one, well-formed or not.
+    /// The Key Vault reference behind the value, if there is a well-formed one.
     #[must_use]
-    pub fn reference(&self) -> Option<Result<&Reference, SyntaxError>> {
-        match self.reference.as_ref()? {
-            AnyReference::KeyVault(parsed) => Some(parsed.as_ref().map_err(|error| *error)),
-            AnyReference::AppConfiguration => None,
+    pub fn reference(&self) -> Option<&Reference> {
+        match &self.reference {
+            Some(AnyReference::KeyVault(parsed)) => parsed.as_ref().ok(),
+            Some(AnyReference::AppConfiguration) | None => None,
+        }
+    }
+
+    /// What is wrong with the Key Vault reference behind the value.
+    #[must_use]
+    pub fn syntax_error(&self) -> Option<SyntaxError> {
+        match &self.reference {
+            Some(AnyReference::KeyVault(parsed)) => parsed.as_ref().err().copied(),
+            Some(AnyReference::AppConfiguration) | None => None,
         }
     }
 
     /// The kind of reference behind the value, if the setting is one.
     #[must_use]
     pub fn reference_kind(&self) -> Option<ReferenceKind> {
-        match (&self.reference, &self.word) {
+        match (&self.reference, &self.platform_status) {
             (Some(AnyReference::AppConfiguration), _) => Some(ReferenceKind::AppConfiguration),
             // The platform's report is about Key Vault references unless it says otherwise.
             (Some(AnyReference::KeyVault(_)), _) | (None, Some(_)) => Some(ReferenceKind::KeyVault),
@@ -274,10 +263,29 @@ impl AppSetting {
         }
     }
 
-    /// What the platform says about it.
+    /// The platform's status of it.
     #[must_use]
-    pub fn word(&self) -> Option<&PlatformStatus> {
-        self.word.as_ref()
+    pub fn platform_status(&self) -> Option<&PlatformStatus> {
+        self.platform_status.as_ref()
+    }
+
+    /// The platform's status, if it is one of the eleven.
+    pub(super) fn known_status(&self) -> Option<Status> {
+        match &self.platform_status {
+            Some(PlatformStatus::Known(status)) => Some(*status),
+            Some(PlatformStatus::Unknown(_)) | None => None,
+        }
+    }
+
+    /// Whether a value is there, and the platform does not say otherwise.
+    pub(super) fn is_in_effect(&self) -> bool {
+        let is_set = matches!(self.state(), SettingState::Set(_));
+        is_set && (self.platform_status.is_none() || self.known_status() == Some(Status::Resolved))
+    }
+
+    /// Whether `value` is the one in use.
+    pub(super) fn holds(&self, value: &SecretString) -> bool {
+        matches!(self.state(), SettingState::Set(known) if known.is(value))
     }
 
     /// The value's state.

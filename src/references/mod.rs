@@ -3,24 +3,35 @@
 //!
 //! | question | file |
 //! | --- | --- |
-//! | is this a reference, and to what? | [`syntax`] |
+//! | is this meant as a reference, and to what? | [`kind`] |
+//! | what does its text say, or what is wrong with it? | [`syntax`] |
 //! | what does the platform say about it? | [`status`] |
 //! | what does a function get to see of a setting? | [`app_settings`] |
 //! | what may a person see of its value? | [`masked`] |
-//! | which references are there, and how are they? | [`inspector`] |
+//! | what does the handler find when it tries a reference? | `probe` |
+//! | what counts if the platform says otherwise? | `verdict` |
 //! | how do callers share one attempt? | `single_flight` |
+//! | which references are there, and how are they? | [`inspector`] |
+//! | what is answered about one? | [`report`] |
 
 pub mod app_settings;
 pub mod inspector;
+pub mod kind;
 pub mod masked;
+mod probe;
+pub mod report;
 pub(crate) mod single_flight;
 pub mod status;
 pub mod syntax;
+mod verdict;
 
 pub use app_settings::{
     AppSetting, AppSettings, ConnectionStringType, KnownValue, SettingKind, SettingState,
 };
-pub use inspector::{Freshness, Inspector, ReferenceReport, ReportOptions, Resolves, Source};
+pub use inspector::{Inspector, ReportOptions};
+pub use kind::{ReferenceKind, is_reference};
 pub use masked::Masked;
+pub use probe::Resolves;
+pub use report::{Freshness, ReferenceReport, Source};
 pub use status::Status;
-pub use syntax::{Reference, ReferenceKind, SyntaxError, is_reference};
+pub use syntax::{Reference, SyntaxError};

@@ -1,4 +1,4 @@
-//! The platform's own words about references.
+//! The platform's own status of a reference.
 //!
 //! On Azure, App Service puts `WEBSITE_KEYVAULT_REFERENCES` into the process's environment:
 //! a JSON object of app setting name to an object with `rawReference` and `status`. Neither
@@ -13,8 +13,8 @@ use serde_json::Value;
 
 use crate::{diagnosis::Cause, key_vault::Error};
 
-/// Longest word of the platform that is passed on, in characters.
-const WORD_LIMIT: usize = 64;
+/// Longest unknown status that is passed on, in characters.
+const UNKNOWN_LIMIT: usize = 64;
 
 /// The state of a reference. Source: Azure Resource Manager, `ResolveStatus`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -60,59 +60,33 @@ impl Status {
         ("OtherReasons", Self::OtherReasons),
     ];
 
-    /// The status that the platform would have for `cause`.
+    /// The status that the platform would have for `cause`. Where the platform has one, the cause's
+    /// code is its spelling.
     #[must_use]
     pub fn of(cause: &Cause, is_on_azure: bool) -> Self {
         match cause {
-            Cause::Failed(error) => Self::of_error(error, is_on_azure),
-            Cause::Deleted => Self::SecretNotFound,
-            Cause::MayNotList
-            | Cause::ResolvedSinceStart
-            | Cause::OtherIdentity(_)
-            | Cause::OtherSignIn
-            | Cause::Readable => Self::Initialized,
-            Cause::UnusualSpelling(_) | Cause::Syntax(_) => Self::InvalidSyntax,
-            Cause::Stale(_) => Self::Resolved,
-            Cause::NoVault | Cause::AppConfiguration | Cause::EmptyValue => Self::OtherReasons,
-        }
-    }
-
-    fn of_error(error: &Error, is_on_azure: bool) -> Self {
-        match error {
-            Error::SecretNotFound => Self::SecretNotFound,
-            Error::SecretVersionNotFound => Self::SecretVersionNotFound,
-            Error::AccessDenied(_) | Error::ForbiddenByFirewall | Error::ForbiddenByConnection => {
+            Cause::Failed(Error::ForbiddenByFirewall | Error::ForbiddenByConnection) => {
                 Self::AccessToKeyVaultDenied
             }
-            Error::VaultNotFound => Self::VaultNotFound,
-            Error::TimedOut => Self::FetchTimedOut,
             // A developer's machine has no managed identity to enable.
-            Error::Credential(cause) if is_on_azure && cause.is_without_identity() => {
+            Cause::Failed(Error::Credential(cause))
+                if is_on_azure && cause.is_without_identity() =>
+            {
                 Self::MSINotEnabled
             }
-            Error::Credential(_) | Error::TokenRefused | Error::WrongSetting(_) => {
+            Cause::Failed(Error::Credential(_) | Error::WrongSetting(_)) => {
                 Self::UnauthorizedClient
             }
-            Error::SecretDisabled
-            | Error::TlsFailed(_)
-            | Error::Unreachable(_)
-            | Error::TooManyVersions
-            | Error::TooManyVaults
-            | Error::NoCertificateAuthorities
-            | Error::BudgetSpent { .. }
-            | Error::Throttled { .. }
-            | Error::Unavailable { .. }
-            | Error::RequestRefused
-            | Error::UnexpectedAnswer => Self::OtherReasons,
+            _ => Self::parse(cause.code()).unwrap_or(Self::OtherReasons),
         }
     }
 
-    /// The status that the platform spells `word`, whatever its letter case.
+    /// The status that the platform spells `text`, whatever its letter case.
     #[must_use]
-    pub fn parse(word: &str) -> Option<Self> {
+    pub fn parse(text: &str) -> Option<Self> {
         Self::ALL
             .iter()
-            .find_map(|(known, status)| known.eq_ignore_ascii_case(word).then_some(*status))
+            .find_map(|(known, status)| known.eq_ignore_ascii_case(text).then_some(*status))
     }
 }
 
@@ -130,8 +104,8 @@ pub struct PlatformEntry {
     pub setting: String,
     /// The reference's text, if it is given.
     pub raw_reference: Option<String>,
-    /// Its state, if it is given.
-    pub word: Option<PlatformStatus>,
+    /// Its status, if it is given.
+    pub status: Option<PlatformStatus>,
 }
 
 /// A status as the platform wrote it.
@@ -139,19 +113,19 @@ pub struct PlatformEntry {
 pub enum PlatformStatus {
     /// One of the eleven.
     Known(Status),
-    /// Another word, of ASCII letters and digits only.
+    /// Another one, of ASCII letters and digits only.
     Unknown(String),
 }
 
 impl PlatformStatus {
     fn read(value: &Value) -> Option<Self> {
-        let word = value.as_str()?.trim();
-        if let Some(status) = Status::parse(word) {
+        let text = value.as_str()?.trim();
+        if let Some(status) = Status::parse(text) {
             return Some(Self::Known(status));
         }
-        let is_word = (1..=WORD_LIMIT).contains(&word.len())
-            && word.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        is_word.then(|| Self::Unknown(word.to_owned()))
+        let is_harmless = (1..=UNKNOWN_LIMIT).contains(&text.len())
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        is_harmless.then(|| Self::Unknown(text.to_owned()))
     }
 
     /// The status in the common vocabulary.
@@ -183,7 +157,7 @@ pub fn read_platform_report(text: &str) -> Vec<PlatformEntry> {
             setting,
             raw_reference: member(&entry, "rawReference")
                 .and_then(|raw| raw.as_str().map(str::to_owned)),
-            word: member(&entry, "status").and_then(|word| PlatformStatus::read(&word)),
+            status: member(&entry, "status").and_then(|status| PlatformStatus::read(&status)),
         })
         .collect()
 }
@@ -195,11 +169,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_eleven_words_are_the_platforms() {
-        for (word, status) in Status::ALL {
-            assert_eq!(status.to_string(), word);
-            assert_eq!(serde_json::to_value(status).expect("JSON"), word);
-            assert_eq!(Status::parse(&word.to_lowercase()), Some(status));
+    fn the_eleven_are_spelt_as_the_platform_does() {
+        for (text, status) in Status::ALL {
+            assert_eq!(status.to_string(), text);
+            assert_eq!(serde_json::to_value(status).expect("JSON"), text);
+            assert_eq!(Status::parse(&text.to_lowercase()), Some(status));
         }
         assert_eq!(Status::parse("ValueNotFound"), None);
     }
@@ -211,12 +185,12 @@ mod tests {
                 "A":{"status":"ValueNotFound"},"C":{"status":7,"rawReference":[]},
                 "D":"text","E":null,"F":{"status":"<script>"},"G":{"Status":"secretnotfound"}}"#,
         );
-        let words: Vec<_> = report
+        let statuses: Vec<_> = report
             .iter()
-            .map(|entry| (entry.setting.as_str(), entry.word.clone()))
+            .map(|entry| (entry.setting.as_str(), entry.status.clone()))
             .collect();
         assert_eq!(
-            words,
+            statuses,
             [
                 ("B", Some(PlatformStatus::Known(Status::Resolved))),
                 ("A", Some(PlatformStatus::Unknown("ValueNotFound".into()))),
@@ -245,12 +219,12 @@ mod tests {
         }
 
         #[test]
-        fn no_word_is_passed_on_that_is_more_than_a_word(word in ".*") {
-            let report = serde_json::json!({"A": {"status": word}}).to_string();
+        fn only_letters_and_digits_are_passed_on(text in ".*") {
+            let report = serde_json::json!({"A": {"status": text}}).to_string();
             for entry in read_platform_report(&report) {
-                if let Some(PlatformStatus::Unknown(word)) = entry.word {
-                    prop_assert!(word.bytes().all(|byte| byte.is_ascii_alphanumeric()));
-                    prop_assert!(word.len() <= WORD_LIMIT);
+                if let Some(PlatformStatus::Unknown(text)) = entry.status {
+                    prop_assert!(text.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+                    prop_assert!(text.len() <= UNKNOWN_LIMIT);
                 }
             }
         }

@@ -54,7 +54,7 @@ impl<'a> Key<'a> {
         // On Azure this is an app setting's own name.
         let local = || match resolves {
             Resolves::Handler => {
-                strip(variable, CONNECTION_STRINGS).map(|name| (name, ConnectionStringType::Custom))
+                strip(variable, CONNECTION_STRINGS).map(|name| (name, ConnectionStringType::CUSTOM))
             }
             Resolves::Platform => None,
         };
@@ -114,7 +114,7 @@ pub(super) fn read(environment: &Environment, resolves: Resolves) -> AppSettings
             setting = setting.expected();
         }
         settings.listed.push(match entry {
-            Some(entry) => setting.reported(entry.raw_reference.as_deref(), entry.word.clone()),
+            Some(entry) => setting.reported(entry.raw_reference.as_deref(), entry.status.clone()),
             None => setting,
         });
     }
@@ -122,7 +122,7 @@ pub(super) fn read(environment: &Environment, resolves: Resolves) -> AppSettings
 }
 
 fn says_something(entry: &PlatformEntry) -> bool {
-    entry.word.is_some() || entry.raw_reference.as_deref().is_some_and(is_reference)
+    entry.status.is_some() || entry.raw_reference.as_deref().is_some_and(is_reference)
 }
 
 /// The variables of the environment by whose value they hold.

@@ -54,7 +54,7 @@ fn resolved() -> Vec<AppSetting> {
         let said = json!({"rawReference": reference(number), "status": "Resolved"});
         let entry = read_platform_report(&json!({&name: said}).to_string()).remove(0);
         AppSetting::new(name, "canary-held".to_owned().into())
-            .reported(entry.raw_reference.as_deref(), entry.word)
+            .reported(entry.raw_reference.as_deref(), entry.status)
     };
     (0..REFERENCES).map(setting).collect()
 }

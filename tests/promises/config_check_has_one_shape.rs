@@ -22,7 +22,7 @@ fn app() -> InProcess {
     let settings = read_platform_report(&report.to_string()).into_iter();
     let settings = settings.map(|entry| {
         AppSetting::new(&entry.setting, value(&entry.setting).to_owned().into())
-            .reported(entry.raw_reference.as_deref(), entry.word)
+            .reported(entry.raw_reference.as_deref(), entry.status)
     });
     InProcess::with(Setup {
         settings: settings.collect(),

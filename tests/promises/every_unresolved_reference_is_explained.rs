@@ -31,7 +31,7 @@ fn setting(value: &str, word: Option<&str>) -> AppSetting {
     };
     let report = json!({"KEY": {"rawReference": value, "status": word}}).to_string();
     let entry = read_platform_report(&report).remove(0);
-    setting.reported(entry.raw_reference.as_deref(), entry.word)
+    setting.reported(entry.raw_reference.as_deref(), entry.status)
 }
 
 /// On Azure: the platform has tried, the handler explains.
@@ -130,7 +130,7 @@ mod the_eleven_statuses {
         let setting = AppSetting::new("KEY", "canary-value".to_owned().into());
         let report_text = json!({"KEY": {"rawReference": GOOD, "status": "Resolved"}}).to_string();
         let entry = read_platform_report(&report_text).remove(0);
-        let setting = setting.reported(entry.raw_reference.as_deref(), entry.word);
+        let setting = setting.reported(entry.raw_reference.as_deref(), entry.status);
         let app = InProcess::with(Setup {
             settings: vec![setting],
             ..Setup::default()

@@ -18,7 +18,7 @@ fn resolved(name: &str, value: &str, secret: &str) -> AppSetting {
     let report = json!({ name: {"rawReference": raw, "status": "Resolved"} }).to_string();
     let entry = read_platform_report(&report).remove(0);
     AppSetting::new(name, value.to_owned().into())
-        .reported(entry.raw_reference.as_deref(), entry.word)
+        .reported(entry.raw_reference.as_deref(), entry.status)
 }
 
 fn app(settings: Vec<AppSetting>) -> InProcess {
@@ -130,7 +130,7 @@ async fn a_stale_secret_uri_has_another_form() {
     let report = json!({"A": {"rawReference": raw, "status": "Resolved"}}).to_string();
     let entry = read_platform_report(&report).remove(0);
     let setting = AppSetting::new("A", "canary-old".to_owned().into())
-        .reported(entry.raw_reference.as_deref(), entry.word);
+        .reported(entry.raw_reference.as_deref(), entry.status);
     let answer = app(vec![setting]);
     let answer = answer.get("/api/config-check?freshness=true").await.json();
     let fix = answer["references"][0]["fix"].as_str().expect("text");

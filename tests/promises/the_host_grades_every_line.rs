@@ -16,6 +16,7 @@ use keyvault_functions::{
         router::Functions,
     },
     key_vault::MetadataSource,
+    references::{AppSetting, Resolves},
     telemetry::{self, Export, LineStyle},
 };
 use tokio::{net::TcpStream, time::advance};
@@ -24,7 +25,7 @@ use tracing_subscriber::{filter::Targets, fmt::MakeWriter};
 
 use super::support::{
     Answer, ClientRequest, Fault, FunctionsHost, Handler, INVOCATION_ID, InProcess, Key, MODES,
-    Protocol, Stream, TlsVault, answer, client, repository,
+    Protocol, Setup, Stream, TlsVault, answer, client, repository,
 };
 
 const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";
@@ -433,4 +434,54 @@ async fn the_line_of_a_request_says_how_the_answer_was_found() {
     advance(Duration::from_secs(3_600)).await;
     assert_eq!(get(here).await, expect("503", unavailable, "miss"));
     assert_eq!(get(here).await, expect("503", unavailable, "negative"));
+}
+
+/// A reference is tried again and again; what did not change is not written again.
+#[tokio::test(start_paused = true)]
+async fn a_finding_about_a_reference_is_one_line_until_it_changes() {
+    let (lines, _in_this_thread) = Lines::of_this_thread();
+    let value = "@Microsoft.KeyVault(VaultName=embedded;SecretName=ExternalApiKey)";
+    let app = InProcess::with(Setup {
+        settings: vec![AppSetting::new("KEY", value.to_owned().into())],
+        resolves: Resolves::Handler,
+        ..Setup::default()
+    });
+    let look_thrice = async |fault: Option<Fault>| {
+        app.fail_with(fault);
+        for _ in 0..3 {
+            app.get("/api/config-check").await;
+            // What was found stands for 10 s.
+            advance(Duration::from_secs(11)).await;
+        }
+    };
+    look_thrice(Some(Fault::Deny("ForbiddenByRbac"))).await;
+    look_thrice(Some(Fault::BadParameter)).await;
+    let read_before = app.reads();
+    look_thrice(Some(Fault::Deny("ForbiddenByRbac"))).await;
+    assert_eq!(app.reads(), read_before + 3, "each look tries it");
+    look_thrice(None).await;
+    let written = lines.text();
+    let findings: Vec<_> = written
+        .lines()
+        .filter(|line| line.contains("Key Vault reference"))
+        .collect();
+    let expected = [
+        (
+            "WARN",
+            "not resolved setting=\"KEY\" code=\"AccessToKeyVaultDenied\"",
+        ),
+        (
+            "WARN",
+            "not resolved setting=\"KEY\" code=\"RequestRefused\"",
+        ),
+        (
+            "WARN",
+            "not resolved setting=\"KEY\" code=\"AccessToKeyVaultDenied\"",
+        ),
+        ("INFO", "resolved setting=\"KEY\""),
+    ];
+    assert_eq!(findings.len(), expected.len(), "{written}");
+    for (line, (level, text)) in findings.iter().zip(expected) {
+        assert!(line.contains(level) && line.contains(text), "{line}");
+    }
 }

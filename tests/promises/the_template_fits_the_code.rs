@@ -45,18 +45,21 @@ fn problems(template: &str) -> Vec<String> {
             Err(error) => problems.push(format!("{setting}: {error}")),
             Ok(reference) => {
                 of_settings.insert(setting);
-                if reference.has_unusual_spelling() {
+                if reference.has_unusual_spelling {
                     problems.push(format!("{setting} is spelt unusually"));
                 }
-                if reference.authority() != "your-kv.vault.azure.net" {
-                    problems.push(format!("{setting} is of {}", reference.authority()));
+                if reference.vault.authority() != "your-kv.vault.azure.net" {
+                    problems.push(format!("{setting} is of {}", reference.vault.authority()));
                 }
-                if !secrets.contains(reference.secret_name()) {
-                    problems.push(format!("{setting}: no secret {}", reference.secret_name()));
+                if !secrets.contains(reference.name.as_str()) {
+                    problems.push(format!("{setting}: no secret {}", reference.name.as_str()));
                 }
                 let pinned = setting == names::EXTERNAL_API_KEY;
-                if reference.secret_version() != pinned.then_some(VERSION) {
-                    problems.push(format!("{setting} is of {:?}", reference.secret_version()));
+                if reference.version.as_deref() != pinned.then_some(VERSION) {
+                    problems.push(format!(
+                        "{setting} is of {:?}",
+                        reference.version.as_deref()
+                    ));
                 }
             }
         }

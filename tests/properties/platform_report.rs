@@ -13,7 +13,7 @@ pub(crate) fn holds(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let report = read_platform_report(&text);
     for entry in &report {
-        if let Some(PlatformStatus::Unknown(word)) = &entry.word {
+        if let Some(PlatformStatus::Unknown(word)) = &entry.status {
             assert!((1..=64).contains(&word.len()), "{word}");
             assert!(word.bytes().all(|byte| byte.is_ascii_alphanumeric()));
         }

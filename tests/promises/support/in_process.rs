@@ -147,12 +147,8 @@ impl InProcess {
                 capacity: 100,
             },
         };
-        let references = Inspector::new(
-            setup.settings,
-            setup.resolves,
-            vaults.clone(),
-            setup.surroundings,
-        );
+        let references =
+            Inspector::new(setup.settings, setup.resolves, &vaults, setup.surroundings);
         let app = AppState::new(
             references,
             vaults,

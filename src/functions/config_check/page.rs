@@ -12,11 +12,11 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest, Sha256};
 
-use super::config_check::Answer;
+use super::answer::Answer;
 use crate::{
     answer::json_bytes,
     key_vault::error::SettingError,
-    references::{Freshness, ReferenceKind, ReferenceReport, Source, Status},
+    references::{Freshness, ReferenceKind, ReferenceReport, Source},
 };
 
 const STYLE: &str = include_str!("page.css");
@@ -53,16 +53,12 @@ pub(super) fn respond(status: StatusCode, page: Bytes) -> Response {
 }
 
 fn markup(answer: &Answer) -> Markup {
-    let is_resolved = |reference: &&ReferenceReport| reference.status == Status::Resolved;
     let all = answer.references.len();
     // What needs a person comes first; the sort keeps the settings' order otherwise.
     let mut references: Vec<_> = answer.references.iter().collect();
-    references.sort_by_key(is_resolved);
-    let resolved = references
-        .iter()
-        .filter(|reference| is_resolved(reference))
-        .count();
-    let summary = summary(resolved, all, answer.not_listed);
+    references.sort_by_key(|reference| reference.is_resolved());
+    let unresolved = references.partition_point(|reference| !reference.is_resolved());
+    let summary = summary(unresolved, all, answer.not_listed);
     let wrong = wrong_settings(answer.settings.len());
     html! {
         (DOCTYPE)
@@ -108,21 +104,17 @@ fn markup(answer: &Answer) -> Markup {
     }
 }
 
-fn summary(resolved: usize, all: usize, not_listed: usize) -> String {
-    if not_listed > 0 {
-        let unresolved = all - resolved;
-        let more = if not_listed == 1 {
-            "1 more reference is".to_owned()
-        } else {
-            format!("{not_listed} more references are")
-        };
-        return format!("{unresolved} of {all} references not resolved; {more} not listed");
-    }
-    match (resolved, all) {
-        (_, 0) => "No Key Vault references in this app".to_owned(),
-        (1, 1) => "The reference is resolved".to_owned(),
-        (resolved, all) if resolved == all => format!("All {all} references are resolved"),
-        (resolved, all) => format!("{} of {all} references not resolved", all - resolved),
+fn summary(unresolved: usize, all: usize, not_listed: usize) -> String {
+    let more = match not_listed {
+        0 => String::new(),
+        1 => "; 1 more reference is not listed".to_owned(),
+        more => format!("; {more} more references are not listed"),
+    };
+    match (unresolved, all, not_listed) {
+        (_, 0, 0) => "No Key Vault references in this app".to_owned(),
+        (0, 1, 0) => "The reference is resolved".to_owned(),
+        (0, all, 0) => format!("All {all} references are resolved"),
+        _ => format!("{unresolved} of {all} references not resolved{more}"),
     }
 }
 
@@ -155,8 +147,7 @@ fn is_set(is_set: bool) -> &'static str {
 }
 
 fn row(reference: &ReferenceReport) -> Markup {
-    let is_resolved = reference.status == Status::Resolved;
-    let (class, sign) = if is_resolved {
+    let (class, sign) = if reference.is_resolved() {
         ("good", "✓")
     } else {
         ("bad", "✗")

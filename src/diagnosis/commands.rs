@@ -1,0 +1,323 @@
+//! The commands that do it, with the real names filled in.
+//!
+//! A command is one line with no pipe, no `&&` and no tool but `az`. What a person has to fill in
+//! stands in `<angle brackets>`, which a shell refuses.
+
+use time::{OffsetDateTime, format_description::FormatItem, macros::format_description};
+
+use super::{
+    Fix, Named,
+    case::Case,
+    function_app::{Identity, RunsIn, is_harmless},
+};
+
+const APP_SETTINGS: &str = "az functionapp config appsettings";
+/// What a person writes in the place of a reference.
+const FORM: &str = "@Microsoft.KeyVault(VaultName=...;SecretName=...)";
+
+impl Case<'_> {
+    fn app(&self) -> String {
+        self.surroundings.app.options()
+    }
+
+    /// Gives the app its system-assigned identity (step 1 of the recipe), or the user-assigned
+    /// one that `AZURE_CLIENT_ID` names.
+    pub(super) fn assign_identity(&self) -> String {
+        let app = self.app();
+        match &self.surroundings.identity {
+            Identity::UserAssigned(id) if is_harmless(id) => format!(
+                "az functionapp identity assign {app} --identities \"{}\"",
+                resource_id_of(id)
+            ),
+            _ => format!("az functionapp identity assign {app}"),
+        }
+    }
+
+    /// Who needs a right, as `az` finds it without asking Microsoft Graph where it can.
+    fn principal(&self) -> (String, &'static str) {
+        let command = match &self.surroundings.identity {
+            Identity::SystemAssigned => self.own_identity("principalId"),
+            // The platform resolves references as the app, whoever the handler signs in as.
+            Identity::Application(_) | Identity::Developer if self.is_platforms() => {
+                self.own_identity("principalId")
+            }
+            Identity::UserAssigned(id) => user_assigned(id, "principalId"),
+            Identity::Application(id) => format!(
+                "az ad sp show --id {} --query id -o tsv",
+                harmless_or(id, "<client-id>")
+            ),
+            Identity::Developer => {
+                return (
+                    "$(az ad signed-in-user show --query id -o tsv)".into(),
+                    "User",
+                );
+            }
+        };
+        (format!("$({command})"), "ServicePrincipal")
+    }
+
+    /// Shows one property of the app's system-assigned identity.
+    fn own_identity(&self, property: &str) -> String {
+        format!(
+            "az functionapp identity show {} --query {property} -o tsv",
+            self.app()
+        )
+    }
+
+    /// Step 3 of the recipe, for a vault with roles.
+    pub(super) fn grant_role(&self, vault: &str) -> String {
+        let (principal, kind) = self.principal();
+        format!(
+            "az role assignment create --role \"Key Vault Secrets User\" --assignee-object-id \"{principal}\" --assignee-principal-type {kind} --scope \"{}\"",
+            vault_id(vault)
+        )
+    }
+
+    /// Step 3 of the recipe, for a vault with access policies.
+    pub(super) fn grant_policy(&self, vault: &str) -> String {
+        let (principal, _) = self.principal();
+        format!(
+            "az keyvault set-policy --name {vault} --object-id \"{principal}\" --secret-permissions get list"
+        )
+    }
+
+    /// The tenants of the vault and of the identity.
+    pub(super) fn compare_tenants(&self, vault: &str) -> Vec<String> {
+        let vault = format!("az keyvault show --name {vault} --query properties.tenantId -o tsv");
+        let own = match &self.surroundings.identity {
+            Identity::SystemAssigned => self.own_identity("tenantId"),
+            Identity::UserAssigned(id) => user_assigned(id, "tenantId"),
+            Identity::Application(_) => return vec![vault],
+            Identity::Developer => "az account show --query tenantId -o tsv".to_owned(),
+        };
+        vec![vault, own]
+    }
+
+    /// Puts the app into a network from which the vault takes requests.
+    pub(super) fn join_network(&self) -> String {
+        format!(
+            "az functionapp vnet-integration add {} --vnet <vnet> --subnet <subnet>",
+            self.app()
+        )
+    }
+
+    /// Sets an app setting on Azure. Not for secrets: a command line is kept in a history.
+    pub(super) fn set_to_a_value(&self, name: &str) -> String {
+        self.set_app_settings(&format!("{name}=<value>"))
+    }
+
+    fn set_app_settings(&self, pair: &str) -> String {
+        format!("{APP_SETTINGS} set {} --settings {pair}", self.app())
+    }
+
+    /// Sets the setting that is explained, in the list that it is in.
+    fn set_in_its_list(&self, pair: &str) -> String {
+        match self.subject.named {
+            Named::ConnectionString { kind, .. } => format!(
+                "az webapp config connection-string set {} --connection-string-type {kind} --settings {pair}",
+                self.app()
+            ),
+            Named::KeyVaultUrl | Named::Setting(_) => self.set_app_settings(pair),
+        }
+    }
+
+    /// Sets an app setting to a value that a person has to fill in.
+    pub(super) fn set_app_setting(&self, name: &str, value: &str) -> Fix {
+        if self.is_on_azure() {
+            let command = self.set_app_settings(&format!("{name}={value}"));
+            Fix::with(format!("Set {name} with"), command)
+        } else {
+            Fix::without_command(format!(
+                "Set {name} to {value} in local.settings.json, or in the environment."
+            ))
+        }
+    }
+
+    /// Removes an app setting.
+    pub(super) fn remove_app_setting(&self, name: &str) -> String {
+        format!(
+            "{APP_SETTINGS} delete {} --setting-names {name}",
+            self.app()
+        )
+    }
+
+    /// Step 4 of the recipe: sets the setting to a reference that a person has to write.
+    pub(super) fn correct_reference(&self) -> Fix {
+        let setting = self.subject.named.setting();
+        let (list, placeholder) = match self.subject.named {
+            Named::ConnectionString { .. } => {
+                ("ConnectionStrings of local.settings.json", "<name>")
+            }
+            Named::KeyVaultUrl | Named::Setting(_) => ("local.settings.json", "<setting>"),
+        };
+        if !self.is_on_azure() {
+            return Fix::without_command(format!("In {list}, set {setting} to {FORM}."));
+        }
+        let setting = harmless_or(setting, placeholder);
+        Fix::with(
+            format!("Correct the reference ({FORM}) and set it with"),
+            self.set_in_its_list(&format!("{setting}=<reference-in-quotes>")),
+        )
+    }
+
+    /// Sets the setting to `reference`, which is well-formed.
+    pub(super) fn set_reference(&self, sentence: &str, reference: &str) -> Fix {
+        match self.set_to(reference) {
+            Some(command) => Fix::with(sentence, command),
+            None => Fix::without_command(format!(
+                "Set {} to {reference}",
+                self.subject.named.setting()
+            )),
+        }
+    }
+
+    /// The command that sets the setting to `reference`, if a command can name the setting.
+    pub(super) fn set_to(&self, reference: &str) -> Option<String> {
+        let setting = self.subject.named.setting();
+        (self.is_on_azure() && is_harmless(setting))
+            .then(|| self.set_in_its_list(&format!("\"{setting}={reference}\"")))
+    }
+
+    /// Which identity the platform resolves references with.
+    pub(super) fn use_identity_for_references(&self, client_id: &str) -> String {
+        format!(
+            "az functionapp update {} --set keyVaultReferenceIdentity=\"{}\"",
+            self.app(),
+            resource_id_of(client_id)
+        )
+    }
+
+    /// Makes the platform look at every reference again.
+    pub(super) fn refresh(&self) -> String {
+        if matches!(self.subject.named, Named::ConnectionString { .. }) {
+            // The refresh call is documented for app settings alone. Any change of a setting
+            // has the same effect.
+            let touched = format!("KEY_VAULT_REFERENCES_TOUCHED={}", iso(self.now));
+            return self.set_app_settings(&touched);
+        }
+        format!(
+            "az rest --method post --url \"{}/config/configreferences/appsettings/refresh?api-version=2022-03-01\"",
+            self.surroundings.app.resource_path()
+        )
+    }
+
+    /// What the platform itself says about the reference.
+    pub(super) fn platforms_reason(&self) -> String {
+        let (list, name) = match self.subject.named {
+            Named::ConnectionString { name, .. } => ("connectionstrings", name),
+            named => ("appsettings", named.setting()),
+        };
+        format!(
+            "az rest --method get --url \"{}/config/configreferences/{list}/{}?api-version=2022-03-01\" --query properties",
+            self.surroundings.app.resource_path(),
+            harmless_or(name, "<setting>")
+        )
+    }
+
+    /// Makes whoever resolves references try again.
+    pub(super) fn try_again(&self) -> Fix {
+        match self.surroundings.runs_in {
+            RunsIn::Azure => Fix::with("Make the platform try again with", self.refresh()),
+            RunsIn::Local | RunsIn::Embedded(_) => {
+                Fix::without_command("Wait a moment. The handler tries again by itself.")
+            }
+        }
+    }
+
+    pub(super) fn allow_elsewhere(&self) -> Fix {
+        Fix::without_command(format!(
+            "Allow it in the configuration of what serves {}.",
+            self.host()
+        ))
+    }
+
+    /// A command for vaults on Azure; for others, `otherwise`.
+    pub(super) fn for_azure(
+        &self,
+        sentence: &str,
+        command: impl Fn(&str) -> String,
+        otherwise: Fix,
+    ) -> Fix {
+        match self.azure_name() {
+            Some(vault) => Fix::with(sentence, command(vault)),
+            None => otherwise,
+        }
+    }
+
+    /// The last row of the recipe's troubleshooting table.
+    pub(super) fn restart(&self) -> String {
+        format!("az functionapp restart {}", self.app())
+    }
+}
+
+/// The resource id of a user-assigned identity.
+fn resource_id_of(client_id: &str) -> String {
+    format!("$({})", user_assigned(client_id, "id"))
+}
+
+/// Shows one property of a user-assigned identity.
+fn user_assigned(client_id: &str, property: &str) -> String {
+    let client_id = harmless_or(client_id, "<client-id>");
+    format!("az identity list --query \"[?clientId=='{client_id}'].{property}\" -o tsv")
+}
+
+/// The resource id of a vault.
+pub(super) fn vault_id(vault: &str) -> String {
+    format!("$(az keyvault show --name {vault} --query id -o tsv)")
+}
+
+fn harmless_or<'a>(text: &'a str, placeholder: &'a str) -> &'a str {
+    if is_harmless(text) { text } else { placeholder }
+}
+
+/// Which secrets are there.
+pub(super) fn list_secrets(vault: &str) -> String {
+    format!("az keyvault secret list --vault-name {vault} --query \"[].name\" -o tsv")
+}
+
+/// Which versions of a secret are there.
+pub(super) fn list_versions(vault: &str, secret: &str) -> String {
+    format!(
+        "az keyvault secret list-versions {} -o table",
+        of_secret(vault, secret)
+    )
+}
+
+/// Whether one version is there. Its value is not shown.
+pub(super) fn show_version(vault: &str, secret: &str, version: &str) -> String {
+    let secret = of_secret(vault, secret);
+    format!("az keyvault secret show {secret} --version {version} --query attributes")
+}
+
+/// Takes a deletion back.
+pub(super) fn recover(vault: &str, secret: &str) -> String {
+    format!("az keyvault secret recover {}", of_secret(vault, secret))
+}
+
+/// Changes the attributes of one version, of the latest if it is `None`; `change` is an
+/// option of the command.
+pub(super) fn set_attributes(
+    vault: &str,
+    secret: &str,
+    version: Option<&str>,
+    change: &str,
+) -> String {
+    let version = version.map(|version| format!(" --version {version}"));
+    let version = version.unwrap_or_default();
+    let secret = of_secret(vault, secret);
+    format!("az keyvault secret set-attributes {secret}{version} {change}")
+}
+
+fn of_secret(vault: &str, secret: &str) -> String {
+    // A name may begin with a hyphen, which would make it an option.
+    let equals = if secret.starts_with('-') { '=' } else { ' ' };
+    format!("--vault-name {vault} --name{equals}{secret}")
+}
+
+/// A time as `az` takes it.
+fn iso(time: OffsetDateTime) -> String {
+    const FORMAT: &[FormatItem<'_>] =
+        format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
+    let time = time.to_offset(time::UtcOffset::UTC);
+    time.format(FORMAT).unwrap_or_default()
+}

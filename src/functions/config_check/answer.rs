@@ -1,0 +1,73 @@
+//! What `config-check` answers. It shows no secret.
+
+use serde::Serialize;
+
+use crate::{
+    key_vault::error::SettingError,
+    references::{Inspector, Masked, ReferenceReport, SettingState},
+};
+
+/// A setting that is meant to come from a vault.
+pub const EXTERNAL_API_KEY: &str = "EXTERNAL_API_KEY";
+/// A setting that is meant to come from a vault.
+pub const DATABASE_PASSWORD: &str = "DATABASE_PASSWORD";
+
+/// The recipe's three members, then the references in the settings' order.
+#[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = ConfigCheck))]
+pub(super) struct Answer {
+    /// Whether `EXTERNAL_API_KEY` has a value that is not a reference.
+    pub(super) external_api_key_set: bool,
+    /// Whether `DATABASE_PASSWORD` has a value that is not a reference.
+    pub(super) database_password_set: bool,
+    /// How `EXTERNAL_API_KEY` begins.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, max_length = 7, example = "abcd..."))]
+    pub(super) api_key_prefix: Masked,
+    /// Every reference of the app, up to 1,000.
+    pub(super) references: Vec<ReferenceReport>,
+    /// How many references there are besides. Nothing more is known about them.
+    #[serde(skip_serializing_if = "is_zero")]
+    #[cfg_attr(feature = "openapi", schema(required = false, minimum = 1))]
+    pub(super) not_listed: usize,
+    /// The handler's own settings that cannot be used; absent if there are none.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<SettingError>, required = false))]
+    pub(super) settings: Vec<SettingError>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde hands over")]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
+}
+
+impl Answer {
+    /// What `inspector` tells right after it made the report on `references`; `wrong` are the
+    /// settings that cannot be used.
+    pub(super) fn new(
+        inspector: &Inspector,
+        references: Vec<ReferenceReport>,
+        wrong: Vec<SettingError>,
+    ) -> Self {
+        let api_key = inspector.state(EXTERNAL_API_KEY);
+        let password = inspector.state(DATABASE_PASSWORD);
+        Self {
+            external_api_key_set: matches!(api_key, SettingState::Set(_)),
+            database_password_set: matches!(password, SettingState::Set(_)),
+            api_key_prefix: match api_key {
+                SettingState::Set(value) => value.masked().clone(),
+                // Nothing of a reference is shown: it is not the secret's prefix.
+                SettingState::NotSet | SettingState::Unresolved => Masked::nothing(),
+            },
+            references,
+            not_listed: inspector.not_listed(),
+            settings: wrong,
+        }
+    }
+
+    /// Whether every reference is resolved and listed, and every setting can be used.
+    pub(super) fn is_healthy(&self) -> bool {
+        self.references.iter().all(ReferenceReport::is_resolved)
+            && self.not_listed == 0
+            && self.settings.is_empty()
+    }
+}

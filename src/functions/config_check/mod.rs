@@ -1,0 +1,195 @@
+//! `GET config-check[?strict=true][&freshness=true][&pretty=true]`: did the Key Vault references resolve,
+//! and if not, why? Shows no secret.
+
+mod answer;
+mod page;
+
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use axum::{
+    body::Bytes,
+    extract::{Request, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::Response,
+};
+
+use self::answer::Answer;
+pub use self::answer::{DATABASE_PASSWORD, EXTERNAL_API_KEY};
+use super::{AppState, Shared, query::Query};
+#[cfg(feature = "openapi")]
+use super::{
+    contract::{self, Described},
+    refusal,
+};
+use crate::{
+    answer::{Problem, json_bytes, line},
+    host::invocation::defect,
+    references::{ReportOptions, single_flight::SingleFlight},
+};
+
+/// What the callers of one moment share: one report for each thing that can be asked about the
+/// references. A crowd of callers takes the memory of one report, not of one each.
+pub(super) struct Reports {
+    plain: SingleFlight<Arc<Report>>,
+    compared: SingleFlight<Arc<Report>>,
+    /// The plain one, once nothing can change it.
+    settled: OnceLock<Arc<Report>>,
+}
+
+/// One answer, and how it is shown to everybody who gets it.
+struct Report {
+    answer: Answer,
+    json: OnceLock<Bytes>,
+    page: OnceLock<Bytes>,
+}
+
+pub(super) async fn get(
+    State(app): State<AppState>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let query = Query::parse(request.uri().query(), &["strict", "freshness"])?;
+    let (strict, freshness) = (query.switch("strict")?, query.switch("freshness")?);
+    let report = app.0.reports.get(&app, freshness).await?;
+    let status = if strict && !report.answer.is_healthy() {
+        StatusCode::SERVICE_UNAVAILABLE
+    } else {
+        StatusCode::OK
+    };
+    let mut response = if prefers_html(request.headers()) {
+        page::respond(status, report.page())
+    } else {
+        json_bytes(status, report.json())
+    };
+    let vary = HeaderValue::from_static("Accept");
+    response.headers_mut().insert(header::VARY, vary);
+    Ok(response)
+}
+
+impl Reports {
+    pub(super) fn new() -> Self {
+        // Findings have a life of their own.
+        let shared = || SingleFlight::new(|_| Duration::ZERO);
+        Self {
+            plain: shared(),
+            compared: shared(),
+            settled: OnceLock::new(),
+        }
+    }
+
+    async fn get(&self, app: &AppState, freshness: bool) -> Result<Arc<Report>, Problem> {
+        let shared = match self.settled.get() {
+            _ if freshness => &self.compared,
+            Some(settled) => return Ok(settled.clone()),
+            None => &self.plain,
+        };
+        let app = app.clone();
+        let report = shared.get(|| async move {
+            // Who is ready to ask joins before what is known already has answered.
+            tokio::task::yield_now().await;
+            app.0.report(ReportOptions { freshness }).await
+        });
+        report.await.ok_or_else(defect)
+    }
+}
+
+impl Shared {
+    async fn report(&self, options: ReportOptions) -> Arc<Report> {
+        // Asked before the report is made: what can still change may change meanwhile.
+        let is_settled = self.references.is_settled() && !options.freshness;
+        let references = self.references.report(options).await;
+        let report = Arc::new(Report {
+            answer: Answer::new(&self.references, references, self.wrong.clone()),
+            json: OnceLock::new(),
+            page: OnceLock::new(),
+        });
+        if is_settled {
+            self.reports.settled.get_or_init(|| report.clone());
+        }
+        report
+    }
+}
+
+impl Report {
+    fn json(&self) -> Bytes {
+        let json = self.json.get_or_init(|| line(&self.answer).into());
+        json.clone()
+    }
+
+    fn page(&self) -> Bytes {
+        let page = self.page.get_or_init(|| page::render(&self.answer));
+        page.clone()
+    }
+}
+
+/// For the contract: what can be asked and answered.
+#[cfg(feature = "openapi")]
+pub(super) fn described() -> Described {
+    let strict = "Answer 503 while any reference is not resolved or not listed, or any setting of the handler cannot be used.";
+    let freshness =
+        "Compare values with the vault's current ones, at most once in 10 s. Keeps no value.";
+    Described {
+        summary: "Did the Key Vault references resolve, and if not, why not?",
+        parameters: vec![
+            contract::switch("strict", strict),
+            contract::switch("freshness", freshness),
+            contract::pretty(),
+        ],
+        answers: vec![
+            (
+                StatusCode::OK,
+                contract::answer::<Answer>("Every reference of the app and its state.")
+                    .content("text/html", contract::text()),
+            ),
+            (
+                StatusCode::SERVICE_UNAVAILABLE,
+                contract::answer::<Answer>(
+                    "The same, with `strict`: not every reference is resolved and listed, or a setting of the handler cannot be used.",
+                )
+                .content("text/html", contract::text()),
+            ),
+        ],
+        schemas: contract::schemas::<Answer>(),
+        refusals: vec![refusal::not_a_switch("strict")],
+    }
+}
+
+/// Whether a person is looking: a browser asks for HTML, a program for JSON or for anything.
+fn prefers_html(headers: &HeaderMap) -> bool {
+    let names = |kind: &[u8]| {
+        let mut accepted = headers.get_all(header::ACCEPT).into_iter();
+        accepted.any(|value| {
+            let mut parts = value.as_bytes().windows(kind.len());
+            parts.any(|part| part.eq_ignore_ascii_case(kind))
+        })
+    };
+    names(b"text/html") && !names(b"application/json")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn html_is_for_who_names_it_and_not_json() {
+        let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+        for (accept, html) in [
+            ("", false),
+            ("*/*", false),
+            ("application/json", false),
+            ("application/json, text/plain, */*", false),
+            ("text/html", true),
+            ("Text/HTML", true),
+            (browser, true),
+            ("text/html, application/json", false),
+            ("text/html;q=0.5, application/json;q=0.4", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert("accept", accept.parse().expect("a value"));
+            assert_eq!(prefers_html(&headers), html, "{accept}");
+        }
+        assert!(!prefers_html(&HeaderMap::new()));
+    }
+}

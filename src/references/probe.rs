@@ -1,0 +1,176 @@
+//! What the handler finds about one reference with its own identity: on Azure without reading a
+//! value, elsewhere by resolving the reference, since nobody else does.
+//!
+//! Callers share one attempt, and what it finds stands for a while. So does a comparison of the
+//! value in use with the vault's.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use secrecy::SecretString;
+use tokio::time::{Instant, timeout_at};
+
+use super::{app_settings::AppSetting, single_flight::SingleFlight, syntax::Reference};
+use crate::{
+    diagnosis::{Cause, Facts},
+    key_vault::{Error, SecretId, SecretName, Vault, Vaults},
+};
+
+/// How long a finding stands before the reference is tried, or its value compared, again.
+const FINDING_LIFE: Duration = Duration::from_secs(10);
+/// The same for one that could not be tried: the instance had no request left for it.
+const UNTRIED_LIFE: Duration = Duration::from_secs(1);
+/// The time that the instance's budget for probes has for one reference: three requests of the 200
+/// in 10 s.
+const PACE: Duration = Duration::from_millis(150);
+
+/// Who resolves references.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resolves {
+    /// The platform did, before the process started. The handler only explains.
+    Platform,
+    /// Nobody but the handler.
+    Handler,
+}
+
+/// A setting with a well-formed reference, and what was found out about it.
+pub(super) struct Probe {
+    pub(super) setting: AppSetting,
+    pub(super) reference: Reference,
+    resolves: Resolves,
+    vaults: Arc<Vaults>,
+    finding: SingleFlight<Result<Facts, Cause>>,
+    comparison: SingleFlight<Result<bool, Cause>>,
+    /// The code of the latest finding that was written.
+    written: Mutex<Option<&'static str>>,
+}
+
+impl Probe {
+    /// Of one of `all` settings.
+    pub(super) fn new(
+        setting: AppSetting,
+        reference: Reference,
+        resolves: Resolves,
+        vaults: Arc<Vaults>,
+        all: usize,
+    ) -> Self {
+        Self {
+            setting,
+            reference,
+            resolves,
+            vaults,
+            finding: SingleFlight::new(life(all)),
+            comparison: SingleFlight::new(life(all)),
+            written: Mutex::default(),
+        }
+    }
+
+    /// What is odd about the secret, or why it cannot be read: tried now or lately.
+    pub(super) async fn finding(self: &Arc<Self>, deadline: Instant) -> Result<Facts, Cause> {
+        by(deadline, self.finding.get(|| self.clone().attempt())).await
+    }
+
+    /// Whether the value in use is the vault's: compared now or lately.
+    pub(super) async fn comparison(self: &Arc<Self>, deadline: Instant) -> Result<bool, Cause> {
+        by(deadline, self.comparison.get(|| self.clone().compare())).await
+    }
+
+    async fn attempt(self: Arc<Self>) -> Result<Facts, Cause> {
+        let found = match self.resolves {
+            Resolves::Handler => self.resolve().await,
+            Resolves::Platform => self.facts().await,
+        };
+        self.write(&found);
+        found
+    }
+
+    /// Writes a line, unless the same was found before.
+    fn write(&self, found: &Result<Facts, Cause>) {
+        let code = found.as_ref().map_or_else(Cause::code, |_| "Readable");
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        if written.replace(code) == Some(code) {
+            return;
+        }
+        let setting = self.setting.name();
+        if self.setting.is_in_effect() {
+            tracing::info!(setting, "Key Vault reference resolved");
+        } else {
+            tracing::warn!(setting, code, "Key Vault reference not resolved");
+        }
+    }
+
+    async fn resolve(&self) -> Result<Facts, Cause> {
+        self.setting.resolve(&self.value().await?);
+        Ok(Facts::default())
+    }
+
+    async fn compare(self: Arc<Self>) -> Result<bool, Cause> {
+        // The value ends, wiped, with this line; only its digest is compared.
+        Ok(self.setting.holds(&self.value().await?))
+    }
+
+    async fn value(&self) -> Result<SecretString, Cause> {
+        let (vault, secret) = self.open().await?;
+        match vault.value(&secret).await {
+            Err(Error::SecretNotFound) => Err(missing(&vault, &secret.name).await),
+            value => Ok(value?),
+        }
+    }
+
+    /// Whether the secret is there and may be read, without its value.
+    async fn facts(&self) -> Result<Facts, Cause> {
+        let (vault, secret) = self.open().await?;
+        vault.may_get(&secret.name).await?;
+        let metadata = match vault.probed_metadata(&secret).await {
+            Err(Error::AccessDenied(_)) => return Err(Cause::MayNotList),
+            // What has so many versions is there, and the latest one can be got.
+            Err(Error::TooManyVersions) if secret.version.is_none() => return Ok(Facts::default()),
+            Err(Error::SecretNotFound) => return Err(missing(&vault, &secret.name).await),
+            metadata => metadata?,
+        };
+        Ok(Facts {
+            is_disabled: metadata.enabled == Some(false),
+            expires: metadata.expires,
+            not_before: metadata.not_before,
+        })
+    }
+
+    async fn open(&self) -> Result<(Arc<Vault>, SecretId), Error> {
+        let secret = self.reference.secret();
+        let secret = secret.map_err(|_| Error::SecretVersionNotFound)?;
+        Ok((self.vaults.open(&self.reference.vault).await?, secret))
+    }
+}
+
+/// A missing secret may only be deleted.
+async fn missing(vault: &Vault, name: &SecretName) -> Cause {
+    if vault.is_deleted(name).await {
+        Cause::Deleted
+    } else {
+        Cause::Failed(Error::SecretNotFound)
+    }
+}
+
+/// For how long a result stands. The more settings there are, the longer: otherwise the first
+/// ones would be tried again before the budget reaches the last.
+fn life<T>(all: usize) -> impl Fn(&Result<T, Cause>) -> Duration {
+    let life = FINDING_LIFE.max(PACE * u32::try_from(all).unwrap_or(u32::MAX));
+    move |found| match found {
+        Err(Cause::Failed(Error::BudgetSpent { .. })) => UNTRIED_LIFE,
+        _ => life,
+    }
+}
+
+async fn by<T>(
+    deadline: Instant,
+    found: impl Future<Output = Option<Result<T, Cause>>>,
+) -> Result<T, Cause> {
+    match timeout_at(deadline, found).await {
+        Ok(Some(found)) => found,
+        // It panicked.
+        Ok(None) => Err(Error::UnexpectedAnswer.into()),
+        Err(_) => Err(Error::TimedOut.into()),
+    }
+}

@@ -1,0 +1,114 @@
+//! What is answered about one reference.
+
+use serde::Serialize;
+
+use super::{app_settings::AppSetting, kind::ReferenceKind, status::Status, syntax::Reference};
+use crate::diagnosis::{Explanation, Fix};
+
+/// One reference of the app. Unknown members are left out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ReferenceReport {
+    /// Name of the app setting.
+    pub setting: String,
+    /// What the reference points at.
+    pub kind: ReferenceKind,
+    /// How it is.
+    pub status: Status,
+    /// Host of the vault, with its port if it is not 443.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    pub vault: Option<String>,
+    /// Name of the secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    pub secret: Option<String>,
+    /// Version, if the reference is pinned to one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    pub version: Option<String>,
+    /// Whose word the status is.
+    pub source: Source,
+    /// What is wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    pub detail: Option<String>,
+    /// What to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String, required = false))]
+    pub fix: Option<Fix>,
+    /// Whether the app holds the current value, if that was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    pub freshness: Option<Freshness>,
+}
+
+/// Whose word a status is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum Source {
+    /// App Service's.
+    Platform,
+    /// What the handler found.
+    Handler,
+}
+
+/// Whether the app holds the vault's current value of a reference without version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum Freshness {
+    /// It does.
+    Current,
+    /// The vault has another value.
+    Stale,
+    /// The vault's value could not be read.
+    Unknown,
+}
+
+impl ReferenceReport {
+    /// The report's source is the platform if its status is the same.
+    pub(super) fn new(setting: &AppSetting, status: Status) -> Self {
+        let is_platforms = setting.known_status() == Some(status);
+        Self {
+            setting: setting.name().to_owned(),
+            kind: setting.reference_kind().unwrap_or(ReferenceKind::KeyVault),
+            status,
+            vault: None,
+            secret: None,
+            version: None,
+            source: if is_platforms {
+                Source::Platform
+            } else {
+                Source::Handler
+            },
+            detail: None,
+            fix: None,
+            freshness: None,
+        }
+    }
+
+    /// Whether the reference is resolved.
+    #[must_use]
+    pub fn is_resolved(&self) -> bool {
+        self.status == Status::Resolved
+    }
+
+    pub(super) fn explained(self, found: Explanation) -> Self {
+        Self {
+            detail: Some(found.detail),
+            fix: Some(found.fix),
+            ..self
+        }
+    }
+
+    pub(super) fn about(self, reference: &Reference) -> Self {
+        Self {
+            vault: Some(reference.vault.authority().to_owned()),
+            secret: Some(reference.name.to_string()),
+            version: reference.version.clone(),
+            ..self
+        }
+    }
+}
