@@ -13,7 +13,6 @@ use serde::Serialize;
 
 /// A refusal, ready to be sent.
 #[derive(Debug, Clone, Serialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Problem {
     #[serde(skip)]
     status: StatusCode,
@@ -49,18 +48,6 @@ impl Problem {
     pub fn retry_after(mut self, wait: Duration) -> Self {
         self.retry_after = Some(wait);
         self
-    }
-
-    /// The status that it is sent with.
-    #[must_use]
-    pub fn status(&self) -> StatusCode {
-        self.status
-    }
-
-    /// Whether the caller is told when to come back.
-    #[must_use]
-    pub fn passes(&self) -> bool {
-        self.retry_after.is_some()
     }
 
     /// The stable word for programs.

@@ -15,11 +15,6 @@ use axum::{
 use serde::Serialize;
 
 use super::{AppState, Shared, page, query::Query};
-#[cfg(feature = "openapi")]
-use super::{
-    contract::{self, Described},
-    refusal,
-};
 use crate::{
     answer::{Problem, json_bytes, line},
     host::invocation::defect,
@@ -32,24 +27,20 @@ use crate::{
 
 /// The recipe's three members, then the references in the settings' order.
 #[derive(Serialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = ConfigCheck))]
 pub(super) struct Answer {
     /// Whether `EXTERNAL_API_KEY` has a value that is not a reference.
     pub(super) external_api_key_set: bool,
     /// Whether `DATABASE_PASSWORD` has a value that is not a reference.
     pub(super) database_password_set: bool,
     /// How `EXTERNAL_API_KEY` begins.
-    #[cfg_attr(feature = "openapi", schema(value_type = String, max_length = 7, example = "abcd..."))]
     pub(super) api_key_prefix: Masked,
     /// Every reference of the app, up to 1,000.
     pub(super) references: Vec<ReferenceReport>,
     /// How many references there are besides. Nothing more is known about them.
     #[serde(skip_serializing_if = "is_zero")]
-    #[cfg_attr(feature = "openapi", schema(required = false, minimum = 1))]
     pub(super) not_listed: usize,
     /// The handler's own settings that cannot be used; absent if there are none.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    #[cfg_attr(feature = "openapi", schema(value_type = Vec<SettingError>, required = false))]
     pub(super) settings: Vec<SettingError>,
 }
 
@@ -192,38 +183,6 @@ impl Asked {
         } else {
             StatusCode::OK
         }
-    }
-}
-
-/// For the contract: what can be asked and answered.
-#[cfg(feature = "openapi")]
-pub(super) fn described() -> Described {
-    let strict = "Answer 503 while any reference is not resolved or not listed, or any setting of the handler cannot be used.";
-    let freshness =
-        "Compare values with the vault's current ones, at most once in 10 s. Keeps no value.";
-    Described {
-        summary: "Did the Key Vault references resolve, and if not, why not?",
-        parameters: vec![
-            contract::switch("strict", strict),
-            contract::switch("freshness", freshness),
-            contract::pretty(),
-        ],
-        answers: vec![
-            (
-                StatusCode::OK,
-                contract::answer::<Answer>("Every reference of the app and its state.")
-                    .content("text/html", contract::text()),
-            ),
-            (
-                StatusCode::SERVICE_UNAVAILABLE,
-                contract::answer::<Answer>(
-                    "The same, with `strict`: not every reference is resolved and listed, or a setting of the handler cannot be used.",
-                )
-                .content("text/html", contract::text()),
-            ),
-        ],
-        schemas: contract::schemas::<Answer>(),
-        refusals: vec![refusal::not_a_switch("strict")],
     }
 }
 

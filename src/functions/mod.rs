@@ -4,8 +4,6 @@
 //! `functions!` below; CONTRIBUTING.md shows it. A function takes plain requests and never
 //! learns which protocol mode carried them.
 
-#[cfg(feature = "openapi")]
-pub mod contract;
 mod page;
 mod query;
 mod refusal;

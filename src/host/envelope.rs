@@ -435,20 +435,6 @@ fn not_text() -> Problem {
     )
 }
 
-#[cfg(feature = "openapi")]
-pub(super) fn refusals() -> Vec<Problem> {
-    use EnvelopeError::{Incomplete, InvalidRequest, NoTrigger, NotAnEnvelope, TooLarge};
-    let refused = [
-        NotAnEnvelope,
-        Incomplete,
-        NoTrigger,
-        InvalidRequest,
-        TooLarge,
-    ];
-    let refused = refused.into_iter().map(Problem::from);
-    refused.chain([not_text()]).collect()
-}
-
 /// The answer in place of one that was lost in a panic outside the function itself.
 pub(super) fn panicked(output: &str) -> Response {
     fail(output, &invocation::defect(), Vec::new())

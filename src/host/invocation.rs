@@ -243,11 +243,6 @@ pub(crate) fn defect() -> Problem {
     )
 }
 
-#[cfg(feature = "openapi")]
-pub(super) fn refusals() -> Vec<Problem> {
-    vec![too_many(), out_of_time(), defect()]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -201,22 +201,6 @@ fn hosts_own_path(manifest: &Manifest, function: &FunctionManifest) -> Option<St
     name.cloned()
 }
 
-/// What any function can be answered with before or after its own code runs, for the contract.
-#[cfg(feature = "openapi")]
-#[must_use]
-pub fn refusals() -> Vec<Problem> {
-    let mut all = invocation::refusals();
-    all.extend(envelope::refusals());
-    all
-}
-
-/// What a path without a function is answered with, for the contract.
-#[cfg(feature = "openapi")]
-#[must_use]
-pub fn no_route(manifest: &Manifest) -> Problem {
-    Spelling::new(manifest, Vec::new(), Router::new()).not_found()
-}
-
 fn function_router<S: Clone + Send + Sync + 'static>(
     make: MakeMethodRouter<S>,
     pattern: &str,

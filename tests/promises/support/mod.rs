@@ -1,6 +1,8 @@
 //! The Functions-host stand-in, the standalone handler, the dev vault as a process, and the
 //! functions in process.
 
+mod causes;
+mod contract;
 mod dev_vault;
 mod functions_host;
 mod in_process;
@@ -17,6 +19,8 @@ use std::{
 
 use keyvault_functions::host::manifest::Manifest;
 
+pub(crate) use causes::every_error;
+pub(crate) use contract::{Contract, Facts, codes};
 pub(crate) use dev_vault::{Asked, DevVaultProcess};
 pub(crate) use functions_host::{
     CHARSET, ClientRequest, FunctionsHost, INVOCATION_ID, Key, MODES, Protocol, free_port,
