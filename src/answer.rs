@@ -13,7 +13,6 @@ use serde::Serialize;
 
 /// A refusal, ready to be sent.
 #[derive(Debug, Clone, Serialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Problem {
     #[serde(skip)]
     status: StatusCode,
@@ -51,22 +50,16 @@ impl Problem {
         self
     }
 
-    /// The status that it is sent with.
-    #[must_use]
-    pub fn status(&self) -> StatusCode {
-        self.status
-    }
-
-    /// Whether the caller is told when to come back.
-    #[must_use]
-    pub fn passes(&self) -> bool {
-        self.retry_after.is_some()
-    }
-
     /// The stable word for programs.
     #[must_use]
     pub fn code(&self) -> &'static str {
         self.code
+    }
+
+    /// The status that it is sent with.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.status
     }
 }
 

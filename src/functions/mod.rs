@@ -5,8 +5,6 @@
 //! plain requests and never learns which protocol mode carried them.
 
 mod config_check;
-#[cfg(feature = "openapi")]
-pub mod contract;
 mod query;
 mod refusal;
 mod secrets_metadata;

@@ -59,26 +59,6 @@ fn status(code: &str) -> StatusCode {
     }
 }
 
-/// The refusal for every cause, for the contract.
-#[cfg(feature = "openapi")]
-pub(super) fn every() -> Vec<Problem> {
-    use crate::{
-        diagnosis::{Cause, Named, Subject, Surroundings, explain},
-        key_vault::{Error, VaultUrl},
-    };
-    let vault = VaultUrl::of_public_vault("your-kv").ok();
-    let subject = Subject {
-        vault: vault.as_ref(),
-        secret: "ExternalApiKey",
-        version: None,
-        named: Named::KeyVaultUrl,
-    };
-    let now = time::OffsetDateTime::UNIX_EPOCH;
-    let of = |cause| because(explain(&cause, &subject, &Surroundings::default(), now));
-    let failed = Error::every().into_iter().map(Cause::Failed);
-    failed.chain([Cause::NoVault]).map(of).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;

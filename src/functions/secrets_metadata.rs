@@ -12,8 +12,6 @@ use axum::{
 use serde::Serialize;
 use time::{OffsetDateTime, format_description::FormatItem, macros::format_description};
 
-#[cfg(feature = "openapi")]
-use super::contract::{self, Described};
 use super::{AppState, query::Query, refusal};
 use crate::{
     answer::{Code, Problem, json_bytes, line},
@@ -28,33 +26,24 @@ const X_CACHE_ERROR: HeaderName = HeaderName::from_static("x-cache-error");
 
 /// The recipe's five members, then what a person wants to know next.
 #[derive(Serialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = SecretMetadata))]
 struct Answer<'a> {
     /// As the vault spells it.
     name: &'a str,
     /// Whether the value can be read.
-    #[cfg_attr(feature = "openapi", schema(required))]
     enabled: Option<bool>,
     /// When this version was created.
-    #[cfg_attr(feature = "openapi", schema(required, format = DateTime))]
     created_on: Option<String>,
     /// Informational: the vault serves the value after it all the same.
-    #[cfg_attr(feature = "openapi", schema(required, format = DateTime))]
     expires_on: Option<String>,
     /// What the owner says the value is.
-    #[cfg_attr(feature = "openapi", schema(required))]
     content_type: Option<&'a str>,
     /// 32 hexadecimal digits.
-    #[cfg_attr(feature = "openapi", schema(required, pattern = "^[0-9a-f]{32}$"))]
     version: Option<&'a str>,
     /// When this version's attributes last changed.
-    #[cfg_attr(feature = "openapi", schema(required, format = DateTime))]
     updated_on: Option<String>,
     /// Informational: the vault serves the value before it all the same.
-    #[cfg_attr(feature = "openapi", schema(required, format = DateTime))]
     not_before: Option<String>,
     /// The owner's own labels.
-    #[cfg_attr(feature = "openapi", schema(value_type = BTreeMap<String, String>))]
     tags: &'a BTreeMap<String, String>,
     /// Whether a certificate's life cycle owns the secret.
     managed: bool,
@@ -62,7 +51,6 @@ struct Answer<'a> {
     /// Vault keeps times in whole seconds and lists versions by random ids: any of them may be
     /// the latest.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>, required = false))]
     also_latest: Vec<&'a str>,
 }
 
@@ -130,46 +118,6 @@ pub(super) async fn get(
         response.extensions_mut().insert(code);
     }
     Ok(response)
-}
-
-/// For the contract: what can be asked and answered.
-#[cfg(feature = "openapi")]
-pub(super) fn described() -> Described {
-    let mut refusals = vec![
-        refusal::invalid_name(),
-        refusal::invalid_version(),
-        refusal::not_a_switch("refresh"),
-    ];
-    refusals.extend(refusal::every());
-    let version = "32 hexadecimal digits; the latest version if left out or empty.";
-    let refresh = "Ask the vault, though not more often than every 5 s.";
-    Described {
-        summary: "What is the state of this secret? Never its value.",
-        parameters: vec![
-            contract::path("secret_name", "^[0-9a-zA-Z-]{1,127}$", "ExternalApiKey"),
-            contract::pattern("version", "^([0-9a-fA-F]{32})?$", version),
-            contract::switch("refresh", refresh),
-            contract::pretty(),
-        ],
-        answers: vec![(
-            StatusCode::OK,
-            contract::answer::<Answer<'_>>("The secret's latest version, or the one asked for.")
-                .header(
-                    X_CACHE.as_str(),
-                    contract::header("HIT, MISS or STALE: whether the vault was asked."),
-                )
-                .header(
-                    X_CACHE_ERROR.as_str(),
-                    contract::header("With STALE: the code of the refusal it stands in for."),
-                )
-                .header(
-                    header::AGE.as_str(),
-                    contract::header("Seconds since the vault answered."),
-                ),
-        )],
-        schemas: contract::schemas::<Answer<'_>>(),
-        refusals,
-    }
 }
 
 /// `?version=`; empty means the latest, as in Key Vault's own paths.

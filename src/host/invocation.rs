@@ -310,8 +310,3 @@ pub(crate) fn defect() -> Problem {
         "Look for \"a handler panicked\" in the log and report the place it names.",
     )
 }
-
-#[cfg(feature = "openapi")]
-pub(super) fn refusals() -> Vec<Problem> {
-    vec![too_many(), out_of_time(), defect()]
-}

@@ -253,15 +253,6 @@ fn hosts_own_path(manifest: &Manifest, function: &FunctionManifest) -> Option<St
     name.cloned()
 }
 
-/// What any function can be answered with before or after its own code runs, for the contract.
-#[cfg(feature = "openapi")]
-#[must_use]
-pub fn refusals() -> Vec<Problem> {
-    let mut all = super::invocation::refusals();
-    all.extend(envelope::refusals());
-    all
-}
-
 /// What the host asks every few milliseconds until it gets an answer, and now and then later.
 async fn ready(request: Request) -> Response {
     drain::answered(request, async |_| empty(StatusCode::OK)).await

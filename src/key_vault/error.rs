@@ -89,7 +89,6 @@ pub enum Error {
 
 /// One setting that cannot be used: which, what kind of value it has, what to do. Never the value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[error("{name}: found {found}; give {expected}{}", .otherwise.as_deref().unwrap_or_default())]
 pub struct SettingError {
     /// The setting's name.
@@ -313,101 +312,6 @@ impl Error {
             Self::RequestRefused => "RequestRefused",
             Self::UnexpectedAnswer => "UnexpectedAnswer",
         }
-    }
-
-    /// Every cause, for what has to know all of them.
-    #[cfg(any(test, feature = "openapi"))]
-    #[must_use]
-    pub fn every() -> Vec<Self> {
-        use CredentialKind::{
-            AzureCli, AzureDeveloperCli, ClientSecret, ManagedIdentity, WorkloadIdentity,
-        };
-        let failed =
-            |credential, cause| Self::Credential(CredentialError::Failed { credential, cause });
-        let answered = |status, aadsts| SignInFailure::Answered { status, aadsts };
-        vec![
-            Self::SecretNotFound,
-            Self::SecretVersionNotFound,
-            Self::SecretDisabled,
-            Self::AccessDenied(Denial::Role),
-            Self::AccessDenied(Denial::AccessPolicy),
-            Self::AccessDenied(Denial::Policy),
-            Self::AccessDenied(Denial::Other),
-            Self::TokenRefused,
-            Self::ForbiddenByFirewall,
-            Self::ForbiddenByConnection,
-            Self::VaultNotFound,
-            Self::TlsFailed(TlsFailure::UnknownIssuer),
-            Self::TlsFailed(TlsFailure::WrongName),
-            Self::TlsFailed(TlsFailure::Expired),
-            Self::TlsFailed(TlsFailure::NotTls),
-            Self::TlsFailed(TlsFailure::Other),
-            Self::Unreachable(Reach::Proxy),
-            Self::Unreachable(Reach::NameResolution),
-            Self::Unreachable(Reach::Refused),
-            Self::Unreachable(Reach::Connection),
-            Self::Unreachable(Reach::Interrupted),
-            Self::TooManyVersions,
-            Self::TooManyVaults,
-            Self::NoCertificateAuthorities,
-            Self::BudgetSpent {
-                retry_after: Duration::from_secs(7),
-            },
-            Self::Throttled { retry_after: None },
-            Self::Unavailable { retry_after: None },
-            Self::TimedOut,
-            Self::Credential(CredentialError::NothingConfigured),
-            Self::Credential(CredentialError::NotOffered),
-            failed(ManagedIdentity, SignInFailure::IdentityNotAssigned),
-            failed(ManagedIdentity, answered(500, None)),
-            failed(ManagedIdentity, answered(403, None)),
-            failed(ManagedIdentity, SignInFailure::TlsNotTrusted),
-            failed(ManagedIdentity, SignInFailure::NoSuchHost),
-            failed(ManagedIdentity, SignInFailure::Refused),
-            failed(ManagedIdentity, SignInFailure::TimedOut),
-            failed(ClientSecret, answered(401, Some(7_000_215))),
-            failed(ClientSecret, answered(401, Some(7_000_222))),
-            failed(ClientSecret, answered(400, Some(700_016))),
-            failed(ClientSecret, answered(400, Some(90_002))),
-            failed(ClientSecret, answered(400, Some(50_000))),
-            failed(ClientSecret, SignInFailure::TlsNotTrusted),
-            failed(ClientSecret, SignInFailure::NoSuchHost),
-            failed(ClientSecret, SignInFailure::Refused),
-            failed(ClientSecret, SignInFailure::Unreachable),
-            failed(ClientSecret, SignInFailure::TimedOut),
-            failed(ClientSecret, SignInFailure::Other),
-            failed(ClientSecret, SignInFailure::WrongSetting),
-            failed(WorkloadIdentity, SignInFailure::NoTokenFile),
-            failed(WorkloadIdentity, answered(400, Some(70_021))),
-            failed(AzureCli, SignInFailure::ToolMissing),
-            failed(AzureCli, SignInFailure::NotSignedIn),
-            failed(AzureCli, SignInFailure::TimedOut),
-            failed(AzureDeveloperCli, SignInFailure::NotSignedIn),
-            failed(AzureDeveloperCli, SignInFailure::Other),
-            Self::WrongSetting(Arc::new(SettingError {
-                name: "KEY_VAULT_URL",
-                found: "a Key Vault reference that was not resolved",
-                expected: "the value itself".to_owned(),
-                otherwise: None,
-                is_reference: true,
-            })),
-            Self::WrongSetting(Arc::new(SettingError {
-                name: "AZURE_CLIENT_SECRET",
-                found: "a Key Vault reference that was not resolved",
-                expected: "the value itself".to_owned(),
-                otherwise: None,
-                is_reference: true,
-            })),
-            Self::WrongSetting(Arc::new(SettingError {
-                name: "AZURE_AUTHORITY_HOST",
-                found: "text that is not an https address",
-                expected: "https://HOST of the cloud's Entra ID".to_owned(),
-                otherwise: None,
-                is_reference: false,
-            })),
-            Self::RequestRefused,
-            Self::UnexpectedAnswer,
-        ]
     }
 
     /// Finds the cause in an error of the SDK, which is consumed: nothing else of it is kept.

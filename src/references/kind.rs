@@ -13,7 +13,6 @@ pub(super) const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// What a reference points at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum ReferenceKind {
     /// A secret: `@Microsoft.KeyVault(...)`.
     KeyVault,

@@ -7,7 +7,6 @@ use crate::diagnosis::{Explanation, Fix};
 
 /// One reference of the app. Unknown members are left out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ReferenceReport {
     /// Name of the app setting.
     pub setting: String,
@@ -17,35 +16,28 @@ pub struct ReferenceReport {
     pub status: Status,
     /// Host of the vault, with its port if it is not 443.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub vault: Option<String>,
     /// Name of the secret.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub secret: Option<String>,
     /// Version, if the reference is pinned to one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub version: Option<String>,
     /// Whose word the status is.
     pub source: Source,
     /// What is wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub detail: Option<String>,
     /// What to do.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "openapi", schema(value_type = String, required = false))]
     pub fix: Option<Fix>,
     /// Whether the app holds the current value, if that was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub freshness: Option<Freshness>,
 }
 
 /// Whose word a status is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Source {
     /// App Service's.
@@ -56,7 +48,6 @@ pub enum Source {
 
 /// Whether the app holds the vault's current value of a reference without version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Freshness {
     /// It does.

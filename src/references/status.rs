@@ -18,7 +18,6 @@ const UNKNOWN_LIMIT: usize = 64;
 
 /// The state of a reference. Source: Azure Resource Manager, `ResolveStatus`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Status {
     /// The value is in the app's environment.
     Resolved,

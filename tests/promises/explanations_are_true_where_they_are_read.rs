@@ -18,6 +18,8 @@ use keyvault_functions::{
 };
 use time::OffsetDateTime;
 
+use super::support::every_error;
+
 /// Where a cause is met.
 struct Place {
     name: &'static str,
@@ -114,7 +116,7 @@ fn on_a_laptop() -> Vec<Place> {
 
 fn causes() -> Vec<Cause> {
     let documented = "@Microsoft.KeyVault(VaultName=your-kv;SecretName=ExternalApiKey)";
-    let failed = Error::every().into_iter().map(Cause::Failed);
+    let failed = every_error().into_iter().map(Cause::Failed);
     let others = [
         Cause::NoVault,
         Cause::Deleted,

@@ -14,24 +14,20 @@ pub const DATABASE_PASSWORD: &str = "DATABASE_PASSWORD";
 
 /// The recipe's three members, then the references in the settings' order.
 #[derive(Serialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = ConfigCheck))]
 pub(super) struct Answer {
     /// Whether `EXTERNAL_API_KEY` has a value that is not a reference.
     pub(super) external_api_key_set: bool,
     /// Whether `DATABASE_PASSWORD` has a value that is not a reference.
     pub(super) database_password_set: bool,
     /// How `EXTERNAL_API_KEY` begins.
-    #[cfg_attr(feature = "openapi", schema(value_type = String, max_length = 7, example = "abcd..."))]
     pub(super) api_key_prefix: Masked,
     /// Every reference of the app, up to 1,000.
     pub(super) references: Vec<ReferenceReport>,
     /// How many references there are besides. Nothing more is known about them.
     #[serde(skip_serializing_if = "is_zero")]
-    #[cfg_attr(feature = "openapi", schema(required = false, minimum = 1))]
     pub(super) not_listed: usize,
     /// The handler's own settings that cannot be used; absent if there are none.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    #[cfg_attr(feature = "openapi", schema(value_type = Vec<SettingError>, required = false))]
     pub(super) settings: Vec<SettingError>,
 }
 

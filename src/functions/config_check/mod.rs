@@ -19,11 +19,6 @@ use axum::{
 use self::answer::Answer;
 pub use self::answer::{DATABASE_PASSWORD, EXTERNAL_API_KEY};
 use super::{AppState, Shared, query::Query};
-#[cfg(feature = "openapi")]
-use super::{
-    contract::{self, Described},
-    refusal,
-};
 use crate::{
     answer::{Problem, json_bytes, line},
     host::invocation::defect,
@@ -121,38 +116,6 @@ impl Report {
     fn page(&self) -> Bytes {
         let page = self.page.get_or_init(|| page::render(&self.answer));
         page.clone()
-    }
-}
-
-/// For the contract: what can be asked and answered.
-#[cfg(feature = "openapi")]
-pub(super) fn described() -> Described {
-    let strict = "Answer 503 while any reference is not resolved or not listed, or any setting of the handler cannot be used.";
-    let freshness =
-        "Compare values with the vault's current ones, at most once in 10 s. Keeps no value.";
-    Described {
-        summary: "Did the Key Vault references resolve, and if not, why not?",
-        parameters: vec![
-            contract::switch("strict", strict),
-            contract::switch("freshness", freshness),
-            contract::pretty(),
-        ],
-        answers: vec![
-            (
-                StatusCode::OK,
-                contract::answer::<Answer>("Every reference of the app and its state.")
-                    .content("text/html", contract::text()),
-            ),
-            (
-                StatusCode::SERVICE_UNAVAILABLE,
-                contract::answer::<Answer>(
-                    "The same, with `strict`: not every reference is resolved and listed, or a setting of the handler cannot be used.",
-                )
-                .content("text/html", contract::text()),
-            ),
-        ],
-        schemas: contract::schemas::<Answer>(),
-        refusals: vec![refusal::not_a_switch("strict")],
     }
 }
 

@@ -124,20 +124,6 @@ fn is_from_host(headers: &HeaderMap) -> bool {
     is_loopback && !headers.contains_key("x-forwarded-host")
 }
 
-#[cfg(feature = "openapi")]
-pub(super) fn refusals() -> Vec<Problem> {
-    use EnvelopeError::{Incomplete, InvalidRequest, NoTrigger, NotAnEnvelope, TooLarge};
-    let refused = [
-        NotAnEnvelope,
-        Incomplete,
-        NoTrigger,
-        InvalidRequest,
-        TooLarge,
-    ];
-    let refused = refused.into_iter().map(Problem::from);
-    refused.chain([response::not_text()]).collect()
-}
-
 /// The answer in place of one that was lost in a panic outside the function itself.
 fn panicked(output: &str) -> Response {
     fail(output, &invocation::defect(), Vec::new())

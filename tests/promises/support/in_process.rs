@@ -9,7 +9,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use axum::{Router, body::Body, extract::Request, middleware};
+use axum::{Router, body::Body, extract::Request, http::Method, middleware};
 use azure_core::{
     credentials::{AccessToken, TokenCredential, TokenRequestOptions},
     http::HttpClient,
@@ -24,12 +24,12 @@ use keyvault_functions::{
         manifest::Manifest,
         router::Entry,
     },
-    key_vault::{CachePolicy, Connection, Error, MetadataSource, Vaults},
-    references::{AppSetting, Inspector, Resolves},
+    key_vault::{CachePolicy, Connection, Error, MetadataSource, Vaults, error::SettingError},
+    references::{AppSetting, AppSettings, Inspector, Resolves},
 };
 use tower::ServiceExt;
 
-use super::{Answer, Fault, faults::Faults, repository};
+use super::{Answer, Contract, Fault, faults::Faults, repository};
 
 #[derive(Clone)]
 pub(crate) struct InProcess {
@@ -81,6 +81,12 @@ pub(crate) struct Setup {
     pub(crate) transport: Option<Arc<dyn HttpClient>>,
     /// No connection can be made, for this reason.
     pub(crate) unconnected: Option<Error>,
+    /// No vault is set, for this reason.
+    pub(crate) no_vault: Option<Cause>,
+    /// References beyond the cap.
+    pub(crate) not_listed: usize,
+    /// Settings of the handler that cannot be used.
+    pub(crate) wrong: Vec<SettingError>,
 }
 
 impl Default for Setup {
@@ -95,6 +101,9 @@ impl Default for Setup {
             access: Access::Host,
             transport: None,
             unconnected: None,
+            no_vault: None,
+            not_listed: 0,
+            wrong: Vec::new(),
         }
     }
 }
@@ -147,15 +156,16 @@ impl InProcess {
                 capacity: 100,
             },
         };
-        let references =
-            Inspector::new(setup.settings, setup.resolves, &vaults, setup.surroundings);
-        let app = AppState::new(
-            references,
-            vaults,
-            DevVault::url().ok_or(Cause::NoVault),
-            options,
-            Vec::new(),
-        );
+        let settings = AppSettings {
+            not_listed: setup.not_listed,
+            ..setup.settings.into()
+        };
+        let references = Inspector::new(settings, setup.resolves, &vaults, setup.surroundings);
+        let url = match setup.no_vault {
+            Some(cause) => Err(cause),
+            None => DevVault::url().ok_or(Cause::NoVault),
+        };
+        let app = AppState::new(references, vaults, url, options, setup.wrong);
         let manifest = Manifest::read(repository()).expect("valid");
         let limits = Limits {
             in_flight: setup.in_flight,
@@ -198,23 +208,26 @@ impl InProcess {
 
     pub(crate) async fn get_as(&self, path: &str, accept: &str) -> Answer {
         let request = Request::get(path).header("accept", accept);
-        answer(
-            &self.router,
-            request.body(Body::empty()).expect("a request"),
-        )
-        .await
+        self.send(request.body(Body::empty()).expect("a request"))
+            .await
     }
 
+    /// Whatever is asked, the answer is one that the contract lists.
     pub(crate) async fn send(&self, request: Request) -> Answer {
-        answer(&self.router, request).await
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let answer = answer(&self.router, request).await;
+        let contract = Contract::read();
+        if let Some(path) = contract.path_of(&path)
+            && method != Method::HEAD
+        {
+            contract.check(method.as_str(), path, &answer);
+        }
+        answer
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
-        answer(
-            &self.router,
-            Request::get(path).body(Body::empty()).expect("a request"),
-        )
-        .await
+        let request = Request::get(path).body(Body::empty());
+        self.send(request.expect("a request")).await
     }
 }
 

@@ -1,6 +1,8 @@
 //! The Functions-host stand-in, the standalone handler, the dev vault as a process, and the
 //! functions in process.
 
+mod causes;
+mod contract;
 mod dev_vault;
 mod faults;
 mod functions_host;
@@ -18,6 +20,8 @@ use std::{
 
 use keyvault_functions::host::manifest::Manifest;
 
+pub(crate) use causes::every_error;
+pub(crate) use contract::{Contract, Facts, codes};
 pub(crate) use dev_vault::{Asked, DevVaultProcess};
 pub(crate) use faults::Fault;
 pub(crate) use functions_host::{
