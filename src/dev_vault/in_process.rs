@@ -24,7 +24,7 @@ use time::OffsetDateTime;
 use tower::ServiceExt;
 
 use super::{DevVault, store::random_hex};
-use crate::key_vault::{Error, transport::final_failure};
+use crate::key_vault::{Error, final_failure};
 
 /// How long a token of the embedded vault says it is valid.
 const TOKEN_LIFE: Duration = Duration::from_secs(24 * 60 * 60);

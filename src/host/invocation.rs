@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     answer::{Code, Problem, empty, no_store},
-    telemetry::{COUNTERS, InvocationLog, TraceParent, trace},
+    telemetry::{COUNTERS, InvocationLog, Lookup, TraceParent, trace},
 };
 
 /// What an envelope tells about an invocation; requests that come directly have none.
@@ -195,13 +195,14 @@ impl Drop for Caller {
 fn log_outcome(response: &Response, elapsed: Duration, exported: &Span) {
     let status = response.status();
     let elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
-    let lookup = trace::lookup();
+    let lookup = response.extensions().get::<Lookup>().copied();
+    let lookup = lookup.unwrap_or_default();
     COUNTERS.answered(lookup);
     let cache = lookup.as_str();
     let code = response.extensions().get::<Code>().map(|code| code.0);
     let is_failure = status.is_server_error();
     let status = status.as_u16();
-    trace::finish_request(exported, status, code.filter(|_| is_failure));
+    trace::finish_request(exported, lookup, status, code.filter(|_| is_failure));
     if is_failure {
         tracing::warn!(status, code, elapsed_ms, cache, "invocation finished");
     } else {

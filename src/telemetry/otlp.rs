@@ -176,20 +176,6 @@ fn metrics(resource: Resource) -> Result<SdkMeterProvider, Unusable> {
             }
         })
         .build();
-    meter
-        .u64_observable_counter("keyvault.cache.refreshes")
-        .with_description("Reads of a vault that renew an answer")
-        .with_callback(|counter| counter.observe(COUNTERS.refreshes(), &[]))
-        .build();
-    meter
-        .u64_observable_counter("keyvault.errors")
-        .with_description("Reads of a vault that failed, by cause")
-        .with_callback(|counter| {
-            for (cause, number) in COUNTERS.errors() {
-                counter.observe(number, &[KeyValue::new("error.type", cause)]);
-            }
-        })
-        .build();
     Ok(provider)
 }
 

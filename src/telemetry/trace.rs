@@ -4,8 +4,6 @@
 //! request, continued in the spans that are exported, and sent on to the vault. Work that a
 //! request starts beside itself keeps it through `inherit`.
 
-use std::cell::Cell;
-
 use axum::http::HeaderMap;
 use tokio::task::futures::TaskLocalFuture;
 use tracing::{Instrument, Span, field::Empty};
@@ -102,7 +100,6 @@ tokio::task_local! {
 #[derive(Default)]
 pub(crate) struct Request {
     trace: Option<TraceParent>,
-    lookup: Cell<Lookup>,
 }
 
 /// Runs one request of the trace `trace`.
@@ -110,8 +107,7 @@ pub(crate) fn in_request<F: Future>(
     trace: Option<TraceParent>,
     run: F,
 ) -> TaskLocalFuture<Request, F> {
-    let lookup = Cell::default();
-    REQUEST.scope(Request { trace, lookup }, run)
+    REQUEST.scope(Request { trace }, run)
 }
 
 /// Makes a task that a request starts a part of its trace and its lines.
@@ -125,19 +121,6 @@ pub(crate) fn inherit<F: Future>(work: F) -> impl Future<Output = F::Output> {
         own
     };
     in_request(trace, work).instrument(span)
-}
-
-/// Keeps how the request found its answer.
-pub(super) fn note(lookup: Lookup) {
-    // Without a request there is no line that would say it.
-    let _ = REQUEST.try_with(|request| request.lookup.set(lookup));
-}
-
-/// How the request found its answer.
-pub(crate) fn lookup() -> Lookup {
-    REQUEST
-        .try_with(|request| request.lookup.get())
-        .unwrap_or_default()
 }
 
 /// What to send on to a vault.
@@ -194,9 +177,9 @@ pub(crate) fn attempt_span(method: &str, host: &str) -> Span {
 }
 
 /// Says in the span of a request what came of it.
-pub(crate) fn finish_request(span: &Span, status: u16, failure: Option<&str>) {
+pub(crate) fn finish_request(span: &Span, lookup: Lookup, status: u16, failure: Option<&str>) {
     if !span.is_disabled() {
-        span.record("keyvault.cache", lookup().as_str());
+        span.record("keyvault.cache", lookup.as_str());
         finish(span, Some(status), failure);
     }
 }
@@ -265,19 +248,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn work_beside_a_request_keeps_its_trace_and_not_its_outcome() {
+    async fn work_beside_a_request_keeps_its_trace() {
         let trace = TraceParent::parse(TRACE.as_bytes());
         let seen = in_request(trace, async {
-            note(Lookup::Hit);
-            let beside = tokio::spawn(inherit(async {
-                note(Lookup::Miss);
-                outgoing()
-            }));
+            let beside = tokio::spawn(inherit(async { outgoing() }));
             let forgotten = tokio::spawn(async { outgoing() });
             let (beside, forgotten) = (beside.await, forgotten.await);
-            (beside.expect("ended"), forgotten.expect("ended"), lookup())
+            (beside.expect("ended"), forgotten.expect("ended"))
         });
-        assert_eq!(seen.await, (trace, None, Lookup::Hit));
-        assert_eq!(lookup(), Lookup::None);
+        assert_eq!(seen.await, (trace, None));
     }
 }
