@@ -172,32 +172,34 @@ impl<T: Clone + Send + Sync + 'static> SecretCache<T> {
     ///
     /// What `load` returned to whoever asked, now or a moment ago.
     pub async fn get(&self, id: &SecretId) -> Result<Found<T>, Failed> {
-        let Some(slot) = self.0.slots.get(id).await else {
-            let slot = self.read(id, None, false).await?;
-            return self.0.outcome_of(&slot);
-        };
-        let is_due = Instant::now() >= slot.until;
-        match &slot.known {
-            Known::Answer(answer) if !is_due && self.0.may_give(answer) => {
-                Ok(answer.found(Outcome::Hit))
-            }
-            Known::Answer(answer) | Known::NotRenewed(answer, _) if self.0.may_give(answer) => {
-                if is_due {
-                    self.renew(id, &slot);
+        let seen = self.0.slots.get(id).await;
+        if let Some(slot) = &seen {
+            let now = Instant::now();
+            let is_due = now >= slot.until;
+            match &slot.known {
+                Known::Answer(answer) if !is_due && self.0.may_give(answer, now) => {
+                    return Ok(answer.found(Outcome::Hit, now));
                 }
-                Ok(answer.found(Outcome::Stale {
-                    cause: slot.known.failure().cloned(),
-                }))
-            }
-            Known::NotRenewed(_, error) | Known::Failure(error) if !is_due => Err(Failed {
-                error: error.clone(),
-                was_remembered: true,
-            }),
-            _ => {
-                let slot = self.read(id, Some(slot), false).await?;
-                self.0.outcome_of(&slot)
+                Known::Answer(answer) | Known::NotRenewed(answer, _)
+                    if self.0.may_give(answer, now) =>
+                {
+                    if is_due {
+                        self.renew(id, slot);
+                    }
+                    let cause = slot.known.failure().cloned();
+                    return Ok(answer.found(Outcome::Stale { cause }, now));
+                }
+                Known::NotRenewed(_, error) | Known::Failure(error) if !is_due => {
+                    return Err(Failed {
+                        error: error.clone(),
+                        was_remembered: true,
+                    });
+                }
+                _ => {}
             }
         }
+        let slot = self.read(id, seen, false).await?;
+        self.0.outcome_of(&slot)
     }
 
     /// Like [`SecretCache::get`], but from the vault, by a read that begins after this call.
@@ -280,19 +282,19 @@ impl<T: Clone + Send + Sync + 'static> SecretCache<T> {
 
 impl<T: Clone> Inner<T> {
     /// Whether an answer is within the hard limit.
-    fn may_give(&self, answer: &Answer<T>) -> bool {
-        answer.loaded.elapsed() <= self.policy.max_stale
+    fn may_give(&self, answer: &Answer<T>, now: Instant) -> bool {
+        now - answer.loaded <= self.policy.max_stale
     }
 
     /// What a caller gets who has waited for the read that left `slot`. A failure that leaves a
     /// stale answer in place gives that answer.
     fn outcome_of(&self, slot: &Slot<T>) -> Result<Found<T>, Failed> {
+        let now = Instant::now();
         match &slot.known {
-            Known::Answer(answer) => Ok(answer.found(Outcome::Miss)),
-            Known::NotRenewed(answer, cause) if self.may_give(answer) => {
-                Ok(answer.found(Outcome::Stale {
-                    cause: Some(cause.clone()),
-                }))
+            Known::Answer(answer) => Ok(answer.found(Outcome::Miss, now)),
+            Known::NotRenewed(answer, cause) if self.may_give(answer, now) => {
+                let cause = Some(cause.clone());
+                Ok(answer.found(Outcome::Stale { cause }, now))
             }
             Known::NotRenewed(_, error) | Known::Failure(error) => Err(Failed {
                 error: error.clone(),
@@ -317,7 +319,7 @@ impl<T: Clone> Inner<T> {
             Err(error) if may_pass(&error) => {
                 match before.and_then(|before| before.known.answer()) {
                     Some(answer) => {
-                        if self.may_give(answer) {
+                        if self.may_give(answer, now) {
                             self.not_asked(&error);
                         }
                         Known::NotRenewed(answer.clone(), error)
@@ -380,11 +382,11 @@ impl<T> Known<T> {
 }
 
 impl<T: Clone> Answer<T> {
-    fn found(&self, outcome: Outcome) -> Found<T> {
+    fn found(&self, outcome: Outcome, now: Instant) -> Found<T> {
         Found {
             value: self.value.clone(),
             outcome,
-            age: self.loaded.elapsed(),
+            age: now - self.loaded,
         }
     }
 }
