@@ -27,7 +27,7 @@
 //!
 //! client → Functions host (checks the key) → [`host::server`] → [`host::envelope`], if the
 //! host sent one → [`host::router`] → a function → [`key_vault::cache`] → on a miss
-//! [`key_vault::client`] → Key Vault. The answer takes the same way back.
+//! [`key_vault::Vault`] → Key Vault. The answer takes the same way back.
 
 pub mod answer;
 #[cfg(feature = "dev-vault")]

@@ -16,7 +16,7 @@ use http_body_util::BodyExt;
 use tower::ServiceExt;
 
 use super::address;
-use crate::key_vault::{Error, transport::final_failure};
+use crate::key_vault::{Error, final_failure};
 
 /// An SDK transport that calls a router. Only the embedded vault's host exists here.
 #[derive(Clone)]

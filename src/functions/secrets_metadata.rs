@@ -7,7 +7,7 @@ use axum::{
     body::Bytes,
     extract::{Path, RawQuery, State, rejection::PathRejection},
     http::{HeaderName, HeaderValue, StatusCode, header},
-    response::Response,
+    response::{IntoResponse, Response},
 };
 use serde::Serialize;
 use time::{OffsetDateTime, format_description::FormatItem, macros::format_description};
@@ -84,14 +84,26 @@ pub(super) async fn get(
     } else {
         vault.answers.get(&id).await
     };
-    let found = found.map_err(|error| because(&Cause::Failed(error), Some(&vault.url)))?;
+    let found = match found {
+        Ok(found) => found,
+        Err(failed) => {
+            let refusal = because(&Cause::Failed(failed.error), Some(&vault.url));
+            let mut response = refusal.into_response();
+            response.extensions_mut().insert(if failed.was_remembered {
+                Lookup::Negative
+            } else {
+                Lookup::Miss
+            });
+            return Ok(response);
+        }
+    };
     let mut response = json_bytes(StatusCode::OK, found.value);
     let headers = response.headers_mut();
     headers.insert(header::AGE, HeaderValue::from(found.age.as_secs()));
     let mut not_renewed = None;
-    let outcome = match found.outcome {
-        Outcome::Hit => "HIT",
-        Outcome::Miss => "MISS",
+    let (outcome, lookup) = match found.outcome {
+        Outcome::Hit => ("HIT", Lookup::Hit),
+        Outcome::Miss => ("MISS", Lookup::Miss),
         Outcome::Stale { cause } => {
             // RFC 7234, 5.5: obsolete, and still what tools know.
             let warning = match &cause {
@@ -104,18 +116,14 @@ pub(super) async fn get(
                 headers.insert(X_CACHE_ERROR, HeaderValue::from_static(code));
                 not_renewed = Some(Code(code));
             }
-            "STALE"
+            ("STALE", Lookup::Stale)
         }
     };
     headers.insert(X_CACHE, HeaderValue::from_static(outcome));
-    let lookup = match outcome {
-        "HIT" => Lookup::Hit,
-        "MISS" => Lookup::Miss,
-        _ => Lookup::Stale,
-    };
-    response.extensions_mut().insert(lookup);
+    let extensions = response.extensions_mut();
+    extensions.insert(lookup);
     if let Some(code) = not_renewed {
-        response.extensions_mut().insert(code);
+        extensions.insert(code);
     }
     Ok(response)
 }

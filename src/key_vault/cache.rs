@@ -12,32 +12,30 @@
 //! the metadata.
 
 use std::{
-    collections::HashMap,
     fmt,
     panic::AssertUnwindSafe,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use foldhash::fast::RandomState;
-use futures_util::{
-    FutureExt,
-    future::{BoxFuture, Shared},
-};
+use futures_util::{FutureExt, future::BoxFuture};
 use moka::future::Cache;
-use tokio::time::Instant;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::JoinHandle,
+    time::Instant,
+};
 
-use super::{error::Error, names::SecretId};
+use super::{
+    error::Error,
+    limits::{FAILURE_PAUSE, FORCED_PAUSE, PAUSE_LIMIT, READERS_LIMIT},
+    names::SecretId,
+};
 use crate::telemetry::invocation;
-
-/// For how long a failure stands for those who ask next.
-const FAILURE_PAUSE: Duration = Duration::from_secs(1);
-/// The longest pause that a vault can ask for.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-/// A read can be forced once in this time.
-const FORCED_PAUSE: Duration = Duration::from_secs(5);
-/// Reads that are under way at the same time; callers can hang up, their reads go on.
-const FLIGHTS_LIMIT: usize = 2_000;
 
 /// For how long answers are kept, and how many.
 #[derive(Debug, Clone, Copy)]
@@ -53,14 +51,14 @@ pub struct CachePolicy {
 }
 
 impl CachePolicy {
-    /// For how long `error` stands for those who ask next.
+    /// `error` is cached for this long.
     fn pause_after(&self, error: &Error) -> Duration {
         match error {
             Error::SecretNotFound | Error::SecretVersionNotFound => self.missing_for,
             // As the vault wishes, unless that is very long.
             Error::Throttled { retry_after } | Error::Unavailable { retry_after } => retry_after
                 .unwrap_or_default()
-                .clamp(FAILURE_PAUSE, LONGEST_PAUSE),
+                .clamp(FAILURE_PAUSE, PAUSE_LIMIT),
             _ => FAILURE_PAUSE,
         }
     }
@@ -80,22 +78,28 @@ pub struct SecretCache<T>(Arc<Inner<T>>);
 struct Inner<T> {
     policy: CachePolicy,
     slots: Cache<SecretId, Arc<Slot<T>>, RandomState>,
-    flights: Mutex<HashMap<SecretId, Flight<T>>>,
-    /// When a read was last forced.
-    forced: Mutex<HashMap<SecretId, Instant>>,
+    readers: Arc<Semaphore>,
+    /// Whether answers are given past their time because the vault cannot be asked.
+    is_outage: AtomicBool,
     load: Box<dyn Fn(SecretId) -> BoxFuture<'static, Result<T, Error>> + Send + Sync>,
 }
 
-type Flight<T> = Shared<BoxFuture<'static, Result<Arc<Slot<T>>, Error>>>;
-
-/// What is kept about one secret: an answer, perhaps with the failure to renew it, or the
-/// failure to get one.
+/// What the last read of a secret left.
 struct Slot<T> {
-    kept: Result<Answer<T>, Error>,
-    /// When `kept` is to be renewed.
+    known: Known<T>,
+    /// When it is to be renewed.
     until: Instant,
-    /// Why the last attempt to renew it failed.
-    not_renewed: Option<Error>,
+    /// Whether that is being done.
+    is_renewing: AtomicBool,
+    /// When the last read ended that was forced.
+    forced: Option<Instant>,
+}
+
+enum Known<T> {
+    Answer(Answer<T>),
+    /// An answer, and why the last attempt to renew it failed.
+    NotRenewed(Answer<T>, Error),
+    Failure(Error),
 }
 
 #[derive(Clone)]
@@ -129,6 +133,16 @@ pub enum Outcome {
     },
 }
 
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{error}")]
+pub struct Failed {
+    /// The cause.
+    pub error: Error,
+    /// Whether it is a failure that is remembered, and the vault was not asked for this caller.
+    pub was_remembered: bool,
+}
+
 impl<T> fmt::Debug for SecretCache<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SecretCache").finish_non_exhaustive()
@@ -146,8 +160,8 @@ impl<T: Clone + Send + Sync + 'static> SecretCache<T> {
             slots: Cache::builder()
                 .max_capacity(policy.capacity)
                 .build_with_hasher(RandomState::default()),
-            flights: Mutex::default(),
-            forced: Mutex::default(),
+            readers: Arc::new(Semaphore::new(READERS_LIMIT)),
+            is_outage: AtomicBool::new(false),
             load: Box::new(move |id| Box::pin(load(id))),
         }))
     }
@@ -157,34 +171,35 @@ impl<T: Clone + Send + Sync + 'static> SecretCache<T> {
     /// # Errors
     ///
     /// What `load` returned to whoever asked, now or a moment ago.
-    pub async fn get(&self, id: &SecretId) -> Result<Found<T>, Error> {
-        let Some(slot) = self.0.slots.get(id).await else {
-            return self.read(id, None).await;
-        };
-        let is_due = Instant::now() >= slot.until;
-        match &slot.kept {
-            Err(error) if !is_due => Err(error.clone()),
-            Ok(answer) if answer.loaded.elapsed() <= self.0.policy.max_stale => {
-                if is_due {
-                    // Nobody waits for it; if too much is under way, the next caller tries.
-                    drop(self.flight(id, Some(&slot)));
+    pub async fn get(&self, id: &SecretId) -> Result<Found<T>, Failed> {
+        let seen = self.0.slots.get(id).await;
+        if let Some(slot) = &seen {
+            let now = Instant::now();
+            let is_due = now >= slot.until;
+            match &slot.known {
+                Known::Answer(answer) if !is_due && self.0.may_give(answer, now) => {
+                    return Ok(answer.found(Outcome::Hit, now));
                 }
-                let outcome = if is_due || slot.not_renewed.is_some() {
-                    Outcome::Stale {
-                        cause: slot.not_renewed.clone(),
+                Known::Answer(answer) | Known::NotRenewed(answer, _)
+                    if self.0.may_give(answer, now) =>
+                {
+                    if is_due {
+                        self.renew(id, slot);
                     }
-                } else {
-                    Outcome::Hit
-                };
-                Ok(answer.found(outcome))
+                    let cause = slot.known.failure().cloned();
+                    return Ok(answer.found(Outcome::Stale { cause }, now));
+                }
+                Known::NotRenewed(_, error) | Known::Failure(error) if !is_due => {
+                    return Err(Failed {
+                        error: error.clone(),
+                        was_remembered: true,
+                    });
+                }
+                _ => {}
             }
-            // Past the hard limit, a failure to renew still stands for its moment.
-            Ok(_) => match &slot.not_renewed {
-                Some(error) if !is_due => Err(error.clone()),
-                _ => self.read(id, Some(&slot)).await,
-            },
-            Err(_) => self.read(id, Some(&slot)).await,
         }
+        let slot = self.read(id, seen, false).await?;
+        self.0.outcome_of(&slot)
     }
 
     /// Like [`SecretCache::get`], but from the vault, by a read that begins after this call.
@@ -193,125 +208,186 @@ impl<T: Clone + Send + Sync + 'static> SecretCache<T> {
     /// # Errors
     ///
     /// As [`SecretCache::get`].
-    pub async fn refresh(&self, id: &SecretId) -> Result<Found<T>, Error> {
-        if !self.0.may_force(id) {
+    pub async fn refresh(&self, id: &SecretId) -> Result<Found<T>, Failed> {
+        let seen = self.0.slots.get(id).await;
+        if seen.as_ref().is_some_and(|slot| slot.is_forced()) {
             return self.get(id).await;
         }
-        // What is under way may have been asked before the secret changed.
-        let under_way = self.0.flights().get(id).cloned();
-        if let Some(under_way) = under_way {
-            let _ = under_way.await;
+        let mut slot = self.read(id, seen, true).await?;
+        if !slot.is_forced() {
+            // That read was under way, and may have been asked before the secret changed.
+            slot = self.read(id, Some(slot), true).await?;
         }
-        let seen = self.0.slots.get(id).await;
-        self.read(id, seen.as_ref()).await
+        self.0.outcome_of(&slot)
     }
 
-    /// Asks the vault, or waits with those who do. A failure that leaves a stale answer in
-    /// place gives that answer.
-    async fn read(&self, id: &SecretId, seen: Option<&Arc<Slot<T>>>) -> Result<Found<T>, Error> {
-        let slot = self.flight(id, seen)?.await?;
-        let answer = slot.kept.as_ref().map_err(Error::clone)?;
-        if let Some(cause) = &slot.not_renewed {
-            if answer.loaded.elapsed() > self.0.policy.max_stale {
-                return Err(cause.clone());
+    /// Asks the vault, or waits with those who do. `seen` is what the caller found in the cache:
+    /// if something else is there by now, no read is needed.
+    async fn read(
+        &self,
+        id: &SecretId,
+        seen: Option<Arc<Slot<T>>>,
+        is_forced: bool,
+    ) -> Result<Arc<Slot<T>>, Failed> {
+        // The semaphore is never closed, and the task never panics.
+        let never = || Failed {
+            error: Error::UnexpectedAnswer,
+            was_remembered: false,
+        };
+        let reader = self.0.readers.clone().acquire_owned().await;
+        let reader = reader.map_err(|_| never())?;
+        let read = self.spawn(id, seen, is_forced, reader);
+        read.await.map_err(|_| never())
+    }
+
+    /// Reads in the background what `seen` is, once. If too much is under way, the next caller
+    /// tries.
+    fn renew(&self, id: &SecretId, seen: &Arc<Slot<T>>) {
+        if !seen.is_renewing.swap(true, Ordering::Relaxed) {
+            match self.0.readers.clone().try_acquire_owned() {
+                Ok(reader) => drop(self.spawn(id, Some(seen.clone()), false, reader)),
+                Err(_) => seen.is_renewing.store(false, Ordering::Relaxed),
             }
-            return Ok(answer.found(Outcome::Stale {
-                cause: Some(cause.clone()),
-            }));
         }
-        Ok(answer.found(Outcome::Miss))
     }
 
-    /// The read of `id` that is under way, started if there is none. `seen` is what the caller
-    /// found in the cache: if something else is there by now, no read is needed.
-    fn flight(&self, id: &SecretId, seen: Option<&Arc<Slot<T>>>) -> Result<Flight<T>, Error> {
-        let mut flights = self.0.flights();
-        if let Some(flight) = flights.get(id) {
-            return Ok(flight.clone());
-        }
-        if flights.len() >= FLIGHTS_LIMIT {
-            return Err(Error::Unavailable {
-                retry_after: Some(FAILURE_PAUSE),
-            });
-        }
-        let (inner, asked, seen) = (self.0.clone(), id.clone(), seen.cloned());
-        let task = tokio::spawn(invocation::inherit(async move {
-            let slot = inner.renew(&asked, seen).await;
-            inner.flights().remove(&asked);
-            slot
-        }));
-        let flight = async move { task.await.map_err(|_| Error::UnexpectedAnswer) }
-            .boxed()
-            .shared();
-        flights.insert(id.clone(), flight.clone());
-        Ok(flight)
+    /// moka runs one read for one secret and shares its result, but another one if the caller
+    /// that runs it hangs up. So each waits in a task.
+    fn spawn(
+        &self,
+        id: &SecretId,
+        seen: Option<Arc<Slot<T>>>,
+        is_forced: bool,
+        reader: OwnedSemaphorePermit,
+    ) -> JoinHandle<Arc<Slot<T>>> {
+        let (inner, id) = (self.0.clone(), id.clone());
+        tokio::spawn(invocation::inherit(async move {
+            let _reader = reader;
+            let is_as_seen = |current: &Arc<Slot<T>>| {
+                let seen = seen.as_ref();
+                seen.is_some_and(|seen| Arc::ptr_eq(seen, current))
+            };
+            let load = async {
+                let load = AssertUnwindSafe(async { (inner.load)(id.clone()).await });
+                // The panic hook has reported it.
+                let loaded = load.catch_unwind().await;
+                let loaded = loaded.unwrap_or(Err(Error::UnexpectedAnswer));
+                Arc::new(inner.slot(loaded, seen.as_deref(), is_forced))
+            };
+            let entry = inner.slots.entry_by_ref(&id);
+            entry.or_insert_with_if(load, is_as_seen).await.into_value()
+        }))
     }
 }
 
-impl<T: Clone + Send + Sync + 'static> Inner<T> {
-    fn flights(&self) -> MutexGuard<'_, HashMap<SecretId, Flight<T>>> {
-        self.flights.lock().unwrap_or_else(PoisonError::into_inner)
+impl<T: Clone> Inner<T> {
+    /// Whether an answer is within the hard limit.
+    fn may_give(&self, answer: &Answer<T>, now: Instant) -> bool {
+        now - answer.loaded <= self.policy.max_stale
     }
 
-    /// Whether a read may be forced now; if so, it counts as done.
-    fn may_force(&self, id: &SecretId) -> bool {
+    /// What a caller gets who has waited for the read that left `slot`. A failure that leaves a
+    /// stale answer in place gives that answer.
+    fn outcome_of(&self, slot: &Slot<T>) -> Result<Found<T>, Failed> {
         let now = Instant::now();
-        let mut forced = self.forced.lock().unwrap_or_else(PoisonError::into_inner);
-        // Only the last seconds are remembered, so this cannot grow beyond what they bring.
-        if forced.len() >= FLIGHTS_LIMIT {
-            forced.retain(|_, at| now - *at < FORCED_PAUSE);
+        match &slot.known {
+            Known::Answer(answer) => Ok(answer.found(Outcome::Miss, now)),
+            Known::NotRenewed(answer, cause) if self.may_give(answer, now) => {
+                let cause = Some(cause.clone());
+                Ok(answer.found(Outcome::Stale { cause }, now))
+            }
+            Known::NotRenewed(_, error) | Known::Failure(error) => Err(Failed {
+                error: error.clone(),
+                was_remembered: false,
+            }),
         }
-        let is_recent = forced.get(id).is_some_and(|at| now - *at < FORCED_PAUSE);
-        if is_recent || forced.len() >= FLIGHTS_LIMIT {
-            return false;
-        }
-        forced.insert(id.clone(), now);
-        true
     }
 
-    async fn renew(&self, id: &SecretId, seen: Option<Arc<Slot<T>>>) -> Arc<Slot<T>> {
-        if let Some(current) = self.slots.get(id).await
-            && !seen.is_some_and(|seen| Arc::ptr_eq(&seen, &current))
-        {
-            return current;
-        }
-        let load = AssertUnwindSafe((self.load)(id.clone()));
-        // The panic hook has reported it.
-        let loaded = load.catch_unwind().await;
-        let loaded = loaded.unwrap_or(Err(Error::UnexpectedAnswer));
-        self.keep(id, loaded).await
-    }
-
-    /// Puts what was loaded, or the failure to load it, into the place of what was there.
-    async fn keep(&self, id: &SecretId, loaded: Result<T, Error>) -> Arc<Slot<T>> {
+    /// What a read leaves that found `before`.
+    fn slot(&self, loaded: Result<T, Error>, before: Option<&Slot<T>>, is_forced: bool) -> Slot<T> {
         let now = Instant::now();
-        let slot = match loaded {
-            Ok(value) => Slot {
-                kept: Ok(Answer { value, loaded: now }),
-                until: now + self.policy.due_after(),
-                not_renewed: None,
-            },
-            Err(error) => {
-                let until = now + self.policy.pause_after(&error);
-                let before = self.slots.get(id).await;
-                let before = before.and_then(|slot| slot.kept.as_ref().ok().cloned());
-                match before.filter(|_| may_pass(&error)) {
-                    Some(answer) => Slot {
-                        kept: Ok(answer),
-                        until,
-                        not_renewed: Some(error),
-                    },
-                    None => Slot {
-                        kept: Err(error),
-                        until,
-                        not_renewed: None,
-                    },
+        let until = now
+            + match &loaded {
+                Ok(_) => self.policy.due_after(),
+                Err(error) => self.policy.pause_after(error),
+            };
+        let known = match loaded {
+            Ok(value) => {
+                self.asked();
+                Known::Answer(Answer { value, loaded: now })
+            }
+            Err(error) if may_pass(&error) => {
+                match before.and_then(|before| before.known.answer()) {
+                    Some(answer) => {
+                        if self.may_give(answer, now) {
+                            self.not_asked(&error);
+                        }
+                        Known::NotRenewed(answer.clone(), error)
+                    }
+                    None => Known::Failure(error),
                 }
             }
+            Err(error) => {
+                self.asked();
+                Known::Failure(error)
+            }
         };
-        let slot = Arc::new(slot);
-        self.slots.insert(id.clone(), slot.clone()).await;
-        slot
+        let forced_before = before.and_then(|before| before.forced);
+        Slot {
+            known,
+            until,
+            is_renewing: AtomicBool::new(false),
+            forced: is_forced.then_some(now).or(forced_before),
+        }
+    }
+
+    fn not_asked(&self, error: &Error) {
+        if !self.is_outage.swap(true, Ordering::Relaxed) {
+            let code = error.code();
+            tracing::warn!(
+                code,
+                "Key Vault cannot be asked: answers are served past their time"
+            );
+        }
+    }
+
+    fn asked(&self) {
+        if self.is_outage.swap(false, Ordering::Relaxed) {
+            tracing::info!("Key Vault answers again");
+        }
+    }
+}
+
+impl<T> Slot<T> {
+    /// Whether it was read by force a moment ago.
+    fn is_forced(&self) -> bool {
+        self.forced.is_some_and(|at| at.elapsed() < FORCED_PAUSE)
+    }
+}
+
+impl<T> Known<T> {
+    fn answer(&self) -> Option<&Answer<T>> {
+        match self {
+            Self::Answer(answer) | Self::NotRenewed(answer, _) => Some(answer),
+            Self::Failure(_) => None,
+        }
+    }
+
+    fn failure(&self) -> Option<&Error> {
+        match self {
+            Self::Answer(_) => None,
+            Self::NotRenewed(_, error) | Self::Failure(error) => Some(error),
+        }
+    }
+}
+
+impl<T: Clone> Answer<T> {
+    fn found(&self, outcome: Outcome, now: Instant) -> Found<T> {
+        Found {
+            value: self.value.clone(),
+            outcome,
+            age: now - self.loaded,
+        }
     }
 }
 
@@ -343,315 +419,5 @@ fn may_pass(error: &Error) -> bool {
     }
 }
 
-impl<T: Clone> Answer<T> {
-    fn found(&self, outcome: Outcome) -> Found<T> {
-        Found {
-            value: self.value.clone(),
-            outcome,
-            age: self.loaded.elapsed(),
-        }
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    use futures_util::future::join_all;
-    use tokio::time::{advance, sleep};
-
-    use super::*;
-    use crate::key_vault::{SecretName, error::Denial};
-
-    const SLOW: Duration = Duration::from_millis(200);
-    const POLICY: CachePolicy = CachePolicy {
-        fresh_for: Duration::from_secs(300),
-        max_stale: Duration::from_secs(3_600),
-        missing_for: Duration::from_secs(30),
-        capacity: 10,
-    };
-    /// Longer than any jitter makes it.
-    const PAST_TTL: Duration = Duration::from_secs(331);
-
-    fn id(name: &str) -> SecretId {
-        SecretId {
-            name: SecretName::parse(name).expect("a name"),
-            version: None,
-        }
-    }
-
-    /// A vault that takes [`SLOW`] and answers with the number of the call, or fails.
-    #[derive(Default)]
-    struct Fake {
-        calls: AtomicUsize,
-        failure: Mutex<Option<Error>>,
-    }
-
-    impl Fake {
-        fn calls(&self) -> usize {
-            self.calls.load(Ordering::SeqCst)
-        }
-
-        fn fail(&self, error: impl Into<Option<Error>>) {
-            *self.failure.lock().expect("lock") = error.into();
-        }
-    }
-
-    fn over_fake() -> (Arc<Fake>, Arc<SecretCache<usize>>) {
-        let fake = Arc::new(Fake::default());
-        let vault = fake.clone();
-        let cache = SecretCache::new(POLICY, move |_| {
-            let vault = vault.clone();
-            async move {
-                let call = vault.calls.fetch_add(1, Ordering::SeqCst) + 1;
-                sleep(SLOW).await;
-                let failure = vault.failure.lock().expect("lock").clone();
-                failure.map_or(Ok(call), Err)
-            }
-        });
-        (fake, Arc::new(cache))
-    }
-
-    async fn all(
-        cache: &Arc<SecretCache<usize>>,
-        callers: usize,
-    ) -> Vec<Result<Found<usize>, Error>> {
-        join_all((0..callers).map(async |_| cache.get(&id("a")).await)).await
-    }
-
-    fn stale(cause: Option<Error>) -> Outcome {
-        Outcome::Stale { cause }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn many_callers_of_a_cold_secret_ask_once() {
-        let (fake, cache) = over_fake();
-        let found = all(&cache, 10_000).await;
-        assert_eq!(fake.calls(), 1);
-        assert!(
-            found
-                .iter()
-                .all(|found| found.as_ref().is_ok_and(|found| found.value == 1))
-        );
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn many_callers_of_an_expired_secret_ask_once_and_wait_for_nothing() {
-        let (fake, cache) = over_fake();
-        all(&cache, 1).await;
-        advance(PAST_TTL).await;
-        let started = Instant::now();
-        let found = all(&cache, 10_000).await;
-        assert_eq!(started.elapsed(), Duration::ZERO);
-        for found in found {
-            let found = found.expect("an answer");
-            assert_eq!(
-                (found.value, found.outcome, found.age.as_secs()),
-                (1, stale(None), 331)
-            );
-        }
-        sleep(SLOW * 2).await;
-        assert_eq!(fake.calls(), 2);
-        let found = cache.get(&id("a")).await.expect("an answer");
-        assert_eq!((found.value, found.outcome), (2, Outcome::Hit));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_answer_is_fresh_for_the_ttl_give_or_take_a_tenth() {
-        let (fake, cache) = over_fake();
-        assert_eq!(
-            cache.get(&id("a")).await.expect("loaded").outcome,
-            Outcome::Miss
-        );
-        advance(Duration::from_secs(269)).await;
-        let hit = cache.get(&id("A")).await.expect("cached");
-        assert_eq!((hit.outcome, hit.age.as_secs()), (Outcome::Hit, 269));
-        assert_eq!(fake.calls(), 1);
-        let spread: Vec<_> = (0..1_000).map(|_| POLICY.due_after().as_secs()).collect();
-        assert!(spread.iter().all(|seconds| (270..=330).contains(seconds)));
-        assert!(spread.iter().any(|seconds| *seconds < 285) && spread.iter().any(|s| *s > 315));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_failing_vault_leaves_the_stale_answer_until_the_hard_limit() {
-        let (fake, cache) = over_fake();
-        all(&cache, 1).await;
-        fake.fail(Error::TimedOut);
-        advance(PAST_TTL).await;
-        all(&cache, 1).await;
-        sleep(SLOW * 2).await;
-        for _ in 0..600 {
-            let started = Instant::now();
-            let found = cache.get(&id("a")).await.expect("an answer");
-            assert_eq!(started.elapsed(), Duration::ZERO);
-            assert_eq!(found.outcome, stale(Some(Error::TimedOut)));
-            sleep(Duration::from_secs(1)).await;
-        }
-        advance(POLICY.max_stale).await;
-        assert_eq!(cache.get(&id("a")).await, Err(Error::TimedOut));
-        fake.fail(None);
-        sleep(FAILURE_PAUSE).await;
-        assert_eq!(
-            cache.get(&id("a")).await.expect("an answer").outcome,
-            Outcome::Miss
-        );
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_revoked_right_shows_at_once() {
-        let denied = Error::AccessDenied(Denial::Role);
-        let (fake, cache) = over_fake();
-        all(&cache, 1).await;
-        fake.fail(denied.clone());
-        advance(PAST_TTL).await;
-        all(&cache, 1).await;
-        sleep(SLOW * 2).await;
-        assert_eq!(cache.get(&id("a")).await, Err(denied));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_failure_is_shared_and_not_tried_again_for_a_moment() {
-        let (fake, cache) = over_fake();
-        fake.fail(Error::TimedOut);
-        let found = all(&cache, 100).await;
-        assert!(found.iter().all(|found| found == &Err(Error::TimedOut)));
-        all(&cache, 100).await;
-        assert_eq!(fake.calls(), 1);
-        fake.fail(None);
-        sleep(FAILURE_PAUSE).await;
-        assert_eq!(cache.get(&id("a")).await.expect("loaded").value, 2);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_vault_that_throttles_is_left_alone_for_as_long_as_it_asks() {
-        for (asked, paused) in [(None, 1), (Some(7), 7), (Some(600), 60)] {
-            let (fake, cache) = over_fake();
-            let retry_after = asked.map(Duration::from_secs);
-            fake.fail(Error::Throttled { retry_after });
-            all(&cache, 1).await;
-            advance(Duration::from_millis(paused * 1_000 - 1)).await;
-            all(&cache, 10).await;
-            assert_eq!(fake.calls(), 1, "{asked:?}");
-            advance(Duration::from_millis(1)).await;
-            all(&cache, 10).await;
-            assert_eq!(fake.calls(), 2, "{asked:?}");
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_missing_secret_is_remembered_for_a_shorter_time() {
-        let (fake, cache) = over_fake();
-        fake.fail(Error::SecretNotFound);
-        for _ in 0..5 {
-            assert_eq!(cache.get(&id("a")).await, Err(Error::SecretNotFound));
-            sleep(Duration::from_secs(5)).await;
-        }
-        assert_eq!(fake.calls(), 1);
-        fake.fail(None);
-        sleep(Duration::from_secs(10)).await;
-        assert_eq!(
-            cache.get(&id("a")).await.expect("loaded").outcome,
-            Outcome::Miss
-        );
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_forced_read_is_one_read_and_no_hammer() {
-        let (fake, cache) = over_fake();
-        all(&cache, 1).await;
-        let forced = async || join_all((0..100).map(async |_| cache.refresh(&id("a")).await)).await;
-        forced().await;
-        assert_eq!(fake.calls(), 2);
-        assert_eq!(cache.get(&id("a")).await.expect("an answer").value, 2);
-        for _ in 0..4 {
-            forced().await;
-            sleep(Duration::from_secs(1)).await;
-        }
-        assert_eq!(fake.calls(), 2, "once in five seconds");
-        sleep(Duration::from_secs(1)).await;
-        fake.fail(Error::TimedOut);
-        let found = cache.refresh(&id("a")).await.expect("the old answer");
-        assert_eq!(found.outcome, stale(Some(Error::TimedOut)));
-        assert_eq!(fake.calls(), 3);
-    }
-
-    /// A secret that was made a moment after it was found missing.
-    #[tokio::test(start_paused = true)]
-    async fn a_forced_read_does_not_believe_in_an_old_failure() {
-        let (fake, cache) = over_fake();
-        fake.fail(Error::SecretNotFound);
-        all(&cache, 1).await;
-        fake.fail(None);
-        assert_eq!(cache.get(&id("a")).await, Err(Error::SecretNotFound));
-        assert_eq!(cache.refresh(&id("a")).await.expect("loaded").value, 2);
-    }
-
-    /// The read under way may have seen the secret before it was rotated.
-    #[tokio::test(start_paused = true)]
-    async fn a_forced_read_begins_after_it_was_asked_for() {
-        let (fake, cache) = over_fake();
-        let id = id("a");
-        let under_way = cache.get(&id);
-        let forced = async {
-            sleep(SLOW / 2).await;
-            cache.refresh(&id).await
-        };
-        let (under_way, forced) = tokio::join!(under_way, forced);
-        assert_eq!(under_way.expect("loaded").value, 1);
-        assert_eq!(forced.expect("loaded").value, 2);
-        assert_eq!(cache.get(&id).await.expect("cached").value, 2);
-        assert_eq!(fake.calls(), 2);
-    }
-
-    /// A caller that looked before a read ended and comes after it starts no other.
-    #[tokio::test(start_paused = true)]
-    async fn a_caller_that_comes_late_takes_what_is_there() {
-        let (fake, cache) = over_fake();
-        all(&cache, 1).await;
-        let late = cache
-            .flight(&id("a"), None)
-            .expect("room")
-            .await
-            .expect("a slot");
-        assert_eq!(late.kept.as_ref().map(|answer| answer.value).ok(), Some(1));
-        assert_eq!(fake.calls(), 1);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_load_outlives_the_caller_that_hangs_up() {
-        let (fake, cache) = over_fake();
-        let caller = tokio::time::timeout(SLOW / 2, cache.get(&id("a"))).await;
-        assert!(caller.is_err());
-        sleep(SLOW).await;
-        assert_eq!(
-            cache.get(&id("a")).await.expect("cached").outcome,
-            Outcome::Hit
-        );
-        assert_eq!(fake.calls(), 1);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_load_that_panics_harms_nobody() {
-        let calls = AtomicUsize::new(0);
-        let cache = SecretCache::new(POLICY, move |_| {
-            let call = calls.fetch_add(1, Ordering::SeqCst);
-            async move {
-                assert!(call > 0, "a defect");
-                Ok(call)
-            }
-        });
-        assert_eq!(cache.get(&id("a")).await, Err(Error::UnexpectedAnswer));
-        sleep(FAILURE_PAUSE).await;
-        assert_eq!(cache.get(&id("a")).await.expect("loaded").value, 1);
-        assert!(cache.0.flights().is_empty());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_number_of_answers_is_bounded() {
-        let (_, cache) = over_fake();
-        join_all((0..100).map(async |number| cache.get(&id(&format!("n{number}"))).await)).await;
-        cache.0.slots.run_pending_tasks().await;
-        assert!(cache.0.slots.entry_count() <= POLICY.capacity);
-        assert!(cache.0.flights().is_empty());
-    }
-}
+mod tests;

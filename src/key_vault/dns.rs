@@ -3,34 +3,28 @@
 use std::{
     fmt, io,
     net::{IpAddr, SocketAddr},
-    sync::Arc,
-    time::Duration,
 };
 
 use futures_util::future::{BoxFuture, FutureExt};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::time::timeout;
 
-/// Time for one look-up. Shorter than the time to open a connection, so that a silent name
-/// server is not taken for a silent vault.
-const LOOK_UP_LIMIT: Duration = Duration::from_millis(1_500);
+use super::limits::LOOK_UP_LIMIT;
 
 /// Looks up the addresses of a host.
-pub type LookUp = dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> + Send + Sync;
+type LookUp = dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> + Send + Sync;
 
 /// Resolves the names of hosts, by the system or by what a test puts in its place.
-#[derive(Clone)]
-pub struct Resolver(Arc<LookUp>);
+pub struct Resolver(Box<LookUp>);
 
-/// Why a name has no address.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum LookUpError {
-    /// There is no such name, or it has no address.
-    #[error("there is no such host")]
-    NoSuchName(String),
-    /// No name server could say. This passes.
-    #[error("no name server answered")]
-    NoAnswer(String),
+/// A name has no address.
+#[derive(Debug, thiserror::Error)]
+#[error("no address")]
+pub(super) struct LookUpError {
+    pub(super) name: String,
+    /// There is no such name, or it has no address. Otherwise no name server could say, which
+    /// passes.
+    pub(super) is_no_such_name: bool,
 }
 
 impl Resolver {
@@ -51,7 +45,7 @@ impl Resolver {
     pub fn of(
         look_up: impl Fn(String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> + Send + Sync + 'static,
     ) -> Self {
-        Self(Arc::new(look_up))
+        Self(Box::new(look_up))
     }
 }
 
@@ -66,24 +60,30 @@ impl Resolve for Resolver {
         let name = name.as_str().to_owned();
         let found = (self.0)(name.clone());
         Box::pin(async move {
-            let found = match timeout(LOOK_UP_LIMIT, found).await {
-                Ok(Ok(addresses)) if addresses.is_empty() => Err(LookUpError::NoSuchName(name)),
-                Ok(Ok(addresses)) => Ok(addresses),
-                Ok(Err(error)) => Err(cause(&error, name)),
-                Err(_) => Err(LookUpError::NoAnswer(name)),
+            let is_no_such_name = match timeout(LOOK_UP_LIMIT, found).await {
+                Ok(Ok(addresses)) if !addresses.is_empty() => {
+                    let addresses = addresses.into_iter().map(|ip| SocketAddr::new(ip, 0));
+                    return Ok(Box::new(addresses) as Addrs);
+                }
+                Ok(Ok(_)) => true,
+                Ok(Err(error)) => is_no_such_name(&error),
+                Err(_) => false,
             };
-            let addresses = found?.into_iter().map(|ip| SocketAddr::new(ip, 0));
-            Ok(Box::new(addresses) as Addrs)
+            Err(LookUpError {
+                name,
+                is_no_such_name,
+            }
+            .into())
         })
     }
 }
 
-/// Whether a failed look-up says that there is no such `name`.
+/// Whether a failed look-up says that there is no such name.
 ///
 /// The standard library keeps the number of `getaddrinfo` for itself and shows its text, which
 /// each C library words in its own way; Windows has numbers. What is not in the table passes, as
 /// "try again" and "no server answered" do.
-fn cause(error: &io::Error, name: String) -> LookUpError {
+fn is_no_such_name(error: &io::Error) -> bool {
     const TEXTS: [&str; 5] = [
         // glibc: EAI_NONAME, EAI_NODATA
         "Name or service not known",
@@ -97,13 +97,8 @@ fn cause(error: &io::Error, name: String) -> LookUpError {
     /// `WSAHOST_NOT_FOUND` and `WSANO_DATA` of Windows.
     const NUMBERS: [i32; 2] = [11_001, 11_004];
     let text = error.to_string();
-    let is_known = TEXTS.iter().any(|known| text.ends_with(known))
-        || error.raw_os_error().is_some_and(|n| NUMBERS.contains(&n));
-    if is_known {
-        LookUpError::NoSuchName(name)
-    } else {
-        LookUpError::NoAnswer(name)
-    }
+    TEXTS.iter().any(|known| text.ends_with(known))
+        || error.raw_os_error().is_some_and(|n| NUMBERS.contains(&n))
 }
 
 #[cfg(test)]
@@ -112,38 +107,31 @@ mod tests {
 
     #[test]
     fn only_a_name_that_does_not_exist_is_final() {
-        let (no_such_name, no_answer) = (
-            LookUpError::NoSuchName("x".into()),
-            LookUpError::NoAnswer("x".into()),
-        );
         for (text, expected) in [
             // glibc
-            ("Name or service not known", &no_such_name),
-            ("No address associated with hostname", &no_such_name),
-            ("Temporary failure in name resolution", &no_answer),
-            ("Non-recoverable failure in name resolution", &no_answer),
+            ("Name or service not known", true),
+            ("No address associated with hostname", true),
+            ("Temporary failure in name resolution", false),
+            ("Non-recoverable failure in name resolution", false),
             // musl
-            ("Name does not resolve", &no_such_name),
-            ("Name has no usable address", &no_such_name),
-            ("Try again", &no_answer),
-            ("Non-recoverable error", &no_answer),
-            ("Unknown error", &no_answer),
+            ("Name does not resolve", true),
+            ("Name has no usable address", true),
+            ("Try again", false),
+            ("Non-recoverable error", false),
+            ("Unknown error", false),
             // macOS
-            (
-                "nodename nor servname provided, or not known",
-                &no_such_name,
-            ),
-            ("something new", &no_answer),
+            ("nodename nor servname provided, or not known", true),
+            ("something new", false),
         ] {
             let whole = format!("failed to lookup address information: {text}");
             assert_eq!(
-                &cause(&io::Error::other(whole), "x".into()),
+                is_no_such_name(&io::Error::other(whole)),
                 expected,
                 "{text}"
             );
         }
         // A name server that cannot be reached shows as the system's own error.
         let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
-        assert_eq!(cause(&refused, "x".into()), no_answer);
+        assert!(!is_no_such_name(&refused));
     }
 }

@@ -1,21 +1,17 @@
 //! HTTPS to real vaults, to Entra ID and to the identity endpoint.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, sync::Arc};
 
 use async_trait::async_trait;
 use azure_core::http::{AsyncRawResponse, HttpClient, Request};
 
 use super::{
     dns::{LookUpError, Resolver},
-    error::{Error, Reach, TlsFailure, chain},
+    error::{Error, Reach},
+    limits::{ATTEMPT_LIMIT, CONNECT_LIMIT},
+    sdk::{chain, final_failure, passing_failure},
     tls::{self, OwnCa},
-    transport::{final_failure, passing_failure},
 };
-
-/// Time to open a connection.
-const CONNECT_LIMIT: Duration = Duration::from_secs(2);
-/// Time for one attempt, connection included.
-const ATTEMPT_LIMIT: Duration = Duration::from_secs(4);
 
 /// HTTPS with the machine's own certificate authorities. One connection pool for all vaults.
 #[derive(Debug)]
@@ -37,42 +33,38 @@ impl Https {
     ///
     /// The machine has no certificate authorities.
     pub fn new(proxy: Proxy, own_ca: Option<&OwnCa>, resolver: Resolver) -> Result<Self, Error> {
-        let builder = reqwest::Client::builder()
+        let mut builder = reqwest::Client::builder()
             .dns_resolver(Arc::new(resolver))
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT_LIMIT)
-            .timeout(ATTEMPT_LIMIT)
-            .https_only(proxy == Proxy::FromEnvironment);
-        let builder = match own_ca {
-            Some(own_ca) => builder.tls_backend_preconfigured(tls::config(own_ca)?),
-            None => builder,
-        };
-        let builder = match proxy {
-            Proxy::FromEnvironment => builder,
+            .timeout(ATTEMPT_LIMIT);
+        builder = match proxy {
+            Proxy::FromEnvironment => builder.https_only(true),
             Proxy::Never => builder.no_proxy(),
         };
-        let client = builder
-            .build()
-            .map_err(|_| Error::NoCertificateAuthorities)?;
-        Ok(Self(client))
+        if let Some(own_ca) = own_ca {
+            builder = builder.tls_backend_preconfigured(tls::config(own_ca)?);
+        }
+        let client = builder.build();
+        client
+            .map(Self)
+            .map_err(|_| Error::NoCertificateAuthorities)
     }
 }
 
 #[async_trait]
 impl HttpClient for Https {
     async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
-        HttpClient::execute_request(&self.0, request)
-            .await
-            .map_err(|error| {
-                let host = request.url().host_str().unwrap_or_default();
-                let cause = cause(&error, host);
-                match cause {
-                    Error::VaultNotFound | Error::TlsFailed(_) | Error::TimedOut => {
-                        final_failure(cause)
-                    }
-                    _ => passing_failure(cause),
+        let sent = HttpClient::execute_request(&self.0, request).await;
+        sent.map_err(|error| {
+            let host = request.url().host_str().unwrap_or_default();
+            match cause(&error, host) {
+                cause @ (Error::VaultNotFound | Error::TlsFailed(_) | Error::TimedOut) => {
+                    final_failure(cause)
                 }
-            })
+                cause => passing_failure(cause),
+            }
+        })
     }
 }
 
@@ -81,13 +73,11 @@ fn cause(error: &azure_core::Error, host: &str) -> Error {
     let mut found = Error::Unreachable(Reach::Interrupted);
     for error in chain(error) {
         if let Some(error) = error.downcast_ref::<LookUpError>() {
-            return match error {
-                // Whatever else is looked up is the proxy's name.
-                LookUpError::NoSuchName(name) | LookUpError::NoAnswer(name) if name != host => {
-                    Error::Unreachable(Reach::Proxy)
-                }
-                LookUpError::NoSuchName(_) => Error::VaultNotFound,
-                LookUpError::NoAnswer(_) => Error::Unreachable(Reach::NameResolution),
+            // Whatever else is looked up is the proxy's name.
+            return match (error.name == host, error.is_no_such_name) {
+                (false, _) => Error::Unreachable(Reach::Proxy),
+                (true, true) => Error::VaultNotFound,
+                (true, false) => Error::Unreachable(Reach::NameResolution),
             };
         }
         if let Some(error) = error.downcast_ref::<reqwest::Error>() {
@@ -99,7 +89,7 @@ fn cause(error: &azure_core::Error, host: &str) -> Error {
             }
         }
         if let Some(error) = error.downcast_ref::<rustls::Error>() {
-            return Error::TlsFailed(TlsFailure::of(error));
+            return Error::TlsFailed(tls::failure(error));
         }
         let io = error.downcast_ref::<io::Error>();
         if io.is_some_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
@@ -118,6 +108,7 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
+    use crate::key_vault::error::TlsFailure;
 
     /// Knows one name, and answers every other one with the system's text for it.
     fn resolver() -> Resolver {

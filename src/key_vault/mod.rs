@@ -4,30 +4,43 @@
 //! | question | file |
 //! | --- | --- |
 //! | what may a secret, a version, a vault be called? | [`names`] |
-//! | how is a secret read, and how long may that take? | [`client`] |
-//! | which requests leave the process at all? | [`transport`] |
-//! | how many leave at most? | `budget` |
+//! | when is the vault not asked? | [`cache`] |
+//! | which vaults are open? | `vaults` |
+//! | how is a secret read? | `vault` |
+//! | what does Key Vault say about a secret, and when it refuses? | `wire`, `refusal` |
+//! | how often is a vault asked? | `pacing` |
+//! | which requests leave the process at all? | `transport` |
 //! | how do they travel, and why did one not arrive? | [`https`] |
 //! | which addresses does a host have? | [`dns`] |
 //! | which certificates are trusted? | [`tls`] |
-//! | when is the vault not asked? | [`cache`] |
 //! | as whom does the handler sign in? | [`credential`] |
-//! | who asks for a token, and when? | [`token`] |
+//! | who asks for a token, and when? | `token` |
 //! | what can go wrong? | [`error`] |
+//! | how does a cause pass through the SDK? | `sdk` |
+//! | what is limited, and why so? | [`limits`] |
 
-mod budget;
 pub mod cache;
-pub mod client;
 pub mod credential;
 pub mod dns;
 pub mod error;
 pub mod https;
+pub mod limits;
 pub mod names;
+mod pacing;
+mod refusal;
+mod sdk;
 pub mod tls;
-pub mod token;
-pub mod transport;
+mod token;
+mod transport;
+mod vault;
+mod vaults;
+mod wire;
 
-pub use cache::{CachePolicy, Found, Outcome, SecretCache};
-pub use client::{Connection, MetadataSource, SecretMetadata, Vault, Vaults};
+pub use cache::{CachePolicy, Failed, Found, Outcome, SecretCache};
 pub use error::Error;
 pub use names::{SecretId, SecretName, SecretVersion, VaultUrl};
+#[cfg(feature = "dev-vault")]
+pub(crate) use sdk::final_failure;
+pub use vault::{Connection, MetadataSource, Vault};
+pub use vaults::Vaults;
+pub use wire::SecretMetadata;

@@ -1,4 +1,5 @@
-//! Which certificates are trusted beside the machine's own authorities.
+//! Which certificates are trusted beside the machine's own authorities, and what is wrong with
+//! others.
 
 use std::sync::Arc;
 
@@ -17,8 +18,7 @@ use webpki::{EndEntityCert, KeyUsage};
 
 use super::error::{Error, TlsFailure};
 
-/// Certificates that are trusted beside the machine's own: for a vault behind a private
-/// authority, or an emulator.
+/// Certificates for a vault behind a private authority, or an emulator.
 #[derive(Debug, Clone)]
 pub struct OwnCa(Arc<[CertificateDer<'static>]>);
 
@@ -97,7 +97,7 @@ impl OrPinned {
         // The times of a certificate are looked at before what it may be used for.
         let usage = KeyUsage::server_auth();
         let refused = certificate.verify_for_usage(&[], &[], &[], now, usage, None, None);
-        Ok(matches!(refused, Err(webpki::Error::CaUsedAsEndEntity)))
+        Ok(is_own_authority(refused.as_ref().err()))
     }
 }
 
@@ -138,6 +138,33 @@ impl ServerCertVerifier for OrPinned {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.platform.supported_verify_schemes()
     }
+}
+
+/// Why there is no TLS.
+pub(super) fn failure(error: &rustls::Error) -> TlsFailure {
+    use rustls::CertificateError as Wrong;
+    let wrong = match error {
+        rustls::Error::InvalidCertificate(wrong) => wrong,
+        rustls::Error::InvalidMessage(_) => return TlsFailure::NotTls,
+        _ => return TlsFailure::Other,
+    };
+    match wrong {
+        Wrong::UnknownIssuer => TlsFailure::UnknownIssuer,
+        Wrong::NotValidForName | Wrong::NotValidForNameContext { .. } => TlsFailure::WrongName,
+        Wrong::Expired
+        | Wrong::ExpiredContext { .. }
+        | Wrong::NotValidYet
+        | Wrong::NotValidYetContext { .. } => TlsFailure::Expired,
+        // It is its own authority, and not in the file of those that are trusted.
+        Wrong::Other(other) if is_own_authority(other.0.downcast_ref()) => {
+            TlsFailure::UnknownIssuer
+        }
+        _ => TlsFailure::Other,
+    }
+}
+
+fn is_own_authority(error: Option<&webpki::Error>) -> bool {
+    matches!(error, Some(webpki::Error::CaUsedAsEndEntity))
 }
 
 #[cfg(test)]

@@ -4,183 +4,203 @@
 //! after the other, each waiting for the identity endpoint and for its failures. Here a token
 //! that is still valid is given at once and renewed in the background; one request is under
 //! way at a time, it waits with a limit, and its failure is shared by all who wait and stands
-//! for a moment. Each request is made by a new credential of the identity library, because
-//! those keep the token that they got, whatever a vault says about it.
+//! for a moment. It goes on if the caller that started it hangs up.
 
 use std::{
-    collections::HashMap,
     fmt,
-    panic::AssertUnwindSafe,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use async_trait::async_trait;
 use azure_core::credentials::{AccessToken, TokenCredential, TokenRequestOptions};
-use futures_util::{
-    FutureExt,
-    future::{BoxFuture, Shared},
-};
+use futures_util::{FutureExt, future::BoxFuture};
 use time::OffsetDateTime;
-use tokio::time::{Instant, timeout};
+use tokio::{
+    sync,
+    time::{Instant, timeout},
+};
 
 use super::{
-    credential,
     error::{CredentialError, CredentialKind, Error, SignInFailure},
-    transport::final_failure,
+    limits::{CALL_LIMIT, RENEW_BEFORE, SIGN_IN_PAUSE, TOKEN_LIFE_ASSUMED, TOKEN_LIFE_NEEDED},
+    sdk::final_failure,
 };
 use crate::telemetry::invocation;
 
-/// A token is renewed when it has less than this left: the SDK does not ask before.
-const RENEW_BEFORE: Duration = Duration::from_secs(5 * 60);
-/// A token with less than this left is not given any more.
-const TOO_SHORT: Duration = Duration::from_secs(30);
-/// A token that says it has expired when it comes is given for a while all the same: the
-/// machine's date may be wrong, and the identity endpoint must not be asked for every request.
-const SHORTEST_LIFE: Duration = Duration::from_secs(60);
-/// For how long a failure to get a token stands for those who ask next.
-const FAILURE_PAUSE: Duration = Duration::from_secs(2);
-
-/// The audiences of vaults and managed HSMs: public cloud, China, US Government. What a vault's
+/// The scopes of vaults and managed HSMs: public cloud, China, US Government. What a vault's
 /// challenge names is asked for only if it is one of these, whoever poses as the vault. A vault
 /// on Azure's domains gets its own cloud's: the SDK compares the two hosts.
-const AUDIENCES: [&str; 6] = [
-    "https://vault.azure.net",
-    "https://vault.azure.cn",
-    "https://vault.usgovcloudapi.net",
-    "https://managedhsm.azure.net",
-    "https://managedhsm.azure.cn",
-    "https://managedhsm.usgovcloudapi.net",
+const SCOPES: [&str; 6] = [
+    "https://vault.azure.net/.default",
+    "https://vault.azure.cn/.default",
+    "https://vault.usgovcloudapi.net/.default",
+    "https://managedhsm.azure.net/.default",
+    "https://managedhsm.azure.cn/.default",
+    "https://managedhsm.usgovcloudapi.net/.default",
 ];
 
-fn is_for_key_vault(scope: &str) -> bool {
-    let audience = scope.strip_suffix("/.default");
-    audience.is_some_and(|audience| AUDIENCES.contains(&audience))
+/// A credential whose tokens are shared.
+pub(super) struct SharedToken {
+    credential: CredentialKind,
+    /// One for each of [`SCOPES`].
+    tokens: [Arc<Token>; SCOPES.len()],
 }
 
-/// A credential whose tokens are shared.
-pub struct SharedToken(Arc<Inner>);
+type SigningIn = BoxFuture<'static, Result<AccessToken, SignInFailure>>;
 
-/// Makes a credential that has no token yet.
-pub(super) type MakeCredential =
-    Box<dyn Fn() -> azure_core::Result<Arc<dyn TokenCredential>> + Send + Sync>;
+/// Signs in for a scope.
+type SignIn = dyn Fn(&'static str) -> SigningIn + Send + Sync;
 
-struct Inner {
-    credential: CredentialKind,
-    make: MakeCredential,
+/// The token for one scope.
+struct Token {
+    scope: &'static str,
+    sign_in: Arc<SignIn>,
     limit: Duration,
-    state: Mutex<HashMap<String, State>>,
+    latest: Mutex<Latest>,
+    /// Held by the one request that is under way.
+    request: Arc<sync::Mutex<()>>,
 }
 
 #[derive(Default)]
-struct State {
+struct Latest {
     held: Option<Held>,
-    flight: Option<Flight>,
     failed: Option<(Instant, SignInFailure)>,
 }
 
 /// A token with its times on the monotonic clock.
-#[derive(Clone)]
 struct Held {
     token: AccessToken,
     since: Instant,
     until: Instant,
 }
 
-type Flight = Shared<BoxFuture<'static, Result<AccessToken, SignInFailure>>>;
-
 impl SharedToken {
-    /// Shares the tokens of the `credential`s that `make` makes, waiting at most `limit` for
-    /// each.
-    pub(super) fn new(credential: CredentialKind, make: MakeCredential, limit: Duration) -> Self {
-        Self(Arc::new(Inner {
-            credential,
-            make,
-            limit,
-            state: Mutex::default(),
-        }))
+    /// Shares the tokens of `credential` that `sign_in` gets, waiting at most `limit` for each.
+    pub(super) fn new(
+        credential: CredentialKind,
+        limit: Duration,
+        sign_in: impl Fn(&'static str) -> SigningIn + Send + Sync + 'static,
+    ) -> Self {
+        let sign_in: Arc<SignIn> = Arc::new(sign_in);
+        let token = |scope| {
+            Arc::new(Token {
+                scope,
+                sign_in: sign_in.clone(),
+                limit,
+                latest: Mutex::default(),
+                request: Arc::default(),
+            })
+        };
+        let tokens = SCOPES.map(token);
+        Self { credential, tokens }
+    }
+
+    /// Shares the tokens of a credential whose failures need no explanation.
+    pub(super) fn of(credential: Arc<dyn TokenCredential>) -> Self {
+        let sign_in = move |scope| {
+            let credential = credential.clone();
+            let token = async move { credential.get_token(&[scope], None).await };
+            token
+                .map(|token| token.map_err(|_| SignInFailure::Other))
+                .boxed()
+        };
+        Self::new(CredentialKind::ManagedIdentity, CALL_LIMIT, sign_in)
     }
 
     /// Forgets the token of a request that a vault refused, so that the next one is a new one.
     /// False if another one has taken its place already.
     pub(super) fn forget_refused(&self, authorization: &str) -> bool {
         let refused = authorization.strip_prefix("Bearer ");
-        let is_it = |held: &Held| refused == Some(held.token.token.secret());
-        let mut states = self.0.state();
-        let found = states
-            .values_mut()
-            .find(|state| state.held.as_ref().is_some_and(is_it));
-        found.is_some_and(|state| state.held.take().is_some())
+        let is_it = |held: &mut Held| refused == Some(held.token.token.secret());
+        self.tokens
+            .iter()
+            .any(|token| token.latest().held.take_if(is_it).is_some())
     }
 }
 
-impl Inner {
-    fn state(&self) -> MutexGuard<'_, HashMap<String, State>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn failure(&self, cause: SignInFailure) -> azure_core::Error {
-        let credential = self.credential;
-        final_failure(Error::Credential(CredentialError::Failed {
-            credential,
-            cause,
-        }))
-    }
-
-    /// The request for `scope` that is under way, started if there is none.
-    fn flight(self: &Arc<Self>, scope: &str, state: &mut State) -> Flight {
-        if let Some(flight) = &state.flight {
-            return flight.clone();
-        }
-        let inner = self.clone();
-        let scope = scope.to_owned();
-        let task = tokio::spawn(invocation::inherit(async move {
-            let fetched = AssertUnwindSafe(inner.fetch(&scope)).catch_unwind().await;
-            // The panic hook has reported it.
-            let fetched = fetched.unwrap_or(Err(SignInFailure::Other));
-            inner.keep(&scope, &fetched);
-            fetched
-        }));
-        let flight = async move { task.await.unwrap_or(Err(SignInFailure::Other)) }
-            .boxed()
-            .shared();
-        state.flight = Some(flight.clone());
-        flight
-    }
-
-    async fn fetch(&self, scope: &str) -> Result<AccessToken, SignInFailure> {
-        let explain = |error: &azure_core::Error| credential::explain(self.credential, error);
-        let credential = (self.make)()
-            .map_err(|error| explain(&error).unwrap_or(SignInFailure::WrongSetting))?;
-        let scopes = [scope];
-        match timeout(self.limit, credential.get_token(&scopes, None)).await {
-            Ok(Ok(token)) => Ok(token),
-            Ok(Err(error)) => Err(explain(&error).unwrap_or(SignInFailure::Other)),
-            Err(_) => Err(SignInFailure::TimedOut),
-        }
-    }
-
-    fn keep(&self, scope: &str, fetched: &Result<AccessToken, SignInFailure>) {
+impl Latest {
+    /// The answer to whoever asks now, if a token or a failure that counts is there.
+    fn answer(&self) -> Option<Result<AccessToken, SignInFailure>> {
         let now = Instant::now();
-        let mut states = self.state();
-        let state = states.entry(scope.to_owned()).or_default();
-        state.flight = None;
-        match fetched {
+        match &self.held {
+            Some(held) if held.until > now + TOKEN_LIFE_NEEDED => Some(Ok(held.token.clone())),
+            _ => self.failure().map(Err),
+        }
+    }
+
+    fn failure(&self) -> Option<SignInFailure> {
+        let (at, cause) = self.failed?;
+        (at.elapsed() < SIGN_IN_PAUSE).then_some(cause)
+    }
+
+    /// Whether it is time for another token, although this one can be given.
+    fn is_due(&self) -> bool {
+        // A token of few minutes is renewed when half of them are gone.
+        let is_old = |held: &Held| {
+            let before = RENEW_BEFORE.min((held.until - held.since) / 2);
+            held.until.saturating_duration_since(Instant::now()) <= before
+        };
+        self.held.as_ref().is_some_and(is_old) && self.failure().is_none()
+    }
+}
+
+impl Token {
+    fn latest(&self) -> MutexGuard<'_, Latest> {
+        self.latest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Signs in, or waits for who does, in a task of its own.
+    async fn request(self: Arc<Self>) -> Result<AccessToken, SignInFailure> {
+        let request = async move {
+            let _only = self.request.lock().await;
+            let found = self.latest().answer();
+            match found {
+                Some(answer) => answer,
+                None => self.sign_in().await,
+            }
+        };
+        // The panic hook has reported a panic.
+        let requested = tokio::spawn(invocation::inherit(request)).await;
+        requested.unwrap_or(Err(SignInFailure::Other))
+    }
+
+    /// Signs in behind the caller's back, if nobody does.
+    fn renew(self: Arc<Self>) {
+        let Ok(only) = self.request.clone().try_lock_owned() else {
+            return;
+        };
+        let renewal = async move {
+            let _only = only;
+            if self.latest().is_due() {
+                let _ = self.sign_in().await;
+            }
+        };
+        tokio::spawn(invocation::inherit(renewal));
+    }
+
+    async fn sign_in(&self) -> Result<AccessToken, SignInFailure> {
+        let signed_in = timeout(self.limit, (self.sign_in)(self.scope)).await;
+        let signed_in = signed_in.unwrap_or(Err(SignInFailure::TimedOut));
+        let now = Instant::now();
+        let mut latest = self.latest();
+        match &signed_in {
             Ok(token) => {
                 let life = token.expires_on - OffsetDateTime::now_utc();
                 let life = Duration::try_from(life).unwrap_or_default();
-                state.failed = None;
-                state.held = Some(Held {
+                latest.failed = None;
+                latest.held = Some(Held {
                     token: token.clone(),
                     since: now,
-                    until: now + life.max(SHORTEST_LIFE),
+                    until: now + life.max(TOKEN_LIFE_ASSUMED),
                 });
             }
             Err(cause) => {
                 tracing::warn!(%cause, "no token for Key Vault");
-                state.failed = Some((now, *cause));
+                latest.failed = Some((now, *cause));
             }
         }
+        signed_in
     }
 }
 
@@ -191,34 +211,29 @@ impl TokenCredential for SharedToken {
         scopes: &[&str],
         _options: Option<TokenRequestOptions<'_>>,
     ) -> azure_core::Result<AccessToken> {
-        let [scope] = *scopes else {
-            return Err(final_failure(Error::UnexpectedAnswer));
-        };
+        let token = self.tokens.iter().find(|token| *scopes == [token.scope]);
         // It is the vault's fault, so it is no failed sign-in that others would share.
-        if !is_for_key_vault(scope) {
-            return Err(final_failure(Error::UnexpectedAnswer));
-        }
-        let waiting = {
-            let mut states = self.0.state();
-            let state = states.entry(scope.to_owned()).or_default();
-            let failed = state.failed.filter(|(at, _)| at.elapsed() < FAILURE_PAUSE);
-            let now = Instant::now();
-            let held = state.held.clone();
-            if let Some(held) = held.filter(|held| held.until > now + TOO_SHORT) {
-                // A token of few minutes is renewed when half of them are gone.
-                let life = held.until - held.since;
-                let renew = held.until.checked_sub(RENEW_BEFORE.min(life / 2));
-                if failed.is_none() && renew.is_none_or(|renew| renew <= now) {
-                    drop(self.0.flight(scope, state));
-                }
-                return Ok(held.token);
-            }
-            if let Some((_, cause)) = failed {
-                return Err(self.0.failure(cause));
-            }
-            self.0.flight(scope, state)
+        let token = token.ok_or_else(|| final_failure(Error::UnexpectedAnswer))?;
+        let (found, is_due) = {
+            let latest = token.latest();
+            let found = latest.answer();
+            let is_due = found.is_some() && latest.is_due();
+            (found, is_due)
         };
-        waiting.await.map_err(|cause| self.0.failure(cause))
+        if is_due {
+            token.clone().renew();
+        }
+        let answer = match found {
+            Some(answer) => answer,
+            None => token.clone().request().await,
+        };
+        answer.map_err(|cause| {
+            let credential = self.credential;
+            final_failure(Error::Credential(CredentialError::Failed {
+                credential,
+                cause,
+            }))
+        })
     }
 }
 
@@ -230,14 +245,14 @@ impl fmt::Debug for SharedToken {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
     use futures_util::future::join_all;
     use tokio::time::{advance, sleep};
 
     use super::*;
 
-    const SCOPE: &str = "https://vault.azure.net/.default";
+    const SCOPE: &str = SCOPES[0];
     const LIMIT: Duration = Duration::from_secs(3);
     const KIND: CredentialKind = CredentialKind::ManagedIdentity;
     const SLOW: Duration = Duration::from_millis(500);
@@ -246,7 +261,7 @@ mod tests {
     #[derive(Debug, Default)]
     struct Endpoint {
         calls: AtomicUsize,
-        is_failing: std::sync::atomic::AtomicBool,
+        is_failing: AtomicBool,
         is_silent: bool,
         life: Option<Duration>,
         is_expired: bool,
@@ -281,11 +296,20 @@ mod tests {
         }
     }
 
+    fn shared(endpoint: Arc<Endpoint>) -> SharedToken {
+        let sign_in = move |scope| {
+            let endpoint = endpoint.clone();
+            let token = async move { endpoint.get_token(&[scope], None).await };
+            token
+                .map(|token| token.map_err(|_| SignInFailure::Other))
+                .boxed()
+        };
+        SharedToken::new(KIND, LIMIT, sign_in)
+    }
+
     fn over(endpoint: Endpoint) -> (Arc<Endpoint>, SharedToken) {
         let endpoint = Arc::new(endpoint);
-        let credential = endpoint.clone();
-        let make: MakeCredential = Box::new(move || Ok(credential.clone()));
-        let shared = SharedToken::new(KIND, make, LIMIT);
+        let shared = shared(endpoint.clone());
         (endpoint, shared)
     }
 
@@ -355,7 +379,7 @@ mod tests {
         assert_eq!(started.elapsed(), SLOW);
         assert_eq!(endpoint.calls.load(Ordering::SeqCst), 1);
         endpoint.is_failing.store(false, Ordering::SeqCst);
-        sleep(FAILURE_PAUSE).await;
+        sleep(SIGN_IN_PAUSE).await;
         assert_eq!(token(&shared).await.as_deref(), Ok("2"));
     }
 
@@ -422,16 +446,15 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_panic_harms_one_request() {
-        let is_first = std::sync::atomic::AtomicBool::new(true);
-        let endpoint = Arc::new(Endpoint::default());
-        let make: MakeCredential = Box::new(move || {
+        let is_first = AtomicBool::new(true);
+        let sign_in = move |_| {
             assert!(!is_first.swap(false, Ordering::SeqCst), "a defect");
-            Ok(endpoint.clone())
-        });
-        let shared = SharedToken::new(KIND, make, LIMIT);
-        let failed = Err(failed());
-        assert_eq!(token(&shared).await, failed);
-        sleep(FAILURE_PAUSE).await;
+            let token = AccessToken::new("1", OffsetDateTime::now_utc() + LIMIT * 100);
+            std::future::ready(Ok(token)).boxed()
+        };
+        let shared = SharedToken::new(KIND, LIMIT, sign_in);
+        assert_eq!(token(&shared).await, Err(failed()));
+        sleep(SIGN_IN_PAUSE).await;
         assert_eq!(token(&shared).await.as_deref(), Ok("1"));
     }
 

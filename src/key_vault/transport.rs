@@ -6,55 +6,54 @@
 //! caller.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
 use async_trait::async_trait;
-use azure_core::{
-    error::ErrorKind,
-    http::{
-        AsyncRawResponse, AsyncResponseBody, HttpClient, Request, StatusCode, Url,
-        headers::{AUTHORIZATION, HeaderName, Headers, RETRY_AFTER},
-    },
+use azure_core::http::{
+    AsyncRawResponse, AsyncResponseBody, Context, HttpClient, Request, StatusCode,
+    headers::{AUTHORIZATION, HeaderName, Headers, RETRY_AFTER},
+    policies::{Policy, PolicyResult},
 };
 use futures_util::StreamExt;
-use tokio::time::Instant;
 use tracing::Instrument;
 
 use super::{
-    budget::Budget,
-    client::NO_VERSION,
     error::{Error, Reach},
+    limits::{RETRY_WAIT_LIMIT, VAULT_ANSWER_LIMIT},
     names::VaultUrl,
+    pacing::{Budget, RefusedTokens},
+    sdk::{ASKED_WAIT, final_failure, passing_failure},
     token::SharedToken,
+    wire::may_carry_a_value,
 };
 use crate::telemetry::{invocation, spans};
 
-/// A vault that asks for a longer wait is not tried again within one call.
-const LONGEST_WAIT: Duration = Duration::from_secs(1);
-/// The longest time between two new tokens for a vault that goes on to refuse them.
-const LONGEST_REFUSAL_PAUSE: Duration = Duration::from_secs(30);
 /// The headers that the SDK reads, with their unit in milliseconds.
 const WAITS: [(HeaderName, u64); 3] = [
     (RETRY_AFTER, 1_000),
     (HeaderName::from_static("retry-after-ms"), 1),
     (HeaderName::from_static("x-ms-retry-after-ms"), 1),
 ];
-/// Where the vault's own `Retry-After` is kept for the handler's caller.
-pub(super) const ASKED_WAIT: HeaderName = HeaderName::from_static("x-asked-wait");
 const CONNECTION: HeaderName = HeaderName::from_static("connection");
-/// Largest answer taken, in bytes: a secret has at most 25 KB, a page 25 items.
-const ANSWER_LIMIT: usize = 512 * 1024;
 
-/// Wraps `cause` so that the SDK carries it through and does not try again.
-pub(crate) fn final_failure(cause: Error) -> azure_core::Error {
-    azure_core::Error::with_error(ErrorKind::Other, cause, "refused by the transport")
-}
+/// The HTTP requests that one read has sent, a challenge and what was tried again included. It
+/// travels to the transport in the SDK's context.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Attempts(Arc<AtomicU32>);
 
-/// Wraps `cause` so that the SDK carries it through and tries again within its limits.
-pub(super) fn passing_failure(cause: Error) -> azure_core::Error {
-    azure_core::Error::with_error(ErrorKind::Io, cause, "failed in the transport")
+impl Attempts {
+    pub(super) fn context(&self) -> Context<'static> {
+        Context::new().with_value(self.clone())
+    }
+
+    pub(super) fn count(&self) -> u32 {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 /// A transport that serves one vault only.
@@ -64,71 +63,44 @@ pub(super) struct Guarded {
     inner: Arc<dyn HttpClient>,
     token: Arc<SharedToken>,
     budget: Arc<Budget>,
-    refusals: Refusals,
-}
-
-/// Decides whether a vault that refuses its token is worth a new one: at once, then not again
-/// before 1, 2, 4, 8, 16 and 30 s while it goes on. New keys are met by the first new token; a
-/// vault that refuses every token must not use up the identity endpoint.
-#[derive(Debug, Default)]
-struct Refusals(Mutex<Refused>);
-
-#[derive(Debug, Default)]
-struct Refused {
-    /// New tokens since the last one that was accepted.
-    strikes: u32,
-    not_before: Option<Instant>,
-}
-
-impl Refusals {
-    fn state(&self) -> MutexGuard<'_, Refused> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// A token was refused. `forget` forgets it, and tells whether it was still in use.
-    fn refused(&self, forget: impl FnOnce() -> bool) {
-        let mut state = self.state();
-        let now = Instant::now();
-        if state.not_before.is_none_or(|at| at <= now) && forget() {
-            let pause = Duration::from_secs(1 << state.strikes.min(5));
-            state.not_before = Some(now + pause.min(LONGEST_REFUSAL_PAUSE));
-            state.strikes += 1;
-        }
-    }
-
-    /// A token was accepted. What is left of the pause still counts: a vault that refuses every
-    /// other token is no better.
-    fn accepted(&self) {
-        self.state().strikes = 0;
-    }
+    refused_tokens: RefusedTokens,
 }
 
 #[async_trait]
-impl HttpClient for Guarded {
-    async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
+impl Policy for Guarded {
+    async fn send(
+        &self,
+        context: &Context,
+        request: &mut Request,
+        _: &[Arc<dyn Policy>],
+    ) -> PolicyResult {
         // A `nextLink` can name any host, and the SDK would send the token along.
         if !self.vault.is_origin_of(request.url()) {
             return Err(final_failure(Error::UnexpectedAnswer));
         }
         let authorization = request.headers().get_optional_str(&AUTHORIZATION);
+        let authorization = authorization.map(str::to_owned);
         if authorization.is_some() {
             self.budget.spend().map_err(final_failure)?;
         }
-        let response = self.send(request).await?;
+        if let Some(Attempts(sent)) = context.value() {
+            sent.fetch_add(1, Ordering::Relaxed);
+        }
+        let response = self.attempt(request).await?;
         let (status, mut headers, stream) = response.deconstruct();
         if let Some(authorization) = authorization {
             if status == StatusCode::Unauthorized {
-                let forget = || self.token.forget_refused(authorization);
-                self.refusals.refused(forget);
+                let forget = || self.token.forget_refused(&authorization);
+                self.refused_tokens.refused(forget);
             } else if status.is_success()
                 || matches!(status, StatusCode::Forbidden | StatusCode::NotFound)
             {
-                self.refusals.accepted();
+                self.refused_tokens.accepted();
             }
         }
         let asked = asked_wait(&headers);
         // To try again at once would only make it worse, and to wait is not for this caller.
-        let is_busy = status == StatusCode::ServiceUnavailable && asked > Some(LONGEST_WAIT);
+        let is_busy = status == StatusCode::ServiceUnavailable && asked > Some(RETRY_WAIT_LIMIT);
         if status == StatusCode::TooManyRequests || is_busy {
             let retry_after = asked;
             return Err(final_failure(if is_busy {
@@ -137,7 +109,7 @@ impl HttpClient for Guarded {
                 Error::Throttled { retry_after }
             }));
         }
-        let body = collect(stream, ANSWER_LIMIT).await?;
+        let body = collect(stream, VAULT_ANSWER_LIMIT).await?;
         // What is left is short, or a date, which the SDK would follow for as long as it takes.
         remove_waits(&mut headers);
         if let Some(asked) = asked {
@@ -159,16 +131,15 @@ impl Guarded {
             inner,
             token,
             budget,
-            refusals: Refusals::default(),
+            refused_tokens: RefusedTokens::default(),
         }
     }
 
     /// Sends one request, as a part of the trace that it belongs to.
-    async fn send(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
+    async fn attempt(&self, request: &mut Request) -> PolicyResult {
         let host = request.url().host_str().unwrap_or_default();
         let span = spans::attempt(request.method().as_str(), host);
         let sent = async {
-            let mut request = request.clone();
             if may_carry_a_value(request.url()) {
                 // The buffers of a connection live as long as it does, with what went through.
                 request.insert_header(CONNECTION, "close");
@@ -176,7 +147,7 @@ impl Guarded {
             if let Some(parent) = invocation::outgoing() {
                 request.insert_header("traceparent", parent.as_str().to_owned());
             }
-            self.inner.execute_request(&request).await
+            self.inner.execute_request(request).await
         };
         let sent = sent.instrument(span.clone()).await;
         match &sent {
@@ -189,13 +160,6 @@ impl Guarded {
         }
         sent
     }
-}
-
-/// Whether the answer of `url` holds a secret's value, if there is one: `secrets/NAME[/VERSION]`.
-fn may_carry_a_value(url: &Url) -> bool {
-    let mut parts = url.path_segments().into_iter().flatten();
-    let is_secret = parts.next() == Some("secrets") && parts.next().is_some();
-    is_secret && !matches!(parts.next(), Some("versions" | NO_VERSION))
 }
 
 /// Reads an answer of at most `limit` bytes.
@@ -258,13 +222,6 @@ mod tests {
     struct Nobody;
 
     #[async_trait]
-    impl HttpClient for Nobody {
-        async fn execute_request(&self, _: &Request) -> azure_core::Result<AsyncRawResponse> {
-            Err(final_failure(Error::VaultNotFound))
-        }
-    }
-
-    #[async_trait]
     impl TokenCredential for Nobody {
         async fn get_token(
             &self,
@@ -279,11 +236,11 @@ mod tests {
         let guard = Guarded::new(
             VaultUrl::of_public_vault("your-kv").expect("valid"),
             Arc::new(Answers(headers, vec![b'x'; size])),
-            crate::key_vault::Connection::new(Arc::new(Nobody), Arc::new(Nobody)).token,
+            Arc::new(SharedToken::of(Arc::new(Nobody))),
             Arc::default(),
         );
-        let request = Request::new(Url::parse(url).expect("a url"), Method::Get);
-        let response = guard.execute_request(&request).await;
+        let mut request = Request::new(Url::parse(url).expect("a url"), Method::Get);
+        let response = guard.send(&Context::new(), &mut request, &[]).await;
         response
             .map(|response| response.headers().clone())
             .map_err(Error::from_sdk)
@@ -308,7 +265,9 @@ mod tests {
     #[tokio::test]
     async fn answers_are_bounded_and_waits_are_for_the_caller() {
         let url = "https://your-kv.vault.azure.net/secrets";
-        let large = guarded(url, Headers::new(), ANSWER_LIMIT + 1).await.err();
+        let large = guarded(url, Headers::new(), VAULT_ANSWER_LIMIT + 1)
+            .await
+            .err();
         assert_eq!(large, Some(Error::UnexpectedAnswer));
         let date = "Fri, 01 Jan 2038 00:00:00 GMT";
         for (name, sent, asked) in [

@@ -35,6 +35,7 @@ mod config_check_has_one_shape;
 mod documents_match_the_code;
 mod envelopes_are_always_answered;
 mod every_fault_has_an_answer;
+mod every_read_of_a_vault_is_a_line;
 mod every_setting_has_its_own_name;
 mod every_unresolved_reference_is_explained;
 mod explanations_are_true_where_they_are_read;

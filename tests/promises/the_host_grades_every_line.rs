@@ -387,6 +387,7 @@ async fn a_connection_that_the_host_ends_is_a_line() {
     let vault = TlsVault::start().await;
     let host = vault.host(&[]).await;
     host.handler.wrote("Key Vault answers").await;
+    let before = vault.requests();
     vault.fail_with(Fault::Delay(Duration::from_secs(3)));
     let mut connection = TcpStream::connect(("127.0.0.1", host.port))
         .await
@@ -395,7 +396,7 @@ async fn a_connection_that_the_host_ends_is_a_line() {
     tokio::io::AsyncWriteExt::write_all(&mut connection, request)
         .await
         .expect("sent");
-    host.handler.wrote("secrets-metadata").await;
+    vault.was_asked_after(before).await;
     drop(connection);
     host.handler.wrote("the caller left after ").await;
 }

@@ -14,7 +14,7 @@ use azure_core::{
 };
 use keyvault_functions::key_vault::{
     Connection, MetadataSource, SecretId, SecretName, SecretVersion, VaultUrl, Vaults,
-    client::CALL_LIMIT,
+    limits::CALL_LIMIT,
 };
 use tokio::time::Instant;
 

@@ -62,21 +62,18 @@ impl CredentialFilter {
         let text = text.trim();
         Self::WORDS
             .iter()
-            .find_map(|(word, only)| word.eq_ignore_ascii_case(text).then_some(*only))
+            .find_map(|(word, filter)| word.eq_ignore_ascii_case(text).then_some(*filter))
     }
 
-    fn allows(self, choice: &ChosenCredential) -> bool {
+    fn allows(self, kind: CredentialKind) -> bool {
         match self {
-            Self::Dev => matches!(
-                choice,
-                ChosenCredential::AzureCli | ChosenCredential::AzureDeveloperCli
-            ),
-            Self::Prod => !Self::Dev.allows(choice),
-            Self::Environment => matches!(choice, ChosenCredential::ClientSecret { .. }),
-            Self::WorkloadIdentity => matches!(choice, ChosenCredential::WorkloadIdentity { .. }),
-            Self::ManagedIdentity => matches!(choice, ChosenCredential::ManagedIdentity { .. }),
-            Self::AzureCli => matches!(choice, ChosenCredential::AzureCli),
-            Self::AzureDeveloperCli => matches!(choice, ChosenCredential::AzureDeveloperCli),
+            Self::Dev => kind.is_tool(),
+            Self::Prod => !kind.is_tool(),
+            Self::Environment => kind == CredentialKind::ClientSecret,
+            Self::WorkloadIdentity => kind == CredentialKind::WorkloadIdentity,
+            Self::ManagedIdentity => kind == CredentialKind::ManagedIdentity,
+            Self::AzureCli => kind == CredentialKind::AzureCli,
+            Self::AzureDeveloperCli => kind == CredentialKind::AzureDeveloperCli,
         }
     }
 }
@@ -143,47 +140,49 @@ impl CredentialSettings {
     /// a program is on the path.
     #[must_use]
     pub fn choose(&self, has_tool: impl Fn(&str) -> bool) -> Option<ChosenCredential> {
-        let only = |choice: &ChosenCredential| self.filter.is_none_or(|only| only.allows(choice));
-        let asked = |one| self.filter == Some(one);
-        let client_secret = || {
-            Some(ChosenCredential::ClientSecret {
-                tenant_id: self.tenant_id.clone()?,
-                client_id: self.client_id.clone()?,
-                client_secret: self.client_secret.clone()?,
-            })
-        };
-        let workload = || {
-            Some(ChosenCredential::WorkloadIdentity {
-                tenant_id: self.tenant_id.clone()?,
-                client_id: self.client_id.clone()?,
-                token_file: self.federated_token_file.clone()?,
-            })
-        };
-        let managed = || {
-            let is_there = self.has_identity_endpoint || asked(CredentialFilter::ManagedIdentity);
-            is_there.then(|| ChosenCredential::ManagedIdentity {
-                client_id: self.client_id.clone(),
-            })
-        };
-        let tool = |program, choice, named| {
-            let is_there = !self.is_on_azure && (asked(named) || has_tool(program));
+        let tool = |program, named, choice| {
+            let is_there = !self.is_on_azure && (self.filter == Some(named) || has_tool(program));
             is_there.then_some(choice)
         };
-        client_secret()
-            .filter(only)
-            .or_else(|| workload().filter(only))
-            .or_else(|| managed().filter(only))
-            .or_else(|| {
-                tool("az", ChosenCredential::AzureCli, CredentialFilter::AzureCli).filter(only)
-            })
-            .or_else(|| {
-                tool(
-                    "azd",
-                    ChosenCredential::AzureDeveloperCli,
-                    CredentialFilter::AzureDeveloperCli,
-                )
-                .filter(only)
-            })
+        let offered = [
+            self.client_secret(),
+            self.workload_identity(),
+            self.managed_identity(),
+            tool("az", CredentialFilter::AzureCli, ChosenCredential::AzureCli),
+            tool(
+                "azd",
+                CredentialFilter::AzureDeveloperCli,
+                ChosenCredential::AzureDeveloperCli,
+            ),
+        ];
+        let is_allowed = |choice: &ChosenCredential| {
+            let filter = self.filter;
+            filter.is_none_or(|filter| filter.allows(choice.kind()))
+        };
+        offered.into_iter().flatten().find(is_allowed)
+    }
+
+    fn client_secret(&self) -> Option<ChosenCredential> {
+        Some(ChosenCredential::ClientSecret {
+            tenant_id: self.tenant_id.clone()?,
+            client_id: self.client_id.clone()?,
+            client_secret: self.client_secret.clone()?,
+        })
+    }
+
+    fn workload_identity(&self) -> Option<ChosenCredential> {
+        Some(ChosenCredential::WorkloadIdentity {
+            tenant_id: self.tenant_id.clone()?,
+            client_id: self.client_id.clone()?,
+            token_file: self.federated_token_file.clone()?,
+        })
+    }
+
+    fn managed_identity(&self) -> Option<ChosenCredential> {
+        let is_named = self.filter == Some(CredentialFilter::ManagedIdentity);
+        (self.has_identity_endpoint || is_named).then(|| ChosenCredential::ManagedIdentity {
+            client_id: self.client_id.clone(),
+        })
     }
 }
 
@@ -202,11 +201,6 @@ pub fn is_on_path(program: &str) -> bool {
 }
 
 impl ChosenCredential {
-    /// Whether a developer tool signs in.
-    pub(super) fn is_tool(&self) -> bool {
-        matches!(self, Self::AzureCli | Self::AzureDeveloperCli)
-    }
-
     pub(super) fn kind(&self) -> CredentialKind {
         match self {
             Self::ClientSecret { .. } => CredentialKind::ClientSecret,

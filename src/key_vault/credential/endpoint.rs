@@ -11,12 +11,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::key_vault::{
-    error::{CredentialKind, Error, Reach, own_cause},
-    transport::{collect, final_failure, remove_waits},
+    error::{CredentialKind, Error, Reach},
+    limits::TOKEN_ANSWER_LIMIT,
+    sdk::{final_failure, own_cause},
+    transport::{collect, remove_waits},
 };
-
-/// Largest answer taken, in bytes. A token has a few thousand.
-const ANSWER_LIMIT: usize = 64 * 1024;
 
 /// Carries the requests of one credential.
 #[derive(Debug)]
@@ -30,7 +29,7 @@ impl HttpClient for TokenEndpoint {
     async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
         let response = self.inner.execute_request(request).await.map_err(once)?;
         let (status, mut headers, stream) = response.deconstruct();
-        let body = collect(stream, ANSWER_LIMIT).await?;
+        let body = collect(stream, TOKEN_ANSWER_LIMIT).await?;
         // The library would wait for as long as it is told to, and the caller has no time.
         remove_waits(&mut headers);
         let body = if !status.is_success() {
@@ -177,7 +176,7 @@ mod tests {
             let refused = endpoint.execute_request(&request).await.map(drop);
             let refused = refused.map_err(Error::from_sdk);
             assert_eq!(refused, Err(Error::UnexpectedAnswer));
-            assert_eq!(taken.load(Ordering::SeqCst), ANSWER_LIMIT / CHUNK + 1);
+            assert_eq!(taken.load(Ordering::SeqCst), TOKEN_ANSWER_LIMIT / CHUNK + 1);
         }
     }
 }

@@ -6,7 +6,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use axum::{
@@ -31,7 +31,9 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-use super::{Fault, Folder, FunctionsHost, faults::Faults, free_port, repository};
+use super::{
+    Fault, Folder, FunctionsHost, faults::Faults, free_port, process::PATIENCE, repository,
+};
 
 /// What happens on a connection to the vault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -151,6 +153,15 @@ impl TlsVault {
 
     pub(crate) fn identity(&self, identity: Identity) {
         *self.identity.lock().expect("lock") = identity;
+    }
+
+    /// Waits for a signed request beyond the first `before`.
+    pub(crate) async fn was_asked_after(&self, before: usize) {
+        let started = Instant::now();
+        while self.requests() <= before {
+            assert!(started.elapsed() < PATIENCE, "the vault was not asked");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     /// Signed requests that reached the vault.
