@@ -33,12 +33,14 @@ copy_tree() {
     tar --null --files-from - --create | tar --extract --touch --directory "$1"
 }
 
-# tool CRATE VERSION OPTION...: a program from crates.io. A debug build is made in a third of the time.
+# tool CRATE VERSION OPTION...: a program from crates.io. A debug build is made in a third of the
+# time, and what one tool has built the next one uses.
 tool() {
   local crate=$1 version=$2
   shift 2
   PATH=$PWD/target/tools/bin:$PATH
-  command -v "$crate" >/dev/null || cargo install "$crate" --version "$version" "$@" --locked --debug --quiet --root target/tools
+  command -v "$crate" >/dev/null && return
+  CARGO_TARGET_DIR=target/tools/build cargo install "$crate" --version "$version" "$@" --locked --debug --quiet --root target/tools
 }
 
 # python_environment FOLDER REQUIREMENTS: a Python environment with just these.

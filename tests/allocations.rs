@@ -41,9 +41,9 @@ async fn a_cache_hit_allocates_nothing() {
     assert_eq!(allocations, 0);
 }
 
-/// Change a number here together with the code that made it so, and say why.
+/// Raise a number together with the code that needs more, and say why; lower it when less will do.
 #[tokio::test]
-async fn a_request_allocates_as_often_as_it_did() {
+async fn a_request_allocates_no_more_than_it_did() {
     let filter = telemetry::default_filter();
     let lines = telemetry::subscriber(&filter, LineStyle::Host, io::sink, io::sink).set_default();
     let requests = Requests::new().expect("the embedded vault");
@@ -59,14 +59,21 @@ async fn a_request_allocates_as_often_as_it_did() {
         found.push((name, allocations));
     }
     drop(lines);
-    let expected = [
+    let allowed = [
         // Three of them carry how the answer was found in the response's extensions.
         ("secrets-metadata, direct", 42),
         ("secrets-metadata, envelope", 117),
         ("config-check, direct", 32),
         ("config-check, envelope", 103),
     ];
-    assert_eq!(found, expected);
+    assert_eq!(found.len(), allowed.len());
+    let is_within = |(found, allowed): (&(&str, u64), &(&str, u64))| {
+        found.0 == allowed.0 && found.1 <= allowed.1
+    };
+    assert!(
+        found.iter().zip(&allowed).all(is_within),
+        "found {found:?}, allowed {allowed:?}"
+    );
 }
 
 /// The result of `work`, which never waits, and how often it allocated.

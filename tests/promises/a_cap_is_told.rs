@@ -43,7 +43,7 @@ async fn references_beyond_the_cap_are_counted_and_fail_strict() {
 }
 
 #[tokio::test]
-async fn below_the_cap_there_is_no_such_member() {
+async fn not_listed_is_left_out_below_the_cap() {
     let host = FunctionsHost::start(&[]).await;
     let answer = host.call(MODES[0], &ClientRequest::config_check()).await;
     assert!(answer.json().get("not_listed").is_none(), "{answer:?}");
@@ -75,7 +75,7 @@ async fn counted(app: &InProcess, status: &str) -> (usize, usize) {
 
 /// A missing secret takes three requests, and config-check has 200 in 10 s.
 #[tokio::test(start_paused = true)]
-async fn as_many_as_the_vault_may_be_asked_about_are_explained() {
+async fn references_are_explained_up_to_the_budget_of_requests() {
     let app = app(66);
     assert_eq!(counted(&app, "SecretNotFound").await, (66, 0));
     assert_eq!(app.reads(), 198);
@@ -83,7 +83,7 @@ async fn as_many_as_the_vault_may_be_asked_about_are_explained() {
 
 /// Whoever may not read a vault may read none of its secrets. That takes one request each.
 #[tokio::test(start_paused = true)]
-async fn the_others_say_so_and_come_in_their_turn() {
+async fn references_beyond_the_budget_say_so_and_come_in_their_turn() {
     let app = app(1_000);
     app.fail_with(Fault::Deny("ForbiddenByRbac"));
     let mut explained = 0;

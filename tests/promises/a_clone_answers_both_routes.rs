@@ -64,7 +64,7 @@ async fn the_process_environment_wins_over_local_settings() {
 }
 
 #[tokio::test]
-async fn the_handler_explains_itself() {
+async fn help_ends_with_0_and_a_wrong_option_with_64() {
     let mut help = Handler::start(repository(), &["--help"], &[]);
     assert_eq!(help.ended().await.code(), Some(0));
     assert!(

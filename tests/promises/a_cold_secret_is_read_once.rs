@@ -24,7 +24,7 @@ async fn ten_thousand_parallel_requests_are_one_challenge_one_token_and_one_read
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn so_are_requests_for_many_cold_secrets_but_for_the_reads() {
+async fn parallel_requests_for_many_cold_secrets_share_one_challenge_and_one_token() {
     let app = InProcess::new(MetadataSource::Versions);
     let requests = (0..100).map(|number| {
         let app = app.clone();
@@ -54,7 +54,7 @@ async fn a_throttling_vault_is_left_alone() {
 
 /// More than an instance can do is refused, and readiness is not.
 #[tokio::test(start_paused = true)]
-async fn what_is_too_much_is_429() {
+async fn requests_beyond_the_limit_are_429() {
     let app = InProcess::with(Setup {
         in_flight: 10,
         ..Setup::default()

@@ -176,7 +176,7 @@ async fn values_are_compared_once_for_each_reference() {
 
 /// Attempts and comparisons wait for turns of their own.
 #[tokio::test(start_paused = true)]
-async fn secrets_are_not_held_up() {
+async fn a_crowd_at_config_check_does_not_hold_up_secrets() {
     for settings in [broken(), resolved()] {
         let app = app(settings).await;
         let slow = Duration::from_secs(1);

@@ -69,7 +69,7 @@ fn policy(ttl: u64) -> CachePolicy {
 }
 
 #[test]
-fn with_the_default_ttl_over_a_deployment_of_five_minutes() {
+fn a_fleet_deployed_over_five_minutes_stays_below_the_limit() {
     let most = busiest(policy(300), 300.0, 60.0);
     println!("{most} requests in the busiest 10 s, of {LIMIT}");
     assert!(most < LIMIT, "{most}");
@@ -78,7 +78,7 @@ fn with_the_default_ttl_over_a_deployment_of_five_minutes() {
 /// Where the limit is: a fleet that starts within ten seconds is throttled, whatever caches it
 /// has, and is bridged by retries; a shorter TTL is throttled all the time.
 #[test]
-fn the_simulation_can_tell_a_fleet_that_does_not() {
+fn the_simulation_notices_a_fleet_above_the_limit() {
     assert!(busiest(policy(300), 10.0, 10.0) > LIMIT);
     assert!(busiest(policy(60), 300.0, 60.0) > LIMIT);
 }

@@ -19,7 +19,7 @@ async fn started(arguments: &[&str], environment: &[(&str, &str)]) -> (Handler, 
 }
 
 #[tokio::test]
-async fn both_commands_start_and_stop_there() {
+async fn run_and_dev_vault_start_and_stop_at_a_terminal() {
     for arguments in COMMANDS {
         let (mut handler, _folder) = started(arguments, &[]).await;
         handler.terminate();
@@ -32,7 +32,7 @@ async fn both_commands_start_and_stop_there() {
 }
 
 #[tokio::test]
-async fn colours_are_off_for_who_does_not_want_them() {
+async fn no_color_and_a_dumb_terminal_switch_colours_off() {
     for arguments in COMMANDS {
         for wish in [("NO_COLOR", "1"), ("TERM", "dumb")] {
             let (mut handler, _folder) = started(arguments, &[wish]).await;

@@ -97,7 +97,7 @@ async fn config_check(host: &FunctionsHost, strict: bool, accept: &'static str) 
 }
 
 #[tokio::test]
-async fn each_alone_leaves_an_app_that_answers_and_names_it() {
+async fn each_wrong_setting_leaves_an_app_that_answers_and_names_it() {
     for (name, value, found, can_do_without) in WRONG {
         let vault = if can_do_without {
             "embedded"
@@ -158,7 +158,7 @@ async fn each_alone_leaves_an_app_that_answers_and_names_it() {
 }
 
 #[tokio::test]
-async fn all_together_leave_an_app_that_answers_and_names_them() {
+async fn all_wrong_settings_together_leave_an_app_that_answers_and_names_them() {
     let mut names = BTreeSet::new();
     let settings: Vec<_> = WRONG
         .iter()
@@ -183,7 +183,7 @@ async fn all_together_leave_an_app_that_answers_and_names_them() {
 
 /// A program that knows the recipe's members sees nothing new.
 #[tokio::test]
-async fn nothing_wrong_is_not_mentioned() {
+async fn the_member_settings_is_left_out_if_none_is_wrong() {
     let host = FunctionsHost::start(&[]).await;
     let answer = config_check(&host, true, "*/*").await;
     assert_eq!(answer.status, 200, "{answer:?}");
@@ -230,7 +230,7 @@ mod what_ends_the_process {
     }
 
     #[test]
-    fn a_port_that_cannot_be_used_in_one_write() {
+    fn a_port_that_cannot_be_used_is_told_in_one_write() {
         let (code, words) = last_words(&Folder::app_root(), "canary");
         assert_eq!(code, Some(78), "{words}");
         assert!(
@@ -249,7 +249,7 @@ mod what_ends_the_process {
     }
 
     #[test]
-    fn manifests_that_do_not_fit_in_one_write() {
+    fn manifests_that_do_not_fit_are_told_in_one_write() {
         let root = Folder::app_root();
         root.write("host.json", "{");
         root.write("secrets-metadata/function.json", r#"{"bindings":[]}"#);
@@ -280,7 +280,7 @@ mod what_ends_the_process {
 
     /// The host grades a line by the substring, in any case, that a person can type.
     #[test]
-    fn and_is_graded_as_an_error_whatever_a_person_typed() {
+    fn the_last_words_are_graded_as_an_error_whatever_a_person_typed() {
         let root = Folder::app_root();
         for (folder, member) in [
             ("Warnings", r#""methods":["warn"]"#),

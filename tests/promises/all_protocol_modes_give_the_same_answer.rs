@@ -116,7 +116,7 @@ async fn a_parameter_that_is_given_twice_is_refused() {
 
 /// What nobody here reads passes by, however often it is given.
 #[tokio::test]
-async fn parameters_of_others_are_left_alone() {
+async fn unknown_query_parameters_may_be_given_twice() {
     let missing = "@Microsoft.KeyVault(VaultName=embedded;SecretName=Missing)";
     let host = FunctionsHost::start(&[("EXTERNAL_API_KEY", missing)]).await;
     let request = ClientRequest::config_check()

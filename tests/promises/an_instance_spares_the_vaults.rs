@@ -27,7 +27,7 @@ async fn spend_all(app: &InProcess) -> usize {
 }
 
 #[tokio::test(start_paused = true)]
-async fn random_names_are_too_many_requests_after_its_share() {
+async fn random_names_are_429_when_the_budget_is_spent() {
     let app = InProcess::new(MetadataSource::Versions);
     let get = async |number: usize| app.get(&format!("/api/secrets/n{number}")).await;
     for number in 0..SHARE {
@@ -47,13 +47,13 @@ async fn random_names_are_too_many_requests_after_its_share() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_page_of_versions_counts() {
+async fn each_page_of_versions_counts_as_one_request() {
     let app = InProcess::new(MetadataSource::Versions);
     assert_eq!((spend_all(&app).await, app.reads()), (10, SHARE));
 }
 
 #[tokio::test(start_paused = true)]
-async fn answers_that_are_there_go_on() {
+async fn kept_answers_are_given_when_the_budget_is_spent() {
     let app = InProcess::new(MetadataSource::Versions);
     let known = async || app.get("/api/secrets/ExternalApiKey").await;
     let fresh = known().await;

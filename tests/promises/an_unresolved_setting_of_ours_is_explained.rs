@@ -6,7 +6,7 @@ use super::support::{ClientRequest, FunctionsHost, Handler, MODES, Stream, repos
 const REFERENCE: &str = "@Microsoft.KeyVault(VaultName=your-kv;SecretName=Ours)";
 
 #[tokio::test]
-async fn by_config_check_and_by_what_cannot_do_without_it() {
+async fn config_check_and_the_function_that_needs_the_setting_explain_it() {
     for name in [
         "KEY_VAULT_URL",
         "KEY_VAULT_CA_FILE",
@@ -60,7 +60,7 @@ async fn by_config_check_and_by_what_cannot_do_without_it() {
 
 /// What has a default goes on with it.
 #[tokio::test]
-async fn a_number_falls_back_to_its_default() {
+async fn an_unresolved_number_falls_back_to_its_default() {
     let host = FunctionsHost::start(&[("SECRET_CACHE_TTL_SECONDS", REFERENCE)]).await;
     let secret = ClientRequest::secret("ExternalApiKey");
     assert_eq!(host.call(MODES[0], &secret).await.status, 200);
@@ -71,7 +71,7 @@ async fn a_number_falls_back_to_its_default() {
 
 /// Standalone a person reads the line, and a key that everybody can read opens nothing.
 #[tokio::test]
-async fn without_a_host_it_ends_the_start() {
+async fn an_unresolved_setting_ends_the_start_without_a_host() {
     for name in ["STANDALONE_MASTER_KEY", "AZURE_CLIENT_SECRET"] {
         let mut handler = Handler::start(repository(), &[], &[(name, REFERENCE)]);
         assert_eq!(handler.ended().await.code(), Some(78));

@@ -3,7 +3,7 @@
 use super::support::{Folder, Handler, Standalone, Stream, free_port, repository};
 
 #[tokio::test]
-async fn each_on_its_own_line_and_without_its_value() {
+async fn bad_settings_have_a_line_each_without_the_value() {
     let mut handler = Handler::start(
         repository(),
         &[],
@@ -33,7 +33,7 @@ async fn each_on_its_own_line_and_without_its_value() {
 }
 
 #[tokio::test]
-async fn together_with_what_is_wrong_in_the_manifests() {
+async fn bad_settings_and_bad_manifests_are_reported_together() {
     let root = Folder::app_root();
     root.write("host.json", "{");
     root.write("secrets-metadata/function.json", r#"{"bindings":[]}"#);
@@ -103,7 +103,7 @@ async fn started(local: Option<&str>, environment: &[(&str, &str)]) -> String {
 
 /// What is no mistake for sure is a warning: the handler runs, and says what it did not read.
 #[tokio::test]
-async fn what_is_left_out_is_a_warning_that_says_what_to_do() {
+async fn settings_that_are_not_read_are_warnings_that_say_what_to_do() {
     let embedded = r#"{"Values":{"KEY_VAULT_URL":"embedded"}}"#;
     for (local, environment, warning) in [
         (None, &[][..], "local.settings.json: there is none"),
@@ -152,7 +152,7 @@ async fn what_is_left_out_is_a_warning_that_says_what_to_do() {
 
 /// As the Functions host and Core Tools read them.
 #[tokio::test]
-async fn comments_and_trailing_commas_are_no_mistake() {
+async fn comments_and_trailing_commas_are_read_in_json_files() {
     let root = Folder::app_root();
     for file in ["host.json", "config-check/function.json"] {
         let text = std::fs::read_to_string(root.path().join(file)).expect("a manifest");
@@ -175,7 +175,7 @@ async fn comments_and_trailing_commas_are_no_mistake() {
 }
 
 #[tokio::test]
-async fn each_message_is_a_sentence_about_what_is_there() {
+async fn a_file_that_is_no_json_is_told_by_line_and_column() {
     let lines = async |file: &str, content: &str| {
         let root = Folder::app_root();
         root.write(file, content);

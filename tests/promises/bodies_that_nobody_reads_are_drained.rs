@@ -71,7 +71,7 @@ async fn read_answer(connection: &mut TcpStream, is_head: bool) -> String {
 }
 
 #[tokio::test]
-async fn in_every_mode_and_method() {
+async fn unread_bodies_are_drained_in_every_mode_and_method() {
     let host = FunctionsHost::start(&[]).await;
     let forwarded = "Host: app.azurewebsites.net\r\n";
     let proxied = "Host: 127.0.0.1\r\nX-Forwarded-Host: app.azurewebsites.net\r\n";
@@ -109,7 +109,7 @@ async fn in_every_mode_and_method() {
 
 /// Also what is refused for its key.
 #[tokio::test]
-async fn without_a_host_too() {
+async fn unread_bodies_are_drained_without_a_host() {
     let standalone = Standalone::start(repository(), &[]).await;
     let head = "GET /api/config-check HTTP/1.1\r\nHost: 127.0.0.1\r\n";
     let url = standalone.url("");

@@ -42,21 +42,21 @@ const IDENTITY: [(&str, &str); 2] = [
 ];
 
 #[tokio::test]
-async fn no_vault() {
+async fn a_vault_that_is_not_set_is_503_key_vault_url_not_set() {
     let (status, code, fix) = metadata(&[]).await;
     assert_eq!((status, code.as_str()), (503, "KeyVaultUrlNotSet"));
     assert!(fix.contains("KEY_VAULT_URL"), "{fix}");
 }
 
 #[tokio::test]
-async fn no_credential() {
+async fn a_missing_credential_is_502_credential_unavailable() {
     let (status, code, fix) = metadata(&[("KEY_VAULT_URL", "https://127.0.0.1:1")]).await;
     assert_eq!((status, code.as_str()), (502, "CredentialUnavailable"));
     assert!(fix.contains("az functionapp identity assign"), "{fix}");
 }
 
 #[tokio::test]
-async fn nothing_listens() {
+async fn a_vault_that_does_not_listen_is_503_vault_unreachable() {
     let mut settings = vec![("KEY_VAULT_URL", "https://127.0.0.1:1")];
     settings.extend(IDENTITY);
     let (status, code, _) = metadata(&settings).await;
@@ -83,7 +83,7 @@ async fn unresolved(text: &'static str) -> (Answer, usize) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_name_does_not_exist() {
+async fn a_vault_name_that_does_not_exist_is_502_vault_not_found() {
     for text in ["Name or service not known", "Name does not resolve"] {
         let (answer, asked) = unresolved(text).await;
         assert_eq!(answer.status, 502, "{answer:?}");
@@ -96,7 +96,7 @@ async fn the_name_does_not_exist() {
 
 /// It passes by itself, so it is tried again and says when to come back.
 #[tokio::test(start_paused = true)]
-async fn no_name_server_answers() {
+async fn a_silent_name_server_is_503_vault_unreachable_after_three_attempts() {
     for text in ["Temporary failure in name resolution", "Try again"] {
         let (answer, asked) = unresolved(text).await;
         assert_eq!(answer.status, 503, "{answer:?}");
@@ -106,7 +106,7 @@ async fn no_name_server_answers() {
 }
 
 #[tokio::test]
-async fn it_accepts_and_never_answers() {
+async fn a_vault_that_never_answers_is_504_fetch_timed_out() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = silent.local_addr().expect("an address").port();
     let url = format!("https://127.0.0.1:{port}");

@@ -22,7 +22,7 @@ async fn refused(root: &Folder) -> String {
 }
 
 #[tokio::test]
-async fn a_folder_without_code() {
+async fn a_folder_without_code_is_named_and_ends_the_start() {
     let root = Folder::app_root();
     root.write("hello/function.json", HELLO);
     assert!(
@@ -33,7 +33,7 @@ async fn a_folder_without_code() {
 }
 
 #[tokio::test]
-async fn code_without_a_folder() {
+async fn code_without_a_folder_is_named_and_ends_the_start() {
     let root = Folder::app_root();
     fs::remove_dir_all(root.path().join("config-check")).expect("removed");
     assert!(
@@ -44,7 +44,7 @@ async fn code_without_a_folder() {
 }
 
 #[tokio::test]
-async fn two_functions_with_one_route() {
+async fn two_functions_with_one_route_are_named_and_end_the_start() {
     let root = Folder::app_root();
     root.write("secrets-metadata/function.json", HELLO);
     assert!(

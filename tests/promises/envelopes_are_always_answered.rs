@@ -36,7 +36,7 @@ async fn an_oversized_envelope_is_a_413_for_the_caller() {
 
 /// The server's own bound, before any function.
 #[tokio::test]
-async fn too_many_headers_are_a_431() {
+async fn an_envelope_with_too_many_headers_is_a_431() {
     let host = FunctionsHost::start(&[]).await;
     let mut request = client().get(host.at("/api/config-check"));
     for number in 0..150 {
@@ -47,7 +47,7 @@ async fn too_many_headers_are_a_431() {
 }
 
 #[tokio::test]
-async fn an_unknown_function_is_a_404() {
+async fn an_envelope_for_an_unknown_function_is_a_404() {
     let host = FunctionsHost::start(&[]).await;
     let envelope = ClientRequest::config_check().envelope().to_string();
     let answer = host.post("nobody", envelope.into()).await;
@@ -121,7 +121,7 @@ async fn the_method_of_the_envelope_is_the_clients() {
 }
 
 #[tokio::test]
-async fn older_hosts_shapes_are_read() {
+async fn envelopes_of_older_hosts_are_read() {
     let host = FunctionsHost::start(&[]).await;
     let mut envelope = ClientRequest::secret("ExternalApiKey").envelope();
     let req = &mut envelope["Data"]["req"];
@@ -133,7 +133,7 @@ async fn older_hosts_shapes_are_read() {
 
 /// A request from outside that the host passes on carries the client's host name.
 #[tokio::test]
-async fn an_envelope_from_outside_is_not_the_hosts() {
+async fn an_envelope_that_a_client_posts_is_refused() {
     let host = FunctionsHost::start(&[]).await;
     let forged = ClientRequest::secret("ExternalApiKey")
         .envelope()

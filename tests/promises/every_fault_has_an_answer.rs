@@ -10,7 +10,7 @@ use std::{
 use keyvault_functions::dev_vault::NewSecret;
 
 use super::support::{
-    ClientRequest, Fault, FunctionsHost, Identity, Protocol, TlsVault, Wire, repository,
+    Answer, ClientRequest, Fault, FunctionsHost, Identity, Protocol, TlsVault, Wire, repository,
 };
 
 /// How a fault is brought about.
@@ -169,22 +169,37 @@ impl Row {
         let requests = vault.requests() - before;
         assert!(requests <= self.requests, "{requests} for {what}");
 
-        let ended = Instant::now();
-        let request = ClientRequest::secret(secret);
-        let again = host.call(Protocol::Proxying, &request).await;
-        // If the machine was busy for so long, the memory of a failure may have faded.
-        if ended.elapsed() < Duration::from_millis(500) {
-            assert_eq!(again.status, self.status, "{what}, then {again:?}");
-            assert_eq!(vault.requests() - before, requests, "again: {what}");
-        }
+        let kept = self.kept_answer(host, vault, secret).await;
         if self.status == 200 {
-            assert_eq!(again.header("x-cache"), Some("HIT"), "{what}");
+            assert_eq!(kept.header("x-cache"), Some("HIT"), "{what}");
         }
+    }
+
+    /// The answer that is given again without asking the vault. On a machine that is so busy that a
+    /// failure is forgotten before the next call arrives, it takes more than one call.
+    async fn kept_answer(&self, host: &FunctionsHost, vault: &TlsVault, secret: &str) -> Answer {
+        for _ in 0..20 {
+            let (before, asked) = (vault.requests(), Instant::now());
+            let request = ClientRequest::secret(secret);
+            let again = host.call(Protocol::Proxying, &request).await;
+            assert_eq!(again.status, self.status, "again: {}: {again:?}", self.what);
+            if vault.requests() == before {
+                return again;
+            }
+            let elapsed = asked.elapsed();
+            let was_kept = Duration::from_millis(500);
+            assert!(
+                elapsed > was_kept,
+                "{} asked again within {elapsed:?}",
+                self.what
+            );
+        }
+        panic!("{}: the vault was asked by every call", self.what)
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn by_cause_in_time_and_without_a_hammer() {
+async fn every_fault_is_answered_by_cause_in_time_and_without_hammering_the_vault() {
     // A few at a time: every row has a handler of its own.
     for rows in MATRIX.chunks(6) {
         futures_util::future::join_all(rows.iter().map(Row::run)).await;
@@ -208,7 +223,7 @@ async fn a_healthy_start_is_one_challenge_and_one_token() {
 }
 
 #[test]
-fn and_the_documentation_says_so() {
+fn the_fault_matrix_in_the_documentation_is_this_one() {
     let document = fs::read_to_string(repository().join("docs/reliability.md")).expect("there");
     let table: Vec<_> = document
         .split("\n## The fault matrix\n")

@@ -29,7 +29,7 @@ fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
 
 /// App Service on Linux replaces what a variable's name cannot hold.
 #[tokio::test]
-async fn as_the_platforms_report_spells_it() {
+async fn settings_are_named_as_the_platforms_report_spells_them() {
     let reference = "@Microsoft.KeyVault(VaultName=embedded;SecretName=ExternalApiKey)";
     let resolved = json!({"rawReference": reference, "status": "Resolved"});
     let report = json!({"My.Key": resolved, "Section:Key": resolved, "My_Other": resolved});
@@ -57,7 +57,7 @@ async fn as_the_platforms_report_spells_it() {
 }
 
 #[tokio::test]
-async fn without_the_prefix_of_app_settings() {
+async fn app_settings_are_named_without_their_prefix() {
     let host = FunctionsHost::start(&[
         ("APPSETTING_BOTH", MISSING),
         ("BOTH", MISSING),
@@ -74,7 +74,7 @@ async fn without_the_prefix_of_app_settings() {
 }
 
 #[tokio::test]
-async fn without_the_prefix_of_connection_strings() {
+async fn connection_strings_are_named_without_their_prefix() {
     let types = [
         "CUSTOM",
         "SQL",
@@ -112,7 +112,7 @@ async fn without_the_prefix_of_connection_strings() {
 
 /// Core Tools names them in its own way, which nobody does on Azure.
 #[tokio::test]
-async fn without_the_section_of_local_connection_strings() {
+async fn local_connection_strings_are_named_without_their_section() {
     let variable = ("ConnectionStrings:Orders", MISSING);
     let under_core_tools = FunctionsHost::start(&[
         variable,

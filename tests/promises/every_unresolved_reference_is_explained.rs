@@ -395,7 +395,7 @@ async fn who_may_get_but_not_list_is_told_what_cannot_be_known() {
 }
 
 #[tokio::test]
-async fn a_pinned_version_is_mended_and_not_the_latest() {
+async fn the_fix_enables_the_pinned_version_and_not_the_latest() {
     let disabled = NewSecret {
         attributes: Attributes {
             enabled: false,
@@ -439,7 +439,7 @@ async fn a_spelling_that_the_platform_may_not_know_is_named() {
 
 /// The handler tries with its own identity, but on Azure it never puts a value in place.
 #[tokio::test]
-async fn on_azure_nothing_is_substituted() {
+async fn on_azure_no_reference_is_resolved_by_the_handler() {
     let app = InProcess::with(Setup {
         settings: vec![AppSetting::new("EXTERNAL_API_KEY", GOOD.to_owned().into())],
         ..Setup::default()
@@ -469,7 +469,7 @@ fn without_values(vault: Router) -> Router {
 }
 
 #[tokio::test]
-async fn on_azure_no_value_is_read_to_find_out() {
+async fn on_azure_no_value_is_read_to_explain_a_reference() {
     let app = InProcess::with(Setup {
         settings: vec![setting(GOOD, None)],
         wrap: without_values,
@@ -489,7 +489,7 @@ async fn on_azure_no_value_is_read_to_find_out() {
 
 /// Elsewhere nobody else would.
 #[tokio::test]
-async fn outside_azure_both_forms_are_put_into_effect() {
+async fn outside_azure_both_forms_of_a_reference_are_resolved() {
     let uri =
         "@Microsoft.KeyVault(SecretUri=https://embedded.vault.azure.net/secrets/DatabasePassword)";
     let app = InProcess::with(Setup {

@@ -281,7 +281,7 @@ fn expiry_is_told_in_addition_and_never_instead() {
 
 /// Nothing that only one kind of shell knows, and no address of one cloud alone.
 #[test]
-fn commands_work_in_every_shell_and_cloud() {
+fn commands_of_a_fix_work_in_every_shell_and_cloud() {
     for place in &places() {
         for cause in causes().iter().filter(|cause| is_possible(cause, place)) {
             let text = words(cause, place);

@@ -12,7 +12,7 @@ async fn signed_in(vault: &TlsVault, settings: &[(&str, &str)]) -> (u16, String)
 }
 
 #[tokio::test]
-async fn a_number_is_a_time_as_well() {
+async fn a_token_whose_end_is_a_number_is_accepted() {
     let vault = TlsVault::start().await;
     vault.identity(Identity::GivesNumber);
     let (status, wrote) = signed_in(&vault, &[]).await;
@@ -21,7 +21,7 @@ async fn a_number_is_a_time_as_well() {
 
 /// `KEY_VAULT_CA_FILE` is trusted there too.
 #[tokio::test]
-async fn an_identity_endpoint_over_tls_is_trusted_by_the_same_file() {
+async fn key_vault_ca_file_is_trusted_for_an_identity_endpoint_too() {
     let vault = TlsVault::start().await;
     let endpoint = vault.identity_over_tls();
     let settings = [("IDENTITY_ENDPOINT", endpoint.as_str())];
@@ -30,7 +30,7 @@ async fn an_identity_endpoint_over_tls_is_trusted_by_the_same_file() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_cause_is_in_the_log() {
+async fn the_cause_of_a_failed_sign_in_is_in_the_log() {
     let nowhere = [("IDENTITY_ENDPOINT", "http://127.0.0.1:1/msi/token")];
     let run = async |identity, settings: &[(&str, &str)], cause: &str| {
         let vault = TlsVault::start().await;

@@ -42,7 +42,7 @@ fn assert_is_for_a_laptop(said: &Value) {
 }
 
 #[tokio::test]
-async fn without_the_azure_cli() {
+async fn without_the_azure_cli_the_fix_is_to_install_it() {
     let (refused, reference) = said(&[("KEY_VAULT_URL", "https://127.0.0.1:1")]).await;
     assert_eq!(refused["code"], "CredentialUnavailable");
     for said in [&refused["fix"], &reference["fix"]] {
@@ -57,7 +57,7 @@ async fn without_the_azure_cli() {
 }
 
 #[tokio::test]
-async fn with_the_embedded_vault() {
+async fn with_the_embedded_vault_no_fix_needs_az() {
     let (refused, reference) = said(&[("KEY_VAULT_URL", "embedded")]).await;
     assert_eq!(refused["code"], "SecretNotFound");
     assert_eq!(reference["status"], "VaultNotFound");
@@ -68,7 +68,7 @@ async fn with_the_embedded_vault() {
 }
 
 #[tokio::test]
-async fn without_a_vault() {
+async fn without_a_vault_the_fix_names_local_settings() {
     let (refused, _) = said(&[]).await;
     assert_eq!(refused["code"], "KeyVaultUrlNotSet");
     let fix = refused["fix"].as_str().expect("text");
@@ -77,7 +77,7 @@ async fn without_a_vault() {
 }
 
 #[tokio::test]
-async fn where_nothing_listens() {
+async fn where_no_vault_listens_the_fix_is_to_start_the_emulator() {
     // Port 1 is nobody's.
     let (refused, reference) = said(&[
         ("KEY_VAULT_URL", "https://127.0.0.1:1"),

@@ -32,7 +32,7 @@ fn app(settings: Vec<AppSetting>) -> InProcess {
 }
 
 #[tokio::test]
-async fn current_stale_or_unknown() {
+async fn freshness_is_current_stale_or_unknown() {
     let app = app(vec![
         resolved("A", "canary-new", "SecretName=Rotated"),
         resolved("B", "canary-old", "SecretName=Rotated"),
@@ -51,7 +51,7 @@ async fn current_stale_or_unknown() {
 }
 
 #[tokio::test]
-async fn only_if_it_is_asked_and_the_reference_follows_the_latest() {
+async fn freshness_is_told_only_if_asked_and_only_without_a_version() {
     let pinned = format!("SecretName=Rotated;SecretVersion={}", "0".repeat(32));
     let app = app(vec![
         resolved("A", "canary-old", "SecretName=Rotated"),
@@ -68,7 +68,7 @@ async fn only_if_it_is_asked_and_the_reference_follows_the_latest() {
 
 /// As long as other findings stand, so that callers cannot make the vault throttle.
 #[tokio::test(start_paused = true)]
-async fn anew_after_ten_seconds() {
+async fn freshness_is_compared_anew_after_ten_seconds() {
     let app = app(vec![resolved("A", "canary-new", "SecretName=Rotated")]);
     let freshness = async || {
         let answer = app.get("/api/config-check?freshness=true").await.json();
@@ -92,7 +92,7 @@ async fn anew_after_ten_seconds() {
 
 /// The vault's answer is worth more than a shrug.
 #[tokio::test]
-async fn what_keeps_it_from_being_told_is_said() {
+async fn unknown_freshness_has_a_reason() {
     let setting = || vec![resolved("A", "canary-new", "SecretName=Rotated")];
     let deleted = app(setting());
     deleted.vault.store().delete("Rotated");
@@ -125,7 +125,7 @@ async fn what_keeps_it_from_being_told_is_said() {
 /// Accounts of a `SecretUri` without version contradict each other, and refresh was seen to do
 /// nothing for one.
 #[tokio::test]
-async fn a_stale_secret_uri_has_another_form() {
+async fn the_fix_for_a_stale_secret_uri_offers_the_other_form() {
     let raw = "@Microsoft.KeyVault(SecretUri=https://embedded.vault.azure.net/secrets/Rotated/)";
     let report = json!({"A": {"rawReference": raw, "status": "Resolved"}}).to_string();
     let entry = read_platform_report(&report).remove(0);

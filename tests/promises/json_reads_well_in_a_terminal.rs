@@ -19,7 +19,7 @@ fn pretty(path: &str) -> String {
 }
 
 #[tokio::test]
-async fn every_body_is_one_line_and_ends_it() {
+async fn every_json_body_is_one_line_and_ends_it() {
     let app = InProcess::with(Setup::default());
     // The second answer of config-check is a kept one.
     for path in PATHS.into_iter().chain(["/api/config-check"]) {
@@ -35,7 +35,7 @@ async fn every_body_is_one_line_and_ends_it() {
 }
 
 #[tokio::test]
-async fn pretty_indents_the_same_answer() {
+async fn pretty_indents_the_same_json() {
     let app = InProcess::with(Setup::default());
     for path in PATHS {
         let usual = app.get(path).await;
@@ -53,7 +53,7 @@ async fn pretty_indents_the_same_answer() {
 }
 
 #[tokio::test]
-async fn in_every_protocol_mode() {
+async fn pretty_indents_in_every_protocol_mode() {
     let host = FunctionsHost::start(&[]).await;
     for mode in MODES {
         for request in [
@@ -68,7 +68,7 @@ async fn in_every_protocol_mode() {
 }
 
 #[tokio::test]
-async fn a_page_and_an_empty_answer_stay_as_they_are() {
+async fn pretty_leaves_a_page_and_an_empty_answer_as_they_are() {
     let standalone = Standalone::start(repository(), &[]).await;
     let url = standalone.url("/api/config-check?pretty=true");
     let refused = standalone.get(&url, &[]).await;

@@ -15,7 +15,7 @@ async fn standalone() -> Standalone {
 }
 
 #[tokio::test]
-async fn by_header_or_by_code() {
+async fn keys_are_taken_by_header_or_by_code() {
     let standalone = standalone().await;
     let header = |key| vec![("x-functions-key", key)];
     for (path, headers, status) in [
@@ -95,7 +95,7 @@ async fn the_log_says_which_key_was_shown() {
 
 /// Nobody vouches for claims when no host is in front.
 #[tokio::test]
-async fn envelopes_are_not_taken() {
+async fn envelopes_are_404_without_a_host() {
     let standalone = standalone().await;
     let forged = ClientRequest::secret("ExternalApiKey")
         .envelope()
@@ -111,7 +111,7 @@ async fn envelopes_are_not_taken() {
 
 /// Only a host that started the process can say that it checks the keys.
 #[tokio::test]
-async fn a_port_in_a_file_does_not_open_the_doors() {
+async fn a_port_in_local_settings_does_not_switch_keys_off() {
     let root = Folder::app_root();
     root.write(
         "local.settings.json",
@@ -124,7 +124,7 @@ async fn a_port_in_a_file_does_not_open_the_doors() {
 
 /// Its text is in the file for everybody to read.
 #[tokio::test]
-async fn a_reference_is_not_a_key() {
+async fn an_unresolved_reference_is_refused_as_a_key() {
     let reference = "@Microsoft.KeyVault(VaultName=embedded;SecretName=ExternalApiKey)";
     let environment = [("STANDALONE_MASTER_KEY", reference)];
     let mut handler = Handler::start(repository(), &["--port", "0"], &environment);

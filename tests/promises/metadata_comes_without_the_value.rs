@@ -13,7 +13,7 @@ use super::support::InProcess;
 const BOTH: [MetadataSource; 2] = [MetadataSource::Versions, MetadataSource::Get];
 
 #[tokio::test]
-async fn with_the_recipes_members_first() {
+async fn metadata_has_the_recipes_members_first() {
     for source in BOTH {
         let app = InProcess::new(source);
         let answer = app.get("/api/secrets/ExternalApiKey").await;
@@ -44,7 +44,7 @@ async fn with_the_recipes_members_first() {
 }
 
 #[tokio::test]
-async fn of_the_latest_version_or_the_one_that_is_asked_for() {
+async fn metadata_is_of_the_latest_version_or_the_one_asked_for() {
     for source in BOTH {
         let app = InProcess::new(source);
         let set = |number: i64| {

@@ -103,7 +103,7 @@ fn failing(error: Error) -> Setup {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whatever_its_status() {
+async fn no_store_with_every_status() {
     let secret = || ClientRequest::secret("ExternalApiKey");
     let check = ClientRequest::config_check;
     for mode in MODES {
@@ -165,7 +165,7 @@ async fn whatever_its_status() {
 }
 
 #[tokio::test]
-async fn whatever_its_path() {
+async fn no_store_with_every_path() {
     for mode in [Mode::Proxying, Mode::Standalone] {
         let app = app(mode, Setup::default());
         for (method, path, status) in [
@@ -194,7 +194,7 @@ async fn whatever_its_path() {
 
 /// Answers of code that thinks of no header, or of nothing any more.
 #[tokio::test(start_paused = true)]
-async fn whatever_a_function_does() {
+async fn no_store_whatever_a_function_does() {
     async fn panics() -> &'static str {
         panic!("a defect")
     }
@@ -242,7 +242,7 @@ async fn whatever_a_function_does() {
 }
 
 #[tokio::test]
-async fn whatever_the_envelope() {
+async fn no_store_for_every_envelope() {
     let app = app(Mode::Envelope, Setup::default());
     let large = " ".repeat(1024 * 1024 + 1);
     for (body, status) in [(large.as_str(), 413), ("{}", 400), ("x", 400)] {

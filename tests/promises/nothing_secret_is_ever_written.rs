@@ -120,7 +120,7 @@ fn borrowed<'a>(settings: &'a [(&'static str, String)]) -> Vec<(&'a str, &'a str
 }
 
 #[tokio::test]
-async fn a_healthy_vault_in_every_mode_from_either_source() {
+async fn a_healthy_vault_leaks_nothing_in_any_mode_from_either_source() {
     for (source, statuses) in [
         ("versions", &[200, 400, 401, 404, 503][..]),
         ("get", &[200, 400, 401, 404, 409, 503]),
@@ -143,7 +143,7 @@ async fn a_healthy_vault_in_every_mode_from_either_source() {
 
 /// Values come in through references where nobody else resolves them.
 #[tokio::test]
-async fn values_that_the_handler_reads_itself() {
+async fn values_that_the_handler_reads_itself_are_not_written() {
     let vault = vault().await;
     let mut settings = app_settings(&vault);
     settings.retain(|(name, _)| *name != "WEBSITE_KEYVAULT_REFERENCES");
@@ -157,7 +157,7 @@ async fn values_that_the_handler_reads_itself() {
 
 /// A vault, or what stands in its place, that sends back whatever it was sent.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_vault_that_echoes_the_token() {
+async fn a_token_that_the_vault_echoes_is_not_written() {
     let mut cases = Vec::new();
     for status in [200, 302, 307, 400, 401, 403, 404, 409, 429, 500, 503] {
         cases.extend([(status, "versions"), (status, "get")]);
@@ -191,7 +191,7 @@ async fn a_vault_that_echoes_the_token() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_identity_endpoint_that_echoes_its_secret_header() {
+async fn the_secret_header_that_the_identity_endpoint_echoes_is_not_written() {
     let run = async |status: u16| {
         let vault = vault().await;
         vault.identity(Identity::Echoes(status));
@@ -207,7 +207,7 @@ async fn an_identity_endpoint_that_echoes_its_secret_header() {
 
 /// Entra ID, or what stands in its place, that echoes an application's secret or its assertion.
 #[tokio::test]
-async fn an_authority_that_echoes_the_credential() {
+async fn the_credential_that_the_authority_echoes_is_not_written() {
     let folder = super::support::Folder::new();
     folder.write("token", "canary-federated-token");
     let token_file = folder.path().join("token").display().to_string();
@@ -236,7 +236,7 @@ async fn an_authority_that_echoes_the_credential() {
 
 /// The token would go along.
 #[tokio::test]
-async fn a_redirect_is_not_followed() {
+async fn a_redirect_of_the_vault_is_not_followed() {
     let elsewhere = TcpListener::bind("127.0.0.1:0").expect("a port");
     elsewhere.set_nonblocking(true).expect("set");
     let port = elsewhere.local_addr().expect("an address").port();
@@ -254,7 +254,7 @@ async fn a_redirect_is_not_followed() {
 }
 
 #[tokio::test]
-async fn keys_of_a_standalone_handler_with_every_status() {
+async fn keys_of_a_standalone_handler_are_not_written_with_any_status() {
     const FUNCTION: &str = "canary-function-key";
     const MASTER: &str = "canary-master-key";
     let environment = [
@@ -303,7 +303,7 @@ async fn keys_of_a_standalone_handler_with_every_status() {
 }
 
 #[tokio::test]
-async fn settings_that_are_refused() {
+async fn values_of_refused_settings_are_not_written() {
     let kept = [names::RUST_LOG, names::FUNCTIONS_APP_ROOT_PATH];
     let names = names::ALL.iter().filter(|name| !kept.contains(name));
     let bad: Vec<_> = names.map(|name| (*name, "canary \"\\ é")).collect();
@@ -314,7 +314,7 @@ async fn settings_that_are_refused() {
 }
 
 #[tokio::test]
-async fn envelopes_that_are_refused() {
+async fn contents_of_refused_envelopes_are_not_written() {
     let host = FunctionsHost::start_in(repository(), free_port(), &[]).await;
     let whole = ClientRequest::secret("Hostile")
         .with_header("x-functions-key", "canary-key")
@@ -333,7 +333,7 @@ async fn envelopes_that_are_refused() {
     }
 }
 
-/// Runs in a process of its own, for [`a_function_that_panics`].
+/// Runs in a process of its own, for [`what_a_panic_says_is_not_written`].
 #[tokio::test]
 #[ignore = "takes over the process's log and panics on purpose"]
 async fn child_with_functions_that_panic() {
@@ -369,7 +369,7 @@ async fn child_with_functions_that_panic() {
 }
 
 #[test]
-fn a_function_that_panics() {
+fn what_a_panic_says_is_not_written() {
     let name = "nothing_secret_is_ever_written::child_with_functions_that_panic";
     let child = Command::new(std::env::current_exe().expect("this test"))
         .args([name, "--exact", "--ignored", "--nocapture"])
@@ -390,7 +390,7 @@ fn a_function_that_panics() {
 }
 
 #[test]
-fn the_contract_and_the_documents() {
+fn the_contract_and_the_documents_hold_no_secret() {
     let folders = ["docs", "tests/promises/snapshots"];
     let folders = folders.map(|folder| fs::read_dir(repository().join(folder)).expect(folder));
     let entries = folders.into_iter().flatten();

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::support::{Fault, InProcess, Setup};
 
 #[tokio::test(start_paused = true)]
-async fn ten_broken_references_and_a_vault_that_never_answers() {
+async fn ten_references_into_a_silent_vault_are_answered_in_time() {
     for resolves in [Resolves::Platform, Resolves::Handler] {
         let setting = |number: usize| {
             let value = format!("@Microsoft.KeyVault(VaultName=embedded;SecretName=n{number})");
@@ -56,7 +56,7 @@ async fn forty_silent_references_do_not_hide_another_vaults_reason() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nor_does_comparing_values() {
+async fn comparing_values_with_a_silent_vault_is_answered_in_time() {
     let value = "@Microsoft.KeyVault(VaultName=embedded;SecretName=ExternalApiKey)";
     let app = InProcess::with(Setup {
         settings: vec![AppSetting::new("EXTERNAL_API_KEY", value.to_owned().into())],

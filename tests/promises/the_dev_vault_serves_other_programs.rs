@@ -44,7 +44,7 @@ async fn list(vault: &DevVaultProcess, host: &str, token: &str) -> (u16, Value) 
 }
 
 #[tokio::test]
-async fn a_token_of_its_identity_opens_it_and_no_other_does() {
+async fn the_dev_vault_opens_to_a_token_of_its_own_identity_only() {
     let vault = DevVaultProcess::start().await;
     let header = vault.printed("IDENTITY_HEADER");
     let (_, given) = token(&vault, header, "https://vault.azure.net").await;
@@ -71,7 +71,7 @@ async fn a_token_of_its_identity_opens_it_and_no_other_does() {
 /// `cargo run` in a second terminal, with the lines that the first one prints. The references of
 /// the repository's local.settings.json name `embedded.vault.azure.net`.
 #[tokio::test]
-async fn this_handler_resolves_its_references_there() {
+async fn this_handler_resolves_references_in_the_dev_vault() {
     let vault = DevVaultProcess::start().await;
     let printed = [
         "IDENTITY_ENDPOINT",
@@ -102,7 +102,7 @@ async fn this_handler_resolves_its_references_there() {
 }
 
 #[tokio::test]
-async fn the_key_of_its_authority_is_nowhere() {
+async fn the_key_of_the_dev_vaults_authority_is_never_written() {
     let vault = DevVaultProcess::start().await;
     let files = fs::read_dir(vault.files.path()).expect("a folder");
     let names: Vec<_> = files
@@ -117,7 +117,7 @@ async fn the_key_of_its_authority_is_nowhere() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn it_listens_on_loopback_and_nowhere_else() {
+async fn the_dev_vault_listens_on_loopback_only() {
     let vault = DevVaultProcess::start().await;
     let process = format!("/proc/{}", vault.handler.id());
     let open: Vec<_> = fs::read_dir(format!("{process}/fd"))
@@ -146,7 +146,7 @@ async fn it_listens_on_loopback_and_nowhere_else() {
 }
 
 #[tokio::test]
-async fn what_stands_in_its_way_is_named() {
+async fn what_keeps_the_dev_vault_from_starting_is_named() {
     let files = Folder::new();
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = taken.local_addr().expect("an address").port().to_string();

@@ -13,13 +13,13 @@ use super::support::{Asked, ClientRequest, DevVaultProcess, MODES, repository};
 
 #[tokio::test]
 #[ignore = "needs a package: run infra/check-package.sh"]
-async fn from_the_unpacked_zip_in_every_protocol_mode() {
+async fn the_unpacked_zip_runs_in_every_protocol_mode() {
     let root = PathBuf::from(env::var_os("PACKAGE_ROOT").expect("PACKAGE_ROOT"));
     reads_the_vault_in_every_protocol_mode(&root.join("handler"), &root).await;
 }
 
 #[tokio::test]
-async fn from_this_build_in_every_protocol_mode() {
+async fn this_build_runs_in_every_protocol_mode() {
     let binary = Path::new(env!("CARGO_BIN_EXE_handler"));
     reads_the_vault_in_every_protocol_mode(binary, repository()).await;
 }

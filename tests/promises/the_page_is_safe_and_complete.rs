@@ -45,7 +45,7 @@ async fn a_browser_gets_a_page_and_a_program_json() {
 }
 
 #[tokio::test]
-async fn it_says_what_the_json_says() {
+async fn the_page_says_what_the_json_says() {
     let page = app("KEY").get_as("/api/config-check", BROWSER).await.body;
     for text in [
         "1 of 1 references not resolved",
@@ -96,7 +96,7 @@ async fn what_is_broken_comes_first_and_says_who_checked_it() {
 }
 
 #[tokio::test]
-async fn hostile_names_are_text() {
+async fn hostile_names_are_text_on_the_page() {
     let name = "<img src=x onerror=alert(1)>\"'&";
     let page = app(name).get_as("/api/config-check", BROWSER).await.body;
     assert!(!page.contains("<img"), "{page}");

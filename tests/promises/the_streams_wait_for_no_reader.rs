@@ -33,7 +33,7 @@ async fn warn(at: impl Fn(&str) -> String) {
 }
 
 #[tokio::test]
-async fn a_stderr_that_nobody_reads() {
+async fn a_stderr_that_nobody_reads_holds_up_nothing() {
     let (mut handler, at) = start(Handler::start_with_unread_stderr);
     handler.wrote("listening").await;
     warn(at).await;
@@ -47,7 +47,7 @@ async fn a_stderr_that_nobody_reads() {
 }
 
 #[tokio::test]
-async fn every_warning_is_there_at_a_clean_end() {
+async fn no_warning_is_lost_at_a_clean_end() {
     let (mut handler, at) = start(Handler::start);
     handler.wrote("listening").await;
     warn(at).await;

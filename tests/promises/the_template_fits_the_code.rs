@@ -72,12 +72,12 @@ fn problems(template: &str) -> Vec<String> {
 }
 
 #[test]
-fn its_references_parse_and_name_its_secrets() {
+fn the_templates_references_parse_and_name_its_secrets() {
     assert_eq!(problems(&template()), Vec::<String>::new());
 }
 
 #[test]
-fn a_misspelt_reference_is_found() {
+fn a_misspelt_reference_in_the_template_is_found() {
     let template = template();
     for (before, after) in [
         (";SecretName=", ";SecretNam="),
@@ -101,7 +101,7 @@ fn a_misspelt_reference_is_found() {
 }
 
 #[test]
-fn its_settings_are_settings_of_the_handler() {
+fn the_templates_settings_are_settings_of_the_handler() {
     let template = template();
     let settings = template
         .split("name: 'appsettings'")

@@ -31,7 +31,7 @@ async fn a_vault_on_loopback_gets_no_token_for_anything_else() {
 
 /// The test above can tell: this one is asked for, and refused by this wire afterwards.
 #[tokio::test]
-async fn it_does_for_key_vault() {
+async fn a_vault_that_names_key_vault_gets_a_token() {
     let (_, tokens) = read_of_a_vault_that_names(r#"resource="https://vault.azure.net""#).await;
     assert!(tokens > 0);
 }

@@ -52,7 +52,7 @@ async fn directly(app: &InProcess, name: &str, traces: &[&str]) {
 }
 
 #[tokio::test]
-async fn directly_and_once_for_all_who_wait() {
+async fn a_clients_trace_reaches_the_vault_once_for_all_who_wait() {
     let (app, one) = (app(), trace('1'));
     directly(&app, "direct", &[&one]).await;
     // The challenge was met by the first request; one more is signed.
@@ -65,7 +65,7 @@ async fn directly_and_once_for_all_who_wait() {
 }
 
 #[tokio::test]
-async fn in_an_envelope_the_hosts_own_comes_first() {
+async fn in_an_envelope_the_hosts_own_trace_comes_first() {
     let app = app();
     let (hosts, clients) = (trace('2'), trace('3'));
     for (name, outer, inner, expected) in [

@@ -4,7 +4,7 @@
 use super::support::{ClientRequest, FunctionsHost, MODES, Standalone, repository};
 
 #[tokio::test]
-async fn under_the_host() {
+async fn under_the_host_an_unresolved_reference_is_not_set() {
     for reference in [
         "@Microsoft.KeyVault(SecretUri=https://your-kv.vault.azure.net/secrets/ExternalApiKey/)",
         "@Microsoft.KeyVault(VaultName=embedded;SecretName=ExternalApiKey)",
@@ -32,7 +32,7 @@ async fn under_the_host() {
 }
 
 #[tokio::test]
-async fn without_a_host_if_they_do_not_resolve() {
+async fn without_a_host_a_reference_that_does_not_resolve_is_not_set() {
     for reference in [
         "@Microsoft.KeyVault(VaultName=embedded;SecretName=Missing)",
         "@Microsoft.KeyVault(VaultName=another;SecretName=ExternalApiKey)",
@@ -55,7 +55,7 @@ async fn without_a_host_if_they_do_not_resolve() {
 
 /// What a person writes who means a reference: the platform leaves it as it is.
 #[tokio::test]
-async fn nor_is_what_was_meant_as_one() {
+async fn what_was_meant_as_a_reference_is_not_set() {
     let good = "@Microsoft.KeyVault(VaultName=embedded;SecretName=ExternalApiKey)";
     for (value, why) in [
         (
@@ -113,7 +113,7 @@ async fn nor_is_what_was_meant_as_one() {
 }
 
 #[tokio::test]
-async fn nor_is_a_reference_to_app_configuration() {
+async fn a_reference_to_app_configuration_is_not_set() {
     let literal = "@Microsoft.AppConfiguration(Endpoint=https://s.azconfig.io; Key=K; Label=L)";
     let report = |status: &str| {
         serde_json::json!({"DATABASE_PASSWORD": {"rawReference": literal, "status": status}})
@@ -172,7 +172,7 @@ async fn nor_is_a_reference_to_app_configuration() {
 
 /// The report quotes every reference, and is none.
 #[tokio::test]
-async fn the_platforms_report_is_no_reference_itself() {
+async fn the_platforms_report_is_not_listed_as_a_reference() {
     let report = r#"{"KEY":{"rawReference":"@Microsoft.KeyVault(VaultName=embedded;SecretName=ExternalApiKey)","status":"Resolved"}}"#;
     let host = FunctionsHost::start(&[
         ("KEY", "canary-of-the-key"),
@@ -188,7 +188,7 @@ async fn the_platforms_report_is_no_reference_itself() {
 }
 
 #[tokio::test]
-async fn nor_is_what_is_empty() {
+async fn an_empty_setting_is_not_set() {
     // Flex Consumption was seen to leave a reference empty when it had no identity.
     let identity = [
         ("AZURE_CLIENT_ID", "00000000-0000-0000-0000-00000000000c"),
@@ -213,7 +213,7 @@ async fn nor_is_what_is_empty() {
 }
 
 #[tokio::test]
-async fn nor_is_what_is_not_there() {
+async fn a_missing_setting_is_not_set() {
     let host = FunctionsHost::start(&[]).await;
     let answer = host.call(MODES[0], &ClientRequest::config_check()).await;
     assert_eq!(

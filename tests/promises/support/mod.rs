@@ -9,6 +9,7 @@ mod functions_host;
 mod in_process;
 pub(crate) mod leaks;
 mod process;
+pub(crate) mod sources;
 mod standalone;
 mod tls_vault;
 
