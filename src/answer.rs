@@ -67,6 +67,35 @@ impl Problem {
 #[derive(Debug, Clone, Copy)]
 pub struct Code(pub &'static str);
 
+/// How a request found its answer. A function puts it into the extensions of its response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lookup {
+    /// In the cache.
+    Hit,
+    /// By asking the vault, or waiting with who does.
+    Miss,
+    /// In the cache, past its time.
+    Stale,
+    /// In the cache: the vault's failure, or that the secret is missing.
+    Negative,
+}
+
+impl Lookup {
+    /// Every one.
+    pub const ALL: [Self; 4] = [Self::Hit, Self::Miss, Self::Stale, Self::Negative];
+
+    /// In lines and spans.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Hit => "hit",
+            Self::Miss => "miss",
+            Self::Stale => "stale",
+            Self::Negative => "negative",
+        }
+    }
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = json(self.status, &self);

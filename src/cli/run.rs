@@ -1,12 +1,14 @@
 //! The handler: settings, then the vaults, then the functions, then the server.
 
 use std::{
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
 };
 
 use keyvault_functions::{
+    diagnosis::Cause,
     functions::{self, AppState},
     host::{
         authorization::{FunctionKey, Keys},
@@ -16,6 +18,7 @@ use keyvault_functions::{
         server,
         stop::{self, Stop},
     },
+    key_vault::{VaultUrl, Vaults},
     references::Inspector,
     settings::{Environment, Mode, OwnKey, STANDALONE_PORT, Settings},
 };
@@ -80,11 +83,18 @@ fn run_with(
             (port, Access::Standalone(keys), Some(hints))
         }
     };
-    let (router, app) = router(settings, manifest, &access)?;
+    let vault = vaults::described(&settings);
+    let (vaults, credential) = vaults::readable(&settings)?;
+    let greeting = Greeting {
+        hints,
+        credential: credential.map(|credential| credential.to_string()),
+        vault: vault.as_ref().ok().map(ToString::to_string),
+    };
+    let (entry, app) = entry(settings, Arc::new(vaults), vault, manifest, &access)?;
     tracing::debug!(root = %root.display(), "configuration read");
     let runtime = process::runtime()?;
     let is_under_host = matches!(access, Access::Host);
-    let served = runtime.block_on(serve(port, router, app, hints, is_under_host));
+    let served = runtime.block_on(serve(port, entry, app, greeting, is_under_host));
     // A name that is still being resolved must not hold up the end.
     runtime.shutdown_background();
     Ok(match served? {
@@ -94,6 +104,30 @@ fn run_with(
     })
 }
 
+/// What is said once the port is open.
+struct Greeting {
+    /// For a person, without a host.
+    hints: Option<Hints>,
+    credential: Option<String>,
+    vault: Option<String>,
+}
+
+impl Greeting {
+    fn say(self, port: u16, address: Option<SocketAddr>) {
+        let credential = self.credential;
+        if let (Some(hints), Some(address)) = (self.hints, address) {
+            if let Some(credential) = credential {
+                tracing::info!(credential, "signing in to Key Vault");
+            }
+            hints.print(address);
+        } else {
+            let version = env!("CARGO_PKG_VERSION");
+            let vault = self.vault;
+            tracing::info!(version, mode = "host", port, credential, vault, "listening");
+        }
+    }
+}
+
 fn key_or_random(own: Option<&OwnKey>) -> Result<FunctionKey, Failure> {
     match own {
         Some(own) => Ok(own.key.clone()),
@@ -101,37 +135,31 @@ fn key_or_random(own: Option<&OwnKey>) -> Result<FunctionKey, Failure> {
     }
 }
 
-fn router(
+fn entry(
     settings: Settings,
+    vaults: Arc<Vaults>,
+    vault: Result<VaultUrl, Cause>,
     manifest: &Manifest,
     access: &Access,
 ) -> Result<(Entry, AppState), Failure> {
-    let vaults = Arc::new(vaults::readable(&settings)?);
-    let described = vaults::described(&settings);
     let inspector = Inspector::new(
         settings.app_settings,
         settings.resolves,
         &vaults,
         settings.surroundings,
     );
-    let app = AppState::new(
-        inspector,
-        vaults,
-        described,
-        settings.metadata,
-        settings.wrong,
-    );
-    let router = functions::all()
+    let app = AppState::new(inspector, vaults, vault, settings.metadata, settings.wrong);
+    let entry = functions::all()
         .router(manifest, &app, access, Limits::default())
         .map_err(|errors| Failure::of_all(exit::CONFIGURATION, errors))?;
-    Ok((router, app))
+    Ok((entry, app))
 }
 
 async fn serve(
     port: u16,
     entry: Entry,
     app: AppState,
-    hints: Option<Hints>,
+    greeting: Greeting,
     is_under_host: bool,
 ) -> Result<Option<Stop>, Failure> {
     let listener = server::bind(port)
@@ -144,10 +172,7 @@ async fn serve(
         // Nobody listens once the server has failed.
         let _ = tell.send(stop.await);
     };
-    match (hints, address) {
-        (Some(hints), Some(address)) => hints.print(address),
-        _ => tracing::info!(port, "listening"),
-    }
+    greeting.say(port, address);
     // Readiness does not wait for this.
     tokio::spawn(async move { app.warm_up().await });
     let tally = entry.tally().clone();

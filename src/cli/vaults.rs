@@ -6,7 +6,7 @@ use keyvault_functions::{
     diagnosis::Cause,
     key_vault::{
         Error, VaultUrl, Vaults,
-        credential::{self, is_on_path},
+        credential::{self, ChosenCredential, is_on_path},
     },
     settings::{Settings, VaultSetting},
 };
@@ -26,34 +26,40 @@ pub(super) fn described(settings: &Settings) -> Result<VaultUrl, Cause> {
     }
 }
 
+/// Vaults, and the credential that they are read with; `None` for the embedded one, and where no
+/// credential was found.
+type Readable = (Vaults, Option<ChosenCredential>);
+
 /// Every vault that a reference or a route may name.
 #[cfg(feature = "dev-vault")]
-pub(super) fn readable(settings: &Settings) -> Result<Vaults, Failure> {
+pub(super) fn readable(settings: &Settings) -> Result<Readable, Failure> {
     use keyvault_functions::dev_vault::DevVault;
     if matches!(settings.vault, VaultSetting::Embedded(_)) {
         let vault = DevVault::seeded().map_err(|_| Failure::no_randomness())?;
         let connection = vault.connection();
-        return Ok(Vaults::new(move || {
-            std::future::ready(Ok(connection.clone()))
-        }));
+        let vaults = Vaults::new(move || std::future::ready(Ok(connection.clone())));
+        return Ok((vaults, None));
     }
-    let vaults = real(settings);
-    Ok(match settings.surroundings.dev_vault.clone() {
+    let (vaults, credential) = real(settings);
+    let vaults = match settings.surroundings.dev_vault.clone() {
         Some(alias) => vaults.with_alias(alias.alias, alias.real),
         None => vaults,
-    })
+    };
+    Ok((vaults, credential))
 }
 
 #[cfg(not(feature = "dev-vault"))]
 #[expect(clippy::unnecessary_wraps, reason = "only the embedded vault can fail")]
-pub(super) fn readable(settings: &Settings) -> Result<Vaults, Failure> {
+pub(super) fn readable(settings: &Settings) -> Result<Readable, Failure> {
     Ok(real(settings))
 }
 
 /// The credential is chosen now and set up when a vault is first needed.
-fn real(settings: &Settings) -> Vaults {
+fn real(settings: &Settings) -> Readable {
     if let Some(wrong) = settings.needed_to_read() {
-        return Vaults::new(move || std::future::ready(Err(Error::WrongSetting(wrong.clone()))));
+        let error = Error::WrongSetting(wrong);
+        let vaults = Vaults::new(move || std::future::ready(Err(error.clone())));
+        return (vaults, None);
     }
     let Some(choice) = settings.credential.choose(is_on_path) else {
         tracing::warn!(
@@ -62,11 +68,11 @@ fn real(settings: &Settings) -> Vaults {
             "no credential for Key Vault was found in the environment"
         );
         let error = Error::Credential(settings.credential.why_none());
-        return Vaults::new(move || std::future::ready(Err(error.clone())));
+        let vaults = Vaults::new(move || std::future::ready(Err(error.clone())));
+        return (vaults, None);
     };
-    tracing::info!(credential = %choice, "signing in to Key Vault");
-    let given = Arc::new((choice, settings.own_ca.clone()));
-    Vaults::new(move || {
+    let given = Arc::new((choice.clone(), settings.own_ca.clone()));
+    let vaults = Vaults::new(move || {
         let given = given.clone();
         async move {
             // Certificate authorities are read from files.
@@ -74,5 +80,6 @@ fn real(settings: &Settings) -> Vaults {
                 .await
                 .unwrap_or(Err(Error::UnexpectedAnswer))
         }
-    })
+    });
+    (vaults, Some(choice))
 }

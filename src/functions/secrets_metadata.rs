@@ -14,10 +14,9 @@ use time::{OffsetDateTime, format_description::FormatItem, macros::format_descri
 
 use super::{AppState, query::Query, refusal};
 use crate::{
-    answer::{Code, Problem, json_bytes, line},
+    answer::{Code, Lookup, Problem, json_bytes, line},
     diagnosis::{Cause, Named, Subject, explain},
     key_vault::{Outcome, SecretId, SecretMetadata, SecretName, SecretVersion, VaultUrl},
-    telemetry::Lookup,
 };
 
 const X_CACHE: HeaderName = HeaderName::from_static("x-cache");

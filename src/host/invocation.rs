@@ -28,12 +28,11 @@ use super::{
     drain,
     manifest::FunctionManifest,
     pretty,
+    tally::{Answered, Tally},
 };
 use crate::{
-    answer::{Code, Problem, empty, no_store},
-    telemetry::{
-        Answered, Invocation, InvocationId, InvocationLines, Lookup, Tally, TraceParent, spans,
-    },
+    answer::{Code, Lookup, Problem, empty, no_store},
+    telemetry::{Invocation, InvocationId, InvocationLines, TraceParent, spans},
 };
 
 /// What an envelope tells about an invocation; requests that come directly have none.

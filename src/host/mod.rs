@@ -10,6 +10,7 @@
 //! | who may call? | [`authorization`] |
 //! | who asks for indented JSON? | `pretty` |
 //! | how does it start, serve and drain? | [`server`] |
+//! | what does the line of each minute count? | [`tally`] |
 //! | when does it end? | [`stop`] |
 //! | what does the host make of a line? | [`grading`] |
 //! | how many connections are there, and when do they end? | `connections` |
@@ -27,3 +28,4 @@ pub mod route;
 pub mod router;
 pub mod server;
 pub mod stop;
+pub mod tally;

@@ -26,11 +26,9 @@ use super::{
     manifest::{FunctionManifest, Manifest},
     pretty,
     route::Route,
+    tally::Tally,
 };
-use crate::{
-    answer::{Problem, empty},
-    telemetry::Tally,
-};
+use crate::answer::{Problem, empty};
 
 /// Most characters of an unknown path that are logged.
 const PATH_SHOWN: usize = 100;

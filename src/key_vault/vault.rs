@@ -29,7 +29,7 @@ use super::{
     transport::{Attempts, Guarded},
     wire::{self, NO_VERSION, SecretMetadata},
 };
-use crate::telemetry::{spans, tally};
+use crate::telemetry::spans;
 
 /// Which operation reads the metadata.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -213,7 +213,7 @@ impl Vault {
         let failure = read.as_ref().err().map(Error::code);
         spans::finish(&span, None, failure);
         let outcome = failure.unwrap_or("ok");
-        tally::read_ended(operation.name, outcome);
+        spans::count_read(operation.name, outcome);
         operation.log(began.elapsed(), outcome);
         read
     }

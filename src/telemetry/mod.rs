@@ -13,7 +13,6 @@
 //! | what does a line look like? | `lines` |
 //! | which lines are written? | `filter` |
 //! | which invocation wrote a line, and which trace does it continue? | [`invocation`] |
-//! | what does the line of each minute count? | [`tally`] |
 //! | where are spans and numbers sent? | `spans`, `otlp` |
 
 use std::{
@@ -38,13 +37,11 @@ mod otlp;
 mod output;
 mod paint;
 pub(crate) mod spans;
-pub mod tally;
 pub mod trace_parent;
 
 pub use filter::{default_filter, parse_filter};
 pub use invocation::{Invocation, InvocationId, InvocationLines};
 pub use output::Output;
-pub use tally::{Answered, Lookup, Tally};
 pub use trace_parent::TraceParent;
 
 /// What the `OTEL_*` variables ask to be exported.

@@ -142,6 +142,7 @@ async fn each_wrong_setting_leaves_an_app_that_answers_and_names_it() {
             }
         }
         let line = format!("{name}: found {found}; ");
+        host.handler.wrote(&line).await;
         let lines = host.handler.lines(Stream::Stderr);
         let lines: Vec<_> = lines.iter().filter(|at| at.contains(&line)).collect();
         assert_eq!(lines.len(), 1, "{lines:?}");

@@ -145,7 +145,11 @@ fn points(metrics: &[Metric], name: &str, by: &str) -> BTreeMap<String, i64> {
         };
         (text(&point.attributes, by).unwrap_or_default(), number)
     });
-    points.collect()
+    // Another attribute can tell points apart too.
+    points.fold(BTreeMap::new(), |mut all, (value, number)| {
+        *all.entry(value).or_default() += number;
+        all
+    })
 }
 
 fn numbers<const N: usize>(of: [(&str, i64); N]) -> BTreeMap<String, i64> {
@@ -251,11 +255,11 @@ fn check_counters(metrics: &[Metric]) {
         points(metrics, "keyvault.answers", "class"),
         numbers(answers)
     );
-    // The warm-up asks for a secret that need not exist.
+    // The warm-up is one of them.
     let reads = [
         ("AccessToKeyVaultDenied", 1),
-        ("SecretNotFound", 2),
-        ("ok", 2),
+        ("SecretNotFound", 1),
+        ("ok", 3),
     ];
     assert_eq!(points(metrics, "keyvault.reads", "outcome"), numbers(reads));
 }

@@ -124,7 +124,7 @@ async fn what_the_handler_writes_is_graded_by_its_level_and_names_the_request() 
 #[tokio::test]
 async fn what_nobody_reads_is_not_written_and_counted_all_the_same() {
     let vault = TlsVault::start().await;
-    let mut host = vault.host(&[]).await;
+    let mut host = vault.host(&[("RUST_LOG", "info")]).await;
     host.handler.wrote("Key Vault answers").await;
     let secret = ClientRequest::secret("ExternalApiKey");
     for _ in 0..20 {

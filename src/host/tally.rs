@@ -9,38 +9,10 @@ use std::{
 
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::spans::TARGET;
+use crate::{answer::Lookup, telemetry::spans};
 
 /// How often the numbers are told, if anything was asked.
 const TOLD_EVERY: Duration = Duration::from_secs(60);
-
-/// How a request found its answer. A function puts it into the extensions of its response.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lookup {
-    /// In the cache.
-    Hit,
-    /// By asking the vault, or waiting with who does.
-    Miss,
-    /// In the cache, past its time.
-    Stale,
-    /// In the cache: the vault's failure, or that the secret is missing.
-    Negative,
-}
-
-impl Lookup {
-    const ALL: [Self; 4] = [Self::Hit, Self::Miss, Self::Stale, Self::Negative];
-
-    /// In lines and spans.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Hit => "hit",
-            Self::Miss => "miss",
-            Self::Stale => "stale",
-            Self::Negative => "negative",
-        }
-    }
-}
 
 /// One answer to one request.
 #[derive(Debug, Clone, Copy)]
@@ -123,22 +95,16 @@ impl Tally {
             "answers since the last such line"
         );
         let classes = ["2xx", "3xx", "4xx", "5xx"];
-        for (class, n) in classes
+        for (class, answers) in classes
             .into_iter()
             .zip([ok, redirected, refused_by_us, failed])
         {
-            tracing::info!(target: TARGET, class, monotonic_counter.keyvault.answers = n);
+            spans::count_answers(class, answers);
         }
-        for (lookup, n) in Lookup::ALL.into_iter().zip(lookups) {
-            let outcome = lookup.as_str();
-            tracing::info!(target: TARGET, outcome, monotonic_counter.keyvault.cache.lookups = n);
+        for (lookup, found) in Lookup::ALL.into_iter().zip(lookups) {
+            spans::count_lookups(lookup.as_str(), found);
         }
     }
-}
-
-/// A read of a vault has ended: `outcome` is `ok`, or the code of the failure.
-pub(crate) fn read_ended(operation: &'static str, outcome: &'static str) {
-    tracing::info!(target: TARGET, operation, outcome, monotonic_counter.keyvault.reads = 1_u64);
 }
 
 #[cfg(test)]
@@ -156,7 +122,7 @@ mod tests {
 
     impl<S: tracing::Subscriber> Layer<S> for Told {
         fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
-            if event.metadata().target() == TARGET {
+            if event.metadata().target() != module_path!().trim_end_matches("::tests") {
                 return;
             }
             let mut told = String::new();
