@@ -1,8 +1,8 @@
 //! One module per Azure Function, named like its folder at the root.
 //!
-//! To add a function: a folder with its `function.json`, a file here, and one line in
-//! `functions!` below; CONTRIBUTING.md shows it. A function takes plain requests and never
-//! learns which protocol mode carried them.
+//! To add a function: a folder with its `function.json`, a file here, one line in `functions!`
+//! below, and its route in `docs/openapi.json`; CONTRIBUTING.md shows it. A function takes plain
+//! requests and never learns which protocol mode carried them.
 
 mod page;
 mod query;
