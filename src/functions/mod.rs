@@ -1,8 +1,9 @@
 //! One module per Azure Function, named like its folder at the root.
 //!
-//! To add a function: a folder with its `function.json`, a file here, and two lines below, one
-//! that declares the module and one that registers it; CONTRIBUTING.md shows it. A function takes
-//! plain requests and never learns which protocol mode carried them.
+//! To add a function: a folder with its `function.json`, a file here, two lines below, one that
+//! declares the module and one that registers it, and its route in `docs/openapi.json`;
+//! CONTRIBUTING.md shows it. A function takes plain requests and never learns which protocol mode
+//! carried them.
 
 mod config_check;
 mod query;
