@@ -221,7 +221,7 @@ pub(crate) fn sources() -> Vec<Source> {
 
 #[test]
 fn imports_are_read_as_the_compiler_reads_them() {
-    let text = r##"
+    let text = r#"
         //! crate::in_a_comment
         #![allow(missing_docs)]
         use crate::{a, b::{self, inner}, c::*};
@@ -238,7 +238,7 @@ fn imports_are_read_as_the_compiler_reads_them() {
         pub(crate) const TEXT: &str = r"
         ";
         fn last<'a>(x: &'a keyvault_functions::g::G) -> char { '"' }
-    "##;
+    "#;
     let (source, of_tests) = Source::parse("room/file.rs", text);
     let names: Vec<_> = source.names().into_iter().collect();
     assert_eq!(names, ["a", "b", "c", "d", "e", "f", "g"]);
