@@ -173,7 +173,7 @@ where
         let enveloped = request.extensions_mut().remove::<Enveloped>();
         let id = InvocationId::of(request.headers());
         let parent = TraceParent::of(request.headers());
-        let span = spans::request(&function.name, id.as_ref(), parent);
+        let span = spans::request(&function.name, || id.as_ref()?.as_str(), parent);
         let invocation = Invocation {
             function: function.name.clone(),
             id,

@@ -126,17 +126,17 @@ impl<S: Clone + Send + Sync + 'static> Functions<S> {
         let tally = Arc::<Tally>::default();
         let mut errors = Vec::new();
         let mut router = Router::new();
-        let mut routes: Vec<Route> = Vec::new();
+        let mut known: Vec<Route> = Vec::new();
         for (name, function) in &manifest.functions {
             let Some(make) = self.handlers.remove(name.as_str()) else {
                 errors.push(FunctionError::NoCode(name.clone()));
                 continue;
             };
-            if let Some(error) = conflict(manifest, name, function, &routes) {
+            if let Some(error) = conflict(manifest, name, function, &known) {
                 errors.push(error);
                 continue;
             }
-            routes.push(function.route.clone());
+            known.push(function.route.clone());
             let function = Arc::new(Function {
                 name: without_warn(name).into(),
                 manifest: function.clone(),
@@ -168,7 +168,7 @@ impl<S: Clone + Send + Sync + 'static> Functions<S> {
         Ok(Entry {
             router,
             prefix: manifest.route_prefix.as_str().into(),
-            routes: routes.into(),
+            routes: known.into(),
             tally,
         })
     }
@@ -204,10 +204,8 @@ impl Service<Request> for Entry {
     /// forwards the path as the client wrote it. The router is given the manifests' spelling.
     fn call(&mut self, mut request: Request) -> Self::Future {
         let given = request.uri().path();
-        let routes = self.routes.iter();
-        let canonical = routes
-            .filter_map(|route| route.canonical(&self.prefix, given))
-            .next();
+        let mut routes = self.routes.iter();
+        let canonical = routes.find_map(|route| route.canonical(&self.prefix, given));
         if let Some(Cow::Owned(canonical)) = canonical
             && let Some(uri) = with_path(request.uri(), &canonical)
         {

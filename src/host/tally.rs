@@ -109,7 +109,10 @@ impl Tally {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
+    use std::{
+        fmt::Write as _,
+        sync::{Arc, Mutex},
+    };
 
     use tokio::time::sleep;
     use tracing_subscriber::{Layer, Registry, layer::Context, layer::SubscriberExt};
@@ -129,7 +132,7 @@ mod tests {
             event.record(
                 &mut |field: &tracing::field::Field, value: &dyn std::fmt::Debug| {
                     if field.name() != "message" {
-                        told += &format!("{field}={value:?} ");
+                        let _ = write!(told, "{field}={value:?} ");
                     }
                 },
             );

@@ -119,8 +119,8 @@ pub fn start(filter: &Targets, style: LineStyle, export: &Export) -> io::Result<
     let exporter = is_wanted.then(|| otlp::Exporter::start(export)).transpose();
     let is_unusable = exporter.is_err();
     let exporter = exporter.ok().flatten();
-    let exported = exporter.as_ref().map(otlp::Exporter::layer);
-    subscriber.with(exported).init();
+    let layer = exporter.as_ref().map(otlp::Exporter::layer);
+    subscriber.with(layer).init();
     let telemetry = Telemetry { exporter, outputs };
     std::panic::set_hook(Box::new(|panic| {
         // The payload may quote data; the place is enough to find the defect.

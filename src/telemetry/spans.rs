@@ -8,15 +8,15 @@ use opentelemetry::{
 use tracing::{Span, field::Empty};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-use super::{invocation::InvocationId, trace_parent::TraceParent};
+use super::trace_parent::TraceParent;
 
 /// Spans and events of this target are exported, and in no line.
 pub(super) const TARGET: &str = "keyvault_functions::trace";
 
 /// The span of one request, as a part of the caller's trace.
-pub(crate) fn request(
+pub(crate) fn request<'a>(
     function: &str,
-    id: Option<&InvocationId>,
+    id: impl Fn() -> Option<&'a str>,
     parent: Option<TraceParent>,
 ) -> Span {
     let span = tracing::info_span!(
@@ -25,7 +25,7 @@ pub(crate) fn request(
         otel.name = function,
         otel.kind = "server",
         otel.status_code = Empty,
-        faas.invocation_id = id.and_then(InvocationId::as_str),
+        faas.invocation_id = id(),
         http.response.status_code = Empty,
         error.type = Empty,
         keyvault.cache = Empty,
