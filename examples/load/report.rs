@@ -151,7 +151,6 @@ impl Report {
             own.hit_allocations,
             0.0,
         ));
-        budgets.push(Budget::at_most("parsing a reference, ns", own.parse, 500.0));
         budgets
     }
 

@@ -41,8 +41,8 @@ pub(super) struct Enveloped {
     /// Whether the caller's claims reach the function's level.
     pub(super) is_admitted: bool,
     pub(super) lines: InvocationLines,
-    /// Taken before the envelope was read, and kept until the answer is there.
-    pub(super) _permit: Arc<OwnedSemaphorePermit>,
+    /// Taken before the envelope was read.
+    pub(super) permit: Arc<OwnedSemaphorePermit>,
 }
 
 /// Who stands in front of the handler and has checked the caller's key.
@@ -90,25 +90,20 @@ pub(super) struct Function {
 
 impl Function {
     /// Lets a request in, if its caller may call the function and there is room.
-    fn admit(
-        &self,
-        enveloped: Option<&Enveloped>,
-        request: &Request,
-    ) -> Result<Option<OwnedSemaphorePermit>, TurnedAway> {
+    fn admit(&self, enveloped: Option<Enveloped>, request: &Request) -> Result<Permit, TurnedAway> {
         let level = self.manifest.auth_level;
-        match (enveloped, &self.access) {
+        match (&enveloped, &self.access) {
             (Some(enveloped), _) if enveloped.is_admitted => Ok(()),
             (Some(_), _) => Err(Refused::Claims),
             (None, Access::Host) => Ok(()),
             (None, Access::Standalone(keys)) => keys.admit(level, request.headers(), request.uri()),
         }
         .map_err(TurnedAway::Refused)?;
-        // An envelope has its permit already.
-        if enveloped.is_some() {
-            return Ok(None);
+        if let Some(enveloped) = enveloped {
+            return Ok(Permit::Enveloped(enveloped.permit));
         }
         let permit = self.permits.clone().try_acquire_owned();
-        permit.map(Some).map_err(|_| TurnedAway::Full)
+        permit.map(Permit::Direct).map_err(|_| TurnedAway::Full)
     }
 
     /// Writes what came of one request, if anybody would read it, and counts it.
@@ -136,6 +131,13 @@ impl Function {
             tracing::info!(status, code, elapsed_ms, cache, "{FINISHED}");
         }
     }
+}
+
+/// Room for one request, until it is dropped.
+#[expect(dead_code, reason = "what counts is when it is dropped")]
+enum Permit {
+    Direct(OwnedSemaphorePermit),
+    Enveloped(Arc<OwnedSemaphorePermit>),
 }
 
 /// The service `inner`, which is a function's own code, with everything that holds for each of
@@ -181,7 +183,7 @@ where
             lines: enveloped.as_ref().map(|enveloped| enveloped.lines.clone()),
         };
         let is_pretty = pretty::is_asked_for(request.uri());
-        let admitted = function.admit(enveloped.as_ref(), &request);
+        let admitted = function.admit(enveloped, &request);
         let lent = drain::lend(&mut request);
         let work = admitted.map(|permit| (self.inner.call(request), permit));
         let of_answer = span.clone();

@@ -19,7 +19,7 @@ use crate::{
         authorization::Identity,
         drain::{MAX_DROPPED, READ_LIMIT},
         invocation::{Enveloped, Function},
-        json::{Pairs, Text, Texts},
+        json::{Object, Text, Texts},
     },
     telemetry::{
         InvocationLines, TraceParent, invocation::INVOCATION_ID, trace_parent::TRACEPARENT,
@@ -40,7 +40,7 @@ pub(super) async fn unwrap(
         .unwrap_or(Err(EnvelopeError::Incomplete))?;
     let envelope: Envelope<'_> =
         serde_json::from_slice(&bytes).map_err(|_| EnvelopeError::NotAnEnvelope)?;
-    let trigger = envelope.data.get(&function.manifest.input);
+    let trigger = envelope.data.get(function.manifest.input.as_str());
     let trigger: Trigger<'_> = trigger
         .and_then(|raw| serde_json::from_str(raw.get()).ok())
         .ok_or(EnvelopeError::NoTrigger)?;
@@ -61,7 +61,7 @@ pub(super) async fn unwrap(
             .auth_level
             .is_met_by(trigger.identities.as_deref().unwrap_or_default()),
         lines: lines.clone(),
-        _permit: permit,
+        permit,
     });
     Ok(request)
 }
@@ -93,7 +93,7 @@ async fn read(mut body: Body) -> Result<Vec<u8>, EnvelopeError> {
 #[derive(Deserialize)]
 struct Envelope<'a> {
     #[serde(rename = "Data", borrow)]
-    data: Pairs<'a, &'a RawValue>,
+    data: Object<'a, &'a RawValue>,
 }
 
 /// Borrows from the envelope whatever holds no escapes, which is nearly everything.
@@ -108,9 +108,9 @@ struct Trigger<'a> {
     #[serde(default, borrow)]
     query: Option<&'a RawValue>,
     #[serde(default, borrow)]
-    headers: Option<Pairs<'a, Texts<'a>>>,
+    headers: Option<Object<'a, Texts<'a>>>,
     #[serde(default, borrow)]
-    params: Option<Pairs<'a, Value>>,
+    params: Option<Object<'a, Value>>,
     #[serde(default, borrow)]
     identities: Option<Vec<Identity<'a>>>,
     #[serde(default)]
@@ -162,7 +162,7 @@ impl Trigger<'_> {
         let raw = self.query?.get();
         let inner = serde_json::from_str::<Text<'_>>(raw).ok();
         let json = inner.as_deref().unwrap_or(raw);
-        let object: Pairs<'_, Value> = serde_json::from_str(json).ok()?;
+        let object: Object<'_, Value> = serde_json::from_str(json).ok()?;
         object.iter().next()?;
         let mut query = form_urlencoded::Serializer::new(String::new());
         for (key, value) in object.iter() {
@@ -173,7 +173,7 @@ impl Trigger<'_> {
 
     fn header_map(&self) -> Result<HeaderMap, EnvelopeError> {
         let mut map = HeaderMap::new();
-        for (name, values) in self.headers.iter().flat_map(Pairs::iter) {
+        for (name, values) in self.headers.iter().flatten() {
             let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else {
                 continue;
             };
