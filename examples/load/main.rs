@@ -377,11 +377,11 @@ fn loads(
             }
             let [bare, handler] = runs;
             let ratios = bare.iter().zip(&handler);
-            let ratio = |of: fn(&Seen) -> f64| {
+            let ratio = |of: fn(&Run) -> f64| {
+                let ratios = ratios.clone();
                 median(
                     ratios
-                        .clone()
-                        .map(|(bare, handler)| of(&handler.seen) / of(&bare.seen))
+                        .map(|(bare, handler)| of(handler) / of(bare))
                         .collect(),
                 )
             };
@@ -389,8 +389,9 @@ fn loads(
                 function: case.function,
                 mode: case.mode,
                 connections,
-                throughput: ratio(Seen::per_second),
-                p99: ratio(|seen| seen.percentile(990)),
+                throughput: ratio(|run| run.seen.per_second()),
+                p99: ratio(|run| run.seen.percentile(990)),
+                cpu: ratio(Run::cpu_per_request),
                 bare: figures(&bare),
                 handler: figures(&handler),
             });
@@ -405,6 +406,13 @@ struct Run {
     cpu: Duration,
 }
 
+impl Run {
+    /// In µs.
+    fn cpu_per_request(&self) -> f64 {
+        self.cpu.as_secs_f64() * 1e6 / count(self.seen.answers())
+    }
+}
+
 fn figures(runs: &[Run]) -> report::Figures {
     let of = |figure: &dyn Fn(&Run) -> f64| median(runs.iter().map(figure).collect());
     report::Figures {
@@ -412,6 +420,6 @@ fn figures(runs: &[Run]) -> report::Figures {
         p50: of(&|run| run.seen.percentile(500)),
         p99: of(&|run| run.seen.percentile(990)),
         p999: of(&|run| run.seen.percentile(999)),
-        cpu: of(&|run| run.cpu.as_secs_f64() * 1e6 / count(run.seen.answers())),
+        cpu: of(&Run::cpu_per_request),
     }
 }

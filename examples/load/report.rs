@@ -34,6 +34,7 @@ pub(crate) struct Load {
     /// The handler's, in parts of the bare server's.
     pub(crate) throughput: f64,
     pub(crate) p99: f64,
+    pub(crate) cpu: f64,
     pub(crate) bare: Figures,
     pub(crate) handler: Figures,
 }
@@ -113,9 +114,8 @@ impl Report {
             ));
             if load.mode == "direct" {
                 let what = |figure| format!("{what}: {figure}, × bare");
-                let cpu = load.handler.cpu / load.bare.cpu;
                 budgets.push(Budget::at_most(what("p99"), load.p99, 1.3));
-                budgets.push(Budget::at_most(what("CPU per request"), cpu, 1.3));
+                budgets.push(Budget::at_most(what("CPU per request"), load.cpu, 1.3));
             }
         }
         if let Some((bare, handlers)) = self.starts.split_first() {
