@@ -8,7 +8,7 @@
 //! | --- | --- |
 //! | `cli` | what a person types and sees, and the wiring; in the binary |
 //! | [`settings`] | every setting, typed, read and validated once: a file for each concern |
-//! | [`telemetry`] | log lines that the Functions host understands, traces, counters |
+//! | [`telemetry`] | log lines that the Functions host understands, and what is exported |
 //! | [`answer`] | the one shape of a refusal |
 //! | [`jsonc`], [`system`] | files that people write; what the operating system refuses |
 //! | [`functions`] | one module per Azure Function |
