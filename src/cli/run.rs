@@ -113,7 +113,7 @@ struct Greeting {
 }
 
 impl Greeting {
-    fn say(self, port: u16, address: Option<SocketAddr>) {
+    fn say(self, port: u16, address: Option<SocketAddr>, is_under_host: bool) {
         let credential = self.credential;
         if let (Some(hints), Some(address)) = (self.hints, address) {
             if let Some(credential) = credential {
@@ -123,7 +123,8 @@ impl Greeting {
         } else {
             let version = env!("CARGO_PKG_VERSION");
             let vault = self.vault;
-            tracing::info!(version, mode = "host", port, credential, vault, "listening");
+            let mode = if is_under_host { "host" } else { "standalone" };
+            tracing::info!(version, mode, port, credential, vault, "listening");
         }
     }
 }
@@ -172,7 +173,7 @@ async fn serve(
         // Nobody listens once the server has failed.
         let _ = tell.send(stop.await);
     };
-    greeting.say(port, address);
+    greeting.say(port, address, is_under_host);
     // Readiness does not wait for this.
     tokio::spawn(async move { app.warm_up().await });
     let tally = entry.tally().clone();

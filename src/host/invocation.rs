@@ -107,7 +107,13 @@ impl Function {
     }
 
     /// Writes what came of one request, if anybody would read it, and counts it.
-    fn finished(&self, response: &Response, elapsed: Duration, is_refused: bool, span: &Span) {
+    pub(super) fn finished(
+        &self,
+        response: &Response,
+        elapsed: Duration,
+        is_refused: bool,
+        span: &Span,
+    ) {
         const FINISHED: &str = "invocation finished";
         let lookup = response.extensions().get::<Lookup>().copied();
         let status = response.status();
@@ -203,17 +209,16 @@ where
             if is_pretty {
                 response = pretty::indent(response).await;
             }
+            response
+        };
+        let answer = answer.instrument(span);
+        Box::pin(invocation.name(async move {
+            let response = answer.await;
             if let Some(lent) = lent {
                 lent.read_to_its_end().await;
             }
             Ok(response)
-        };
-        // Nothing is made for a span that nobody gets.
-        if span.is_disabled() {
-            Box::pin(invocation.name(answer))
-        } else {
-            Box::pin(invocation.name(answer.instrument(span)))
-        }
+        }))
     }
 }
 

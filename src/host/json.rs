@@ -64,7 +64,7 @@ mod tests {
         };
         assert!(matches!(many[0].0, Cow::Borrowed(_)));
         assert!(matches!(many[1].0, Cow::Owned(_)));
-        assert!(object.get("c").is_none());
+        assert!(!object.contains_key("c"));
     }
 
     #[test]

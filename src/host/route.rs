@@ -77,6 +77,15 @@ impl Route {
             && self.segments.iter().zip(&other.segments).all(is_same)
     }
 
+    /// Routes with a smaller one come first where both match: in each segment, from the left, plain
+    /// text wins over a parameter.
+    pub(super) fn precedence(&self) -> Vec<bool> {
+        let segments = self.segments.iter();
+        segments
+            .map(|segment| matches!(segment, Segment::Parameter(_)))
+            .collect()
+    }
+
     /// Whether a request for `/name` is one for this route, if there is no prefix.
     pub(super) fn matches_name(&self, name: &str) -> bool {
         match &self.segments[..] {

@@ -127,6 +127,7 @@ impl<S: Clone + Send + Sync + 'static> Functions<S> {
         let mut errors = Vec::new();
         let mut router = Router::new();
         let mut known: Vec<Route> = Vec::new();
+        let mut envelopes = Vec::new();
         for (name, function) in &manifest.functions {
             let Some(make) = self.handlers.remove(name.as_str()) else {
                 errors.push(FunctionError::NoCode(name.clone()));
@@ -150,8 +151,9 @@ impl<S: Clone + Send + Sync + 'static> Functions<S> {
             let only_this = Router::new().route(&pattern, make(function.clone(), state.clone()));
             // Only a host sends envelopes. Without one, anybody could forge its claims.
             if matches!(access, Access::Host) {
-                let envelopes = envelope::route(function, only_this.clone());
-                router = router.route(&format!("/{name}"), envelopes);
+                let answer = envelope::route(function, only_this.clone());
+                router = router.route(&format!("/{name}"), answer);
+                envelopes.push(name.clone());
             }
             router = router.merge(only_this);
         }
@@ -159,6 +161,7 @@ impl<S: Clone + Send + Sync + 'static> Functions<S> {
         if !errors.is_empty() {
             return Err(errors);
         }
+        known.sort_by_key(Route::precedence);
         let not_found = Arc::new(no_route(manifest));
         let router = router
             .route("/", get(ready))
@@ -169,6 +172,7 @@ impl<S: Clone + Send + Sync + 'static> Functions<S> {
             router,
             prefix: manifest.route_prefix.as_str().into(),
             routes: known.into(),
+            envelopes: envelopes.into(),
             tally,
         })
     }
@@ -180,10 +184,26 @@ pub struct Entry {
     router: Router,
     prefix: Arc<str>,
     routes: Arc<[Route]>,
+    /// The functions whose envelopes the host may send.
+    envelopes: Arc<[String]>,
     tally: Arc<Tally>,
 }
 
 impl Entry {
+    /// The manifests' spelling of `path`, if it is a route's and not spelt so already.
+    fn other_spelling(&self, path: &str) -> Option<String> {
+        let is_hosts_own = |name: &String| path.strip_prefix('/') == Some(name);
+        let mut other = None;
+        for route in &*self.routes {
+            match route.canonical(&self.prefix, path) {
+                Some(Cow::Borrowed(_)) => return None,
+                Some(Cow::Owned(canonical)) => other = other.or(Some(canonical)),
+                None => {}
+            }
+        }
+        other.filter(|_| !self.envelopes.iter().any(is_hosts_own))
+    }
+
     /// Counts the answers of all functions.
     #[must_use]
     pub fn tally(&self) -> &Arc<Tally> {
@@ -203,10 +223,7 @@ impl Service<Request> for Entry {
     /// The Functions host ignores the case of a route's fixed parts and a slash at its end, and
     /// forwards the path as the client wrote it. The router is given the manifests' spelling.
     fn call(&mut self, mut request: Request) -> Self::Future {
-        let given = request.uri().path();
-        let mut routes = self.routes.iter();
-        let canonical = routes.find_map(|route| route.canonical(&self.prefix, given));
-        if let Some(Cow::Owned(canonical)) = canonical
+        if let Some(canonical) = self.other_spelling(request.uri().path())
             && let Some(uri) = with_path(request.uri(), &canonical)
         {
             *request.uri_mut() = uri;

@@ -319,7 +319,7 @@ impl<T: Clone> Inner<T> {
             Err(error) if may_pass(&error) => {
                 match before.and_then(|before| before.known.answer()) {
                     Some(answer) => {
-                        if self.may_give(answer, now) {
+                        if self.may_give(answer, now) && is_about_the_vault(&error) {
                             self.not_asked(&error);
                         }
                         Known::NotRenewed(answer.clone(), error)
@@ -389,6 +389,14 @@ impl<T: Clone> Answer<T> {
             age: now - self.loaded,
         }
     }
+}
+
+/// Whether `error` would be there for any secret, so that it begins an outage.
+fn is_about_the_vault(error: &Error) -> bool {
+    !matches!(
+        error,
+        Error::TooManyVersions | Error::RequestRefused | Error::UnexpectedAnswer
+    )
 }
 
 /// Whether an old answer may be given in spite of `error`. What the vault has decided is not

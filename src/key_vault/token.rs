@@ -8,6 +8,7 @@
 
 use std::{
     fmt,
+    panic::AssertUnwindSafe,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -180,8 +181,12 @@ impl Token {
     }
 
     async fn sign_in(&self) -> Result<AccessToken, SignInFailure> {
-        let signed_in = timeout(self.limit, (self.sign_in)(self.scope)).await;
-        let signed_in = signed_in.unwrap_or(Err(SignInFailure::TimedOut));
+        // The panic hook has reported a panic.
+        let work = AssertUnwindSafe((self.sign_in)(self.scope)).catch_unwind();
+        let signed_in = match timeout(self.limit, work).await {
+            Ok(ended) => ended.unwrap_or(Err(SignInFailure::Other)),
+            Err(_) => Err(SignInFailure::TimedOut),
+        };
         let now = Instant::now();
         let mut latest = self.latest();
         match &signed_in {

@@ -15,6 +15,7 @@ use super::{
     names::VaultUrl,
     vault::{Connection, Vault},
 };
+use crate::telemetry::spans;
 
 /// Every vault that the handler reads, each with one client that lives as long as this.
 pub struct Vaults {
@@ -61,7 +62,9 @@ impl Vaults {
     ///
     /// The connection could not be set up, or too many vaults are open.
     pub async fn open(&self, url: &VaultUrl) -> Result<Arc<Vault>, Error> {
-        let connection = self.connection.get_or_try_init(&self.connect).await?;
+        let connection = self.connection.get_or_try_init(&self.connect).await;
+        let connection =
+            connection.inspect_err(|error| spans::count_read("connect", error.code()))?;
         #[cfg(feature = "dev-vault")]
         let url = match &self.alias {
             Some((named, meant)) if named == url => meant,

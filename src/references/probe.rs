@@ -86,8 +86,12 @@ impl Probe {
         found
     }
 
-    /// Writes a line, unless the same was found before.
+    /// Writes a line, unless one with the same code was the last.
     fn write(&self, found: &Result<Facts, Cause>) {
+        if let Err(Cause::Failed(Error::BudgetSpent { .. })) = found {
+            // It says nothing about the reference, and comes and goes.
+            return;
+        }
         let code = found.as_ref().map_or_else(Cause::code, |_| "Readable");
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         if written.replace(code) == Some(code) {

@@ -268,7 +268,16 @@ fn read_uri(uri: &str) -> Result<(VaultUrl, &str, Option<&str>), Wrong<'_>> {
     let (authority, path) = rest.split_once('/').ok_or(wrong(rest))?;
     // A URL's parser forgives more than the platform may.
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-.:[]".contains(&byte);
-    let vault = authority.bytes().all(is_plain).then_some(authority);
+    let has_port = |port: &str| {
+        (1..=5).contains(&port.len()) && port.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    // The colons of an IPv6 address are in brackets.
+    let after_host = authority.rsplit(']').next().unwrap_or(authority);
+    let is_whole = after_host
+        .split_once(':')
+        .is_none_or(|(_, port)| has_port(port));
+    let is_plain = authority.bytes().all(is_plain) && is_whole;
+    let vault = is_plain.then_some(authority);
     let vault = vault.and_then(|vault| VaultUrl::parse(&format!("https://{vault}")).ok());
     let vault = vault.ok_or(wrong(authority))?;
     let path = strip_prefix_ignoring_case(path, "secrets/").ok_or(wrong(path))?;

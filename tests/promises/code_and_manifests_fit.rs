@@ -2,8 +2,19 @@
 
 use std::fs;
 
+use axum::{
+    body::Body,
+    extract::{Path, Request},
+};
+use keyvault_functions::host::{
+    invocation::{Access, Limits},
+    manifest::Manifest,
+    router::Functions,
+};
+
 use super::support::{
-    ClientRequest, Folder, FunctionsHost, Handler, MODES, Stream, free_port, repository,
+    ClientRequest, Folder, FunctionsHost, Handler, MODES, Stream, answer, free_port, read_envelope,
+    repository,
 };
 
 const HELLO: &str = r#"{"bindings":[
@@ -163,4 +174,58 @@ fn the_host_finds_the_binary_under_its_name() {
     assert_eq!(handler["enableProxyingHttpRequest"], true);
     assert_eq!(handler["enableForwardingHttpRequest"], true);
     assert!(env!("CARGO_BIN_EXE_handler").ends_with("/handler"));
+}
+
+fn bindings(route: &str) -> String {
+    format!(
+        r#"{{"bindings":[{{"type":"httpTrigger","name":"req","authLevel":"anonymous",
+            "methods":["get"],"route":"{route}"}},{{"type":"http","name":"res"}}]}}"#
+    )
+}
+
+/// A folder and its route may differ in their letter case alone.
+#[tokio::test]
+async fn an_envelope_reaches_its_function_whatever_its_route_is_called() {
+    let host = r#"{"extensions":{"http":{"routePrefix":""}}}"#;
+    let manifest = Manifest::parse(host, &[("Status", &bindings("status"))]).expect("valid");
+    let router = Functions::new()
+        .register("Status", async || "here")
+        .router(&manifest, &(), &Access::Host, Limits::default())
+        .expect("fitting");
+    let envelope = r#"{"Data":{"req":{"Method":"GET","Url":"http://x/status","Identities":[]}}}"#;
+    let posted = Request::post("/Status").body(Body::from(envelope));
+    let (inner, _) = read_envelope(&answer(&router, posted.expect("a request")).await);
+    assert_eq!((inner.status, inner.body.as_str()), (200, "here"));
+    let direct = Request::get("/STATUS/").body(Body::empty());
+    let direct = answer(&router, direct.expect("a request")).await;
+    assert_eq!((direct.status, direct.body.as_str()), (200, "here"));
+}
+
+#[tokio::test]
+async fn the_value_of_a_parameter_keeps_its_letter_case() {
+    let (lists, secrets) = (bindings("{kind}/list"), bindings("secrets/{name}"));
+    let manifest = Manifest::parse("{}", &[("lists", &lists), ("secrets", &secrets)]);
+    let router = Functions::new()
+        .register("lists", async |Path(kind): Path<String>| {
+            format!("list of {kind}")
+        })
+        .register("secrets", async |Path(name): Path<String>| {
+            format!("secret {name}")
+        })
+        .router(
+            &manifest.expect("valid"),
+            &(),
+            &Access::Host,
+            Limits::default(),
+        )
+        .expect("fitting");
+    for (path, expected) in [
+        ("/api/secrets/LIST", "secret LIST"),
+        ("/api/Secrets/LIST/", "secret LIST"),
+        ("/api/keys/LIST", "list of keys"),
+    ] {
+        let request = Request::get(path).body(Body::empty());
+        let found = answer(&router, request.expect("a request")).await;
+        assert_eq!(found.body, expected, "{path}");
+    }
 }

@@ -14,8 +14,10 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{MethodRouter, post},
 };
+use tokio::time::Instant;
 use tower::ServiceExt;
 use tower_http::catch_panic::CatchPanicLayer;
+use tracing::Span;
 
 use super::{
     drain,
@@ -85,9 +87,24 @@ async fn answer(function: Arc<Function>, router: Router, request: Request) -> Re
     }
     let output = function.manifest.output.as_str();
     let lines = InvocationLines::default();
+    let since = Instant::now();
+    let turned_away = |problem: Problem, tell: &dyn Fn()| {
+        let invocation = Invocation {
+            function: function.name.clone(),
+            id: InvocationId::of(&parts.headers),
+            parent: TraceParent::of(&parts.headers),
+            lines: Some(lines.clone()),
+        };
+        let response = problem.into_response();
+        invocation.name_in(|| {
+            tell();
+            function.finished(&response, since.elapsed(), true, &Span::none());
+        });
+        response
+    };
     let Ok(permit) = function.permits.clone().try_acquire_owned() else {
         drain::dropped(body.into_data_stream()).await;
-        let busy = invocation::too_many().into_response();
+        let busy = turned_away(invocation::too_many(), &|| {});
         return wrap(output, busy, &lines).await;
     };
     let response = match unwrap(&function, &parts.headers, body, &lines, Arc::new(permit)).await {
@@ -96,16 +113,9 @@ async fn answer(function: Arc<Function>, router: Router, request: Request) -> Re
             .oneshot(inner)
             .await
             .unwrap_or_else(|never| match never {}),
-        Err(error) => {
-            let invocation = Invocation {
-                function: function.name.clone(),
-                id: InvocationId::of(&parts.headers),
-                parent: TraceParent::of(&parts.headers),
-                lines: Some(lines.clone()),
-            };
-            invocation.name_in(|| tracing::warn!(cause = ?error, "an envelope was refused"));
-            Problem::from(error).into_response()
-        }
+        Err(error) => turned_away(Problem::from(error), &|| {
+            tracing::warn!(cause = ?error, "an envelope was refused");
+        }),
     };
     wrap(output, response, &lines).await
 }

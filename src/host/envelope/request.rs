@@ -165,7 +165,7 @@ impl Trigger<'_> {
         let object: Object<'_, Value> = serde_json::from_str(json).ok()?;
         object.iter().next()?;
         let mut query = form_urlencoded::Serializer::new(String::new());
-        for (key, value) in object.iter() {
+        for (key, value) in &object {
             query.append_pair(key, &text(value).unwrap_or_default());
         }
         Some(query.finish())
