@@ -83,7 +83,7 @@ pub enum SyntaxErrorKind {
     #[error("SecretName is missing")]
     NoSecret,
     /// Not a vault's name.
-    #[error("a vault's name has 3 to 24 letters, digits and hyphens, a letter first")]
+    #[error("a vault's name has 3 to 24 letters, digits and single hyphens, a letter first")]
     VaultName,
     /// Not a secret's name.
     #[error("a secret's name has 1 to 127 letters, digits and hyphens")]
@@ -292,6 +292,7 @@ fn read_uri(uri: &str) -> Result<(VaultUrl, &str, Option<&str>), Wrong<'_>> {
 fn is_vault_name(text: &str) -> bool {
     (3..=24).contains(&text.len())
         && text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && !text.contains("--")
         && text
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')

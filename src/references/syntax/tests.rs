@@ -200,7 +200,7 @@ fn well_formed() -> impl Strategy<Value = String> {
     let space = "[ \t]{0,2}";
     let version = proptest::option::of("[0-9a-f]{32}");
     let by_name = (
-        "[a-zA-Z][a-zA-Z0-9-]{2,23}",
+        "[a-zA-Z]([a-zA-Z0-9]|-[a-zA-Z0-9]){2,11}",
         "[a-zA-Z0-9-]{1,127}",
         version.clone(),
         space,
@@ -220,7 +220,7 @@ fn well_formed() -> impl Strategy<Value = String> {
             )
         });
     let by_uri = (
-        r"[a-z0-9][a-z0-9-]{0,20}(\.[a-z][a-z0-9]{0,9}){1,3}(:[1-9][0-9]{0,3})?",
+        r"[a-z0-9]([a-z0-9]|-[a-z0-9]){0,10}(\.[a-z][a-z0-9]{0,9}){1,3}(:[1-9][0-9]{0,3})?",
         "[a-zA-Z0-9-]{1,127}",
         version,
         "/?",
