@@ -12,7 +12,7 @@ use std::{
 
 use axum::{
     extract::Request,
-    http::StatusCode,
+    http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
 use futures_util::FutureExt;
@@ -25,7 +25,7 @@ use tracing::{Instrument, Span};
 
 use super::{
     authorization::{Keys, Refused},
-    drain,
+    drain::{self, LentBody},
     manifest::FunctionManifest,
     pretty,
     tally::{Answered, Tally},
@@ -89,6 +89,20 @@ pub(super) struct Function {
 }
 
 impl Function {
+    /// Names a run for its lines, by the headers of the request.
+    pub(super) fn invocation(
+        &self,
+        headers: &HeaderMap,
+        lines: Option<InvocationLines>,
+    ) -> Invocation {
+        Invocation {
+            function: self.name.clone(),
+            id: InvocationId::of(headers),
+            parent: TraceParent::of(headers),
+            lines,
+        }
+    }
+
     /// Lets a request in, if its caller may call the function and there is room.
     fn admit(&self, enveloped: Option<Enveloped>, request: &Request) -> Result<Permit, TurnedAway> {
         let level = self.manifest.auth_level;
@@ -179,15 +193,10 @@ where
         let since = Instant::now();
         let function = self.function.clone();
         let enveloped = request.extensions_mut().remove::<Enveloped>();
-        let id = InvocationId::of(request.headers());
-        let parent = TraceParent::of(request.headers());
-        let span = spans::request(&function.name, || id.as_ref()?.as_str(), parent);
-        let invocation = Invocation {
-            function: function.name.clone(),
-            id,
-            parent,
-            lines: enveloped.as_ref().map(|enveloped| enveloped.lines.clone()),
-        };
+        let lines = enveloped.as_ref().map(|enveloped| enveloped.lines.clone());
+        let invocation = function.invocation(request.headers(), lines);
+        let id = || invocation.id.as_ref()?.as_str();
+        let span = spans::request(&function.name, id, invocation.parent);
         let is_pretty = pretty::is_asked_for(request.uri());
         let admitted = function.admit(enveloped, &request);
         let lent = drain::lend(&mut request);
@@ -211,15 +220,25 @@ where
             }
             response
         };
-        let answer = answer.instrument(span);
-        Box::pin(invocation.name(async move {
-            let response = answer.await;
-            if let Some(lent) = lent {
-                lent.read_to_its_end().await;
-            }
-            Ok(response)
-        }))
+        // Nothing is made for a span that nobody gets.
+        if span.is_disabled() {
+            Box::pin(invocation.name(drained(answer, lent)))
+        } else {
+            Box::pin(invocation.name(drained(answer.instrument(span), lent)))
+        }
     }
+}
+
+/// What `answer` is, after what it left of the request's body.
+async fn drained(
+    answer: impl Future<Output = Response>,
+    lent: Option<LentBody>,
+) -> Result<Response, Infallible> {
+    let response = answer.await;
+    if let Some(lent) = lent {
+        lent.read_to_its_end().await;
+    }
+    Ok(response)
 }
 
 /// What `work` answers, if it does so within `limit` and does not panic.

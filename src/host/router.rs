@@ -101,7 +101,7 @@ impl<S: Clone + Send + Sync + 'static> Functions<S> {
                 .method_filter()
                 .unwrap_or(MethodFilter::GET);
             let inner = handler.with_state(state);
-            let wrong_method = wrong_method.with_state(());
+            let wrong_method = (async || wrong_method()).with_state(());
             on_service(methods, Run::new(&function, inner))
                 .fallback_service(Run::new(&function, wrong_method))
         });
@@ -166,7 +166,7 @@ impl<S: Clone + Send + Sync + 'static> Functions<S> {
         let router = router
             .route("/", get(ready))
             // At `/` and at an envelope's path, which no function's own line is about.
-            .method_not_allowed_fallback(|request| unanswered(request, wrong_method_problem()))
+            .method_not_allowed_fallback(|request| unanswered(request, wrong_method()))
             .fallback(move |request| unanswered(request, Problem::clone(&not_found)));
         Ok(Entry {
             router,
@@ -271,11 +271,7 @@ async fn ready(request: Request) -> Response {
     drain::answered(request, async |_| empty(StatusCode::OK)).await
 }
 
-async fn wrong_method() -> Problem {
-    wrong_method_problem()
-}
-
-fn wrong_method_problem() -> Problem {
+fn wrong_method() -> Problem {
     Problem::new(
         StatusCode::METHOD_NOT_ALLOWED,
         "MethodNotAllowed",

@@ -23,10 +23,7 @@ use super::{
     drain,
     invocation::{self, Function},
 };
-use crate::{
-    answer::Problem,
-    telemetry::{Invocation, InvocationId, InvocationLines, TraceParent},
-};
+use crate::{answer::Problem, telemetry::InvocationLines};
 
 mod request;
 mod response;
@@ -89,12 +86,7 @@ async fn answer(function: Arc<Function>, router: Router, request: Request) -> Re
     let lines = InvocationLines::default();
     let since = Instant::now();
     let turned_away = |problem: Problem, tell: &dyn Fn()| {
-        let invocation = Invocation {
-            function: function.name.clone(),
-            id: InvocationId::of(&parts.headers),
-            parent: TraceParent::of(&parts.headers),
-            lines: Some(lines.clone()),
-        };
+        let invocation = function.invocation(&parts.headers, Some(lines.clone()));
         let response = problem.into_response();
         invocation.name_in(|| {
             tell();
