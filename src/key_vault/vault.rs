@@ -333,27 +333,21 @@ impl<'a> Operation<'a> {
         let (operation, secret) = (self.name, self.secret.as_str());
         let elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
         let attempts = self.attempts.count();
+        macro_rules! line {
+            ($level:ident) => {
+                tracing::$level!(
+                    operation,
+                    secret,
+                    elapsed_ms,
+                    attempts,
+                    outcome,
+                    "Key Vault read"
+                )
+            };
+        }
         match self.lane {
-            Lane::Reads => {
-                tracing::info!(
-                    operation,
-                    secret,
-                    elapsed_ms,
-                    attempts,
-                    outcome,
-                    "Key Vault read"
-                );
-            }
-            Lane::Probes => {
-                tracing::debug!(
-                    operation,
-                    secret,
-                    elapsed_ms,
-                    attempts,
-                    outcome,
-                    "Key Vault read"
-                );
-            }
+            Lane::Reads => line!(info),
+            Lane::Probes => line!(debug),
         }
     }
 }

@@ -1,3 +1,5 @@
+//! When the vault is asked, and when it is not.
+
 use std::sync::{Mutex, atomic::AtomicUsize};
 
 use futures_util::future::join_all;
