@@ -1,10 +1,6 @@
 //! Each read of a vault is one line, an outage is two, and an answer from the cache is none.
 
-use std::{
-    io::{self, Write},
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::time::Duration;
 
 use keyvault_functions::{
     dev_vault::DevVault,
@@ -12,51 +8,20 @@ use keyvault_functions::{
 };
 use tokio::time::{advance, sleep};
 use tracing::{Level, subscriber::DefaultGuard};
-use tracing_subscriber::{Layer, filter::Targets, fmt::MakeWriter, layer::SubscriberExt};
+use tracing_subscriber::filter::Targets;
 
-use super::support::{Fault, InProcess};
+use super::support::{Fault, InProcess, Lines};
 
-/// What the room `key_vault` writes in this thread.
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().expect("lock").write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+/// Takes what the room `key_vault` writes in this thread.
+fn lines_of_this_thread(level: Level) -> (Lines, DefaultGuard) {
+    Lines::of_this_thread(&Targets::new().with_target("keyvault_functions::key_vault", level))
 }
 
-impl MakeWriter<'_> for Lines {
-    type Writer = Self;
-
-    fn make_writer(&self) -> Self {
-        self.clone()
-    }
-}
-
-impl Lines {
-    fn of_this_thread(level: Level) -> (Self, DefaultGuard) {
-        let lines = Self::default();
-        let layer = tracing_subscriber::fmt::layer()
-            .with_writer(lines.clone())
-            .with_ansi(false)
-            .with_filter(Targets::new().with_target("keyvault_functions::key_vault", level));
-        let subscriber = tracing_subscriber::registry().with(layer);
-        (lines, tracing::subscriber::set_default(subscriber))
-    }
-
-    /// Takes the lines so far that say `what`, without their time.
-    fn take(&self, what: &str) -> Vec<String> {
-        let written = std::mem::take(&mut *self.0.lock().expect("lock"));
-        let written = String::from_utf8(written).expect("text");
-        let lines = written.lines().filter(|line| line.contains(what));
-        let without_time = |line: &str| line.split_once(' ').expect("a time").1.trim().to_owned();
-        lines.map(without_time).collect()
-    }
+/// Takes the lines so far that say `what`.
+fn take(lines: &Lines, what: &str) -> Vec<String> {
+    let written = lines.take();
+    let lines = written.lines().filter(|line| line.contains(what));
+    lines.map(|line| line.trim().to_owned()).collect()
 }
 
 /// Level, secret, attempts and outcome.
@@ -80,7 +45,7 @@ fn parts(line: &str) -> (String, String, String, String) {
 
 #[tokio::test(start_paused = true)]
 async fn a_read_names_its_secret_the_requests_it_took_and_its_outcome() {
-    let (lines, _in_this_thread) = Lines::of_this_thread(Level::INFO);
+    let (lines, _in_this_thread) = lines_of_this_thread(Level::INFO);
     let app = InProcess::new(MetadataSource::Versions);
     for (name, fault, attempts, outcome) in [
         // The vault's first request is answered with a challenge.
@@ -94,7 +59,7 @@ async fn a_read_names_its_secret_the_requests_it_took_and_its_outcome() {
     ] {
         app.fail_with(fault);
         app.get(&format!("/api/secrets/{name}")).await;
-        let read = lines.take("Key Vault read");
+        let read = take(&lines, "Key Vault read");
         let [line] = &read[..] else {
             panic!("{name}: {read:?}");
         };
@@ -105,14 +70,14 @@ async fn a_read_names_its_secret_the_requests_it_took_and_its_outcome() {
         assert_eq!((&*level, &*secret, &*sent, &*found), expected);
         // The second answer comes from the cache.
         app.get(&format!("/api/secrets/{name}")).await;
-        assert_eq!(lines.take("Key Vault read"), [""; 0], "{name}");
+        assert_eq!(take(&lines, "Key Vault read"), [""; 0], "{name}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_probes_of_config_check_are_lines_for_who_looks_closely() {
     for (level, expected) in [(Level::INFO, 0), (Level::DEBUG, 1)] {
-        let (lines, _in_this_thread) = Lines::of_this_thread(level);
+        let (lines, _in_this_thread) = lines_of_this_thread(level);
         let connection = DevVault::default().connection();
         let vaults = Vaults::new(move || std::future::ready(Ok(connection.clone())));
         let vault = vaults.open(&DevVault::url().expect("valid")).await;
@@ -122,7 +87,7 @@ async fn the_probes_of_config_check_are_lines_for_who_looks_closely() {
             .may_get(&name)
             .await
             .expect("allowed");
-        let read = lines.take("Key Vault read");
+        let read = take(&lines, "Key Vault read");
         assert_eq!(read.len(), expected, "{read:?}");
         assert!(
             read.iter().all(|line| line.starts_with("DEBUG")),
@@ -133,7 +98,7 @@ async fn the_probes_of_config_check_are_lines_for_who_looks_closely() {
 
 #[tokio::test(start_paused = true)]
 async fn an_outage_is_one_line_at_its_begin_and_one_at_its_end() {
-    let (lines, _in_this_thread) = Lines::of_this_thread(Level::INFO);
+    let (lines, _in_this_thread) = lines_of_this_thread(Level::INFO);
     let app = InProcess::new(MetadataSource::Versions);
     let all = async || {
         for name in ["ExternalApiKey", "DatabasePassword"] {
@@ -142,7 +107,7 @@ async fn an_outage_is_one_line_at_its_begin_and_one_at_its_end() {
         sleep(Duration::from_secs(6)).await;
     };
     let told = || {
-        let mut told = lines.take("Key Vault ");
+        let mut told = take(&lines, "Key Vault ");
         told.retain(|line| !line.contains("Key Vault read"));
         told
     };

@@ -1,12 +1,7 @@
 //! The Functions host gives every line the level it was written with, and a person finds the
 //! request that a line belongs to.
 
-use std::{
-    env,
-    io::{self, Write},
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{env, time::Duration};
 
 use axum::{body::Body, extract::Request};
 use keyvault_functions::{
@@ -21,11 +16,11 @@ use keyvault_functions::{
 };
 use tokio::{net::TcpStream, time::advance};
 use tracing::subscriber::DefaultGuard;
-use tracing_subscriber::{filter::Targets, fmt::MakeWriter};
+use tracing_subscriber::filter::Targets;
 
 use super::support::{
-    Answer, ClientRequest, Fault, FunctionsHost, Handler, INVOCATION_ID, InProcess, Key, MODES,
-    Protocol, Setup, Stream, TlsVault, answer, client, repository,
+    Answer, ClientRequest, Fault, FunctionsHost, Handler, INVOCATION_ID, InProcess, Key, Lines,
+    MODES, Protocol, Setup, Stream, TlsVault, answer, client, repository,
 };
 
 const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";
@@ -267,63 +262,30 @@ fn writes_every_level() {
     telemetry.flush();
 }
 
-/// What was written in this thread.
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().expect("lock").write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+/// Takes every line of this thread.
+fn lines_of_this_thread() -> (Lines, DefaultGuard) {
+    Lines::of_this_thread(&Targets::new().with_default(tracing::Level::DEBUG))
 }
 
-impl MakeWriter<'_> for Lines {
-    type Writer = Self;
-
-    fn make_writer(&self) -> Self {
-        self.clone()
-    }
+/// Status, code and cache outcome of the last request.
+fn last(lines: &Lines) -> (String, String, String) {
+    let written = lines.text();
+    let line = written
+        .lines()
+        .rfind(|line| line.contains("invocation finished"));
+    let line = line.expect("a line").to_owned();
+    let field = |name: &str| {
+        let value = line
+            .split_whitespace()
+            .find_map(|part| part.strip_prefix(name));
+        value.unwrap_or_default().trim_matches('"').to_owned()
+    };
+    (field("status="), field("code="), field("cache="))
 }
-
-impl Lines {
-    /// Takes what this thread writes, until the guard goes.
-    fn of_this_thread() -> (Self, DefaultGuard) {
-        let lines = Self::default();
-        let filter = Targets::new().with_default(tracing::Level::DEBUG);
-        let (stdout, stderr) = (lines.clone(), lines.clone());
-        let subscriber = telemetry::subscriber(&filter, LineStyle::Host, stdout, stderr);
-        (lines, tracing::subscriber::set_default(subscriber))
-    }
-
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().expect("lock").clone()).expect("text")
-    }
-
-    /// Status, code and cache outcome of the last request.
-    fn last(&self) -> (String, String, String) {
-        let written = self.text();
-        let line = written
-            .lines()
-            .rfind(|line| line.contains("invocation finished"));
-        let line = line.expect("a line").to_owned();
-        let field = |name: &str| {
-            let value = line
-                .split_whitespace()
-                .find_map(|part| part.strip_prefix(name));
-            value.unwrap_or_default().trim_matches('"').to_owned()
-        };
-        (field("status="), field("code="), field("cache="))
-    }
-}
-
 /// The name of a function, or a path, is what a person typed.
 #[tokio::test]
 async fn a_name_with_warn_in_it_makes_no_error_a_warning() {
-    let (lines, _in_this_thread) = Lines::of_this_thread();
+    let (lines, _in_this_thread) = lines_of_this_thread();
     let function =
         r#"{"bindings":[{"type":"httpTrigger","name":"req"},{"type":"http","name":"res"}]}"#;
     let manifest = Manifest::parse("{}", &[("Forewarned", function)]).expect("valid");
@@ -352,7 +314,7 @@ async fn a_name_with_warn_in_it_makes_no_error_a_warning() {
 /// of the outcome.
 #[tokio::test(start_paused = true)]
 async fn a_caller_who_leaves_is_a_line() {
-    let (lines, _in_this_thread) = Lines::of_this_thread();
+    let (lines, _in_this_thread) = lines_of_this_thread();
     let app = InProcess::new(MetadataSource::Versions);
     app.fail_with(Fault::Delay(Duration::from_secs(2)));
     let request = Request::get("/api/secrets/ExternalApiKey")
@@ -403,14 +365,14 @@ async fn a_connection_that_the_host_ends_is_a_line() {
 
 #[tokio::test(start_paused = true)]
 async fn the_line_of_a_request_says_how_the_answer_was_found() {
-    let (lines, _in_this_thread) = Lines::of_this_thread();
+    let (lines, _in_this_thread) = lines_of_this_thread();
     let app = InProcess::new(MetadataSource::Versions);
     let get = async |path: &str| {
         let request = Request::get(path)
             .header("x-azure-functions-invocationid", INVOCATION_ID)
             .body(Body::empty());
         app.send(request.expect("a request")).await;
-        lines.last()
+        last(&lines)
     };
     let expect = |status: &str, code: &str, cache: &str| {
         (status.to_owned(), code.to_owned(), cache.to_owned())
@@ -440,7 +402,7 @@ async fn the_line_of_a_request_says_how_the_answer_was_found() {
 /// A reference is tried again and again; what did not change is not written again.
 #[tokio::test(start_paused = true)]
 async fn a_finding_about_a_reference_is_one_line_until_it_changes() {
-    let (lines, _in_this_thread) = Lines::of_this_thread();
+    let (lines, _in_this_thread) = lines_of_this_thread();
     let value = "@Microsoft.KeyVault(VaultName=embedded;SecretName=ExternalApiKey)";
     let app = InProcess::with(Setup {
         settings: vec![AppSetting::new("KEY", value.to_owned().into())],

@@ -8,6 +8,7 @@ mod faults;
 mod functions_host;
 mod in_process;
 pub(crate) mod leaks;
+mod lines;
 mod process;
 pub(crate) mod sources;
 mod standalone;
@@ -30,6 +31,7 @@ pub(crate) use functions_host::{
     read_envelope,
 };
 pub(crate) use in_process::{InProcess, Setup, answer, func_a};
+pub(crate) use lines::Lines;
 pub(crate) use process::{Handler, Stream};
 pub(crate) use standalone::{Standalone, commands};
 pub(crate) use tls_vault::{Identity, TlsVault, Wire};
