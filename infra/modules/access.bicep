@@ -21,11 +21,11 @@ var keyVaultSecretsUser = '4633458b-17de-408a-b874-0445c86b69e6'
 var storageBlobDataOwner = 'b7e6dc6d-f1e8-4753-8033-0f276bb0955b'
 var monitoringMetricsPublisher = '3913510d-42f4-4e42-8a64-420c390055eb'
 
-resource vault 'Microsoft.KeyVault/vaults@2024-11-01' existing = {
+resource vault 'Microsoft.KeyVault/vaults@2026-02-01' existing = {
   name: vaultName
 }
 
-resource storage 'Microsoft.Storage/storageAccounts@2025-01-01' existing = {
+resource storage 'Microsoft.Storage/storageAccounts@2025-08-01' existing = {
   name: storageName
 }
 
@@ -43,7 +43,7 @@ resource readsSecrets 'Microsoft.Authorization/roleAssignments@2022-04-01' = if 
   }
 }
 
-resource readsSecretsByPolicy 'Microsoft.KeyVault/vaults/accessPolicies@2024-11-01' = if (usesAccessPolicies) {
+resource readsSecretsByPolicy 'Microsoft.KeyVault/vaults/accessPolicies@2026-02-01' = if (usesAccessPolicies) {
   parent: vault
   name: 'add'
   properties: {
