@@ -85,11 +85,12 @@ fn deploying_takes_five_commands_to_two_answers() {
 
 #[test]
 fn the_templates_parameters_are_documented() {
-    let template = read("infra/main.bicep");
+    let template = read("infra/app.bicep");
     let table = read("infra/README.md");
+    // deploy.sh has options for these.
     let of_deploy = ["appName", "location", "externalApiKey", "databasePassword"];
-    // An address range is needed only where it collides.
-    let left_out = ["networkAddressPrefix"];
+    // An address range is needed only where it collides; tags are azd's.
+    let left_out = ["networkAddressPrefix", "tags"];
     let names: Vec<_> = template
         .lines()
         .filter_map(|line| line.strip_prefix("param ")?.split(' ').next())
@@ -99,6 +100,45 @@ fn the_templates_parameters_are_documented() {
         let documented = table.contains(&format!("`{name}`"));
         let elsewhere = of_deploy.contains(&name) || left_out.contains(&name);
         assert!(documented || elsewhere, "{name}");
+    }
+}
+
+/// The prices that docs/costs.md names, in millionths of a dollar.
+#[test]
+fn the_table_of_the_whole_stack_follows_from_its_prices() {
+    const DOLLAR: u64 = 1_000_000;
+    const REQUESTS: u64 = 1_000_000;
+    const SECONDS_A_MONTH: u64 = 730 * 3_600;
+    let costs = read("docs/costs.md");
+    // $49.70, with the places after the point rounded.
+    let amount = |millionths: u64| {
+        let cents = (millionths + 5_000) / 10_000;
+        format!("${}.{:02}", cents / 100, cents % 100)
+    };
+    // One second of `megabytes` for each request.
+    let flex = |megabytes: u64| {
+        let gigabyte_seconds = REQUESTS * megabytes / 1_024 - 100_000;
+        gigabyte_seconds * 26 + (REQUESTS - 250_000) * 400_000 / 1_000_000
+    };
+    let storage = DOLLAR / 100;
+    let vault = 17_520 * 30_000 / 10_000;
+    let endpoints = 2 * (730 * DOLLAR / 100 + DOLLAR / 2);
+    let capped = (30 - 5) * 2_300_000;
+    for (row, price) in [
+        ("| Flex Consumption, 2,048 MB |", amount(flex(2_048))),
+        ("| **together** |", amount(flex(2_048) + vault + storage)),
+        ("| `instanceMemoryMB=512`", amount(flex(2_048) - flex(512))),
+        (
+            "| `alwaysReadyInstances=1`",
+            amount(SECONDS_A_MONTH * 2 * 4),
+        ),
+        ("| `networkMode=privateEndpoint`", amount(endpoints)),
+        ("| telemetry at its cap", amount(capped)),
+    ] {
+        let line = costs.lines().find(|line| line.starts_with(row));
+        let last = line.expect(row).trim_end_matches(" |").rsplit("| ").next();
+        let last = last.map(|cell| cell.trim_matches(['*', '-']));
+        assert_eq!(last, Some(price.as_str()), "{row}");
     }
 }
 

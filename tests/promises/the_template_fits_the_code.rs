@@ -1,84 +1,123 @@
-//! What `infra/main.bicep` gives the app, this handler understands: its Key Vault references parse
-//! here and name secrets of the template, and its settings are settings of the handler.
+//! What the template gives the app, this handler understands: its Key Vault references parse here
+//! and name secrets of the template, and its settings are settings of the handler.
+//!
+//! The template is read as Resource Manager evaluates it, from the snapshots in
+//! `tests/infra/snapshots`. `tests/infra/template.py` keeps them true.
 
 use std::{collections::BTreeSet, fs};
 
-use keyvault_functions::{key_vault::VaultUrl, references::Reference, settings::names};
+use keyvault_functions::{
+    key_vault::VaultUrl,
+    references::Reference,
+    settings::names::{self, DATABASE_PASSWORD, EXTERNAL_API_KEY},
+};
+use serde_json::{Map, Value};
 
 use super::support::repository;
 
 const VERSION: &str = "0123456789abcdef0123456789abcdef";
 
-fn template() -> String {
-    fs::read_to_string(repository().join("infra/main.bicep")).expect("infra/main.bicep")
+/// The resources of each snapshot, by its file's name.
+fn snapshots() -> Vec<(String, Vec<Value>)> {
+    let folder = repository().join("tests/infra/snapshots");
+    let files = fs::read_dir(folder).expect("snapshots");
+    let mut snapshots: Vec<_> = files
+        .map(|file| file.expect("a file").path())
+        .filter_map(|path| {
+            let name = path.file_name()?.to_str()?.strip_suffix(".snapshot.json")?;
+            let text = fs::read_to_string(&path).expect(name);
+            let snapshot: Value = serde_json::from_str(&text).expect(name);
+            let resources = snapshot["predictedResources"].as_array().expect(name);
+            Some((name.to_owned(), resources.clone()))
+        })
+        .collect();
+    snapshots.sort_by(|one, other| one.0.cmp(&other.0));
+    assert!(snapshots.len() >= 4, "{}", snapshots.len());
+    snapshots
 }
 
-/// The settings of the template that begin like a reference, with what Azure fills in filled in.
-fn references(template: &str) -> Vec<(&str, String)> {
-    let filled = |value: &str| {
-        value
-            .replace(
-                "${externalApiKeySecret.properties.secretUriWithVersion}",
-                &format!("https://your-kv.vault.azure.net/secrets/ExternalApiKey/{VERSION}"),
-            )
-            .replace("${vault.name}", "your-kv")
+fn of_type<'a>(resources: &'a [Value], kind: &str) -> Vec<&'a Value> {
+    resources.iter().filter(|it| it["type"] == kind).collect()
+}
+
+/// The last part of a resource's name.
+fn name(resource: &Value) -> &str {
+    let name = resource["name"].as_str().expect("a name");
+    name.rsplit('/').next().expect("a part")
+}
+
+fn settings(resources: &[Value]) -> &Map<String, Value> {
+    let found = of_type(resources, "Microsoft.Web/sites/config");
+    assert_eq!(found.len(), 1);
+    found[0]["properties"].as_object().expect("settings")
+}
+
+/// A setting as Azure completes it: the address of a secret's version is known only then.
+fn completed(setting: &str, vault: &str) -> String {
+    let Some(call) = setting.strip_prefix("[format('@Microsoft.KeyVault(SecretUri={0})', ") else {
+        return setting.to_owned();
     };
-    template
-        .lines()
-        .filter_map(|line| line.trim().split_once(": '@"))
-        .map(|(setting, rest)| (setting, format!("@{}", filled(rest.trim_end_matches('\'')))))
-        .collect()
+    let secret = call
+        .strip_prefix("reference('")
+        .and_then(|rest| rest.split_once("',"))
+        .filter(|(_, rest)| rest.ends_with(").secretUriWithVersion)]"))
+        .and_then(|(id, _)| id.rsplit_once(&format!("/vaults/{vault}/secrets/")));
+    match secret {
+        Some((_, name)) => format!(
+            "@Microsoft.KeyVault(SecretUri=https://{vault}.vault.azure.net/secrets/{name}/{VERSION})"
+        ),
+        None => setting.to_owned(),
+    }
 }
 
 /// What is wrong with the references of a template.
-fn problems(template: &str) -> Vec<String> {
-    let secrets: BTreeSet<_> = template
-        .split("'Microsoft.KeyVault/vaults/secrets@")
-        .skip(1)
-        .filter_map(|resource| resource.split("name: '").nth(1)?.split('\'').next())
+fn problems(resources: &[Value]) -> Vec<String> {
+    let [vault] = of_type(resources, "Microsoft.KeyVault/vaults")[..] else {
+        return vec!["there is not one vault".to_owned()];
+    };
+    let host = format!("{}.vault.azure.net", name(vault));
+    let secrets: BTreeSet<_> = of_type(resources, "Microsoft.KeyVault/vaults/secrets")
+        .into_iter()
+        .map(name)
         .collect();
-    assert_eq!(secrets.len(), 2, "{secrets:?}");
     let mut problems = Vec::new();
-    let mut of_settings = BTreeSet::new();
-    for (setting, value) in references(template) {
-        match Reference::parse(&value) {
-            Err(error) => problems.push(format!("{setting}: {error}")),
-            Ok(reference) => {
-                of_settings.insert(setting);
-                if reference.has_unusual_spelling {
-                    problems.push(format!("{setting} is spelt unusually"));
-                }
-                if reference.vault.authority() != "your-kv.vault.azure.net" {
-                    problems.push(format!("{setting} is of {}", reference.vault.authority()));
-                }
-                if !secrets.contains(reference.name.as_str()) {
-                    problems.push(format!("{setting}: no secret {}", reference.name.as_str()));
-                }
-                let pinned = setting == names::EXTERNAL_API_KEY;
-                if reference.version.as_deref() != pinned.then_some(VERSION) {
-                    problems.push(format!(
-                        "{setting} is of {:?}",
-                        reference.version.as_deref()
-                    ));
-                }
+    for setting in [EXTERNAL_API_KEY, DATABASE_PASSWORD] {
+        let value = settings(resources)[setting].as_str().unwrap_or_default();
+        let reference = match Reference::parse(&completed(value, name(vault))) {
+            Ok(reference) => reference,
+            Err(error) => {
+                problems.push(format!("{setting}: {error}"));
+                continue;
             }
+        };
+        if reference.has_unusual_spelling {
+            problems.push(format!("{setting} is spelt unusually"));
         }
-    }
-    let wanted = BTreeSet::from([names::EXTERNAL_API_KEY, names::DATABASE_PASSWORD]);
-    if of_settings != wanted {
-        problems.push(format!("the references are {of_settings:?}"));
+        if reference.vault.authority() != host {
+            problems.push(format!("{setting} is of {}", reference.vault.authority()));
+        }
+        if !secrets.contains(reference.name.as_str()) {
+            problems.push(format!("{setting}: no secret {}", reference.name.as_str()));
+        }
+        let pinned = setting == EXTERNAL_API_KEY;
+        if reference.version.as_deref() != pinned.then_some(VERSION) {
+            problems.push(format!("{setting}: {:?}", reference.version.as_deref()));
+        }
     }
     problems
 }
 
 #[test]
 fn the_templates_references_parse_and_name_its_secrets() {
-    assert_eq!(problems(&template()), Vec::<String>::new());
+    for (name, resources) in snapshots() {
+        assert_eq!(problems(&resources), Vec::<String>::new(), "{name}");
+    }
 }
 
 #[test]
 fn a_misspelt_reference_in_the_template_is_found() {
-    let template = template();
+    let (_, resources) = snapshots().remove(1);
+    let text = serde_json::to_string(&resources).expect("JSON");
     for (before, after) in [
         (";SecretName=", ";SecretNam="),
         (
@@ -91,34 +130,34 @@ fn a_misspelt_reference_in_the_template_is_found() {
             ";SecretName=DatabasePassword)",
             ";SecretName=DatabasePassword",
         ),
-        ("secretUriWithVersion})", "secretUri})"),
-        ("SecretUri=${", "SecretUri=http://${"),
+        (".secretUriWithVersion)]", ".secretUri)]"),
+        ("SecretUri={0}", "SecretUri=http://{0}"),
     ] {
-        assert_eq!(template.matches(before).count(), 1, "{before}");
-        let misspelt = template.replace(before, after);
+        assert_eq!(text.matches(before).count(), 1, "{before}");
+        let misspelt: Vec<Value> =
+            serde_json::from_str(&text.replace(before, after)).expect("JSON");
         assert_ne!(problems(&misspelt), Vec::<String>::new(), "{after}");
     }
 }
 
 #[test]
 fn the_templates_settings_are_settings_of_the_handler() {
-    let template = template();
-    let settings = template
-        .split("name: 'appsettings'")
-        .nth(1)
-        .expect("settings");
-    let settings = settings.split("output ").next().expect("settings");
-    let given: BTreeSet<_> = settings
-        .lines()
-        .filter_map(|line| line.trim().split_once(": "))
-        .map(|(name, _)| name)
-        .filter(|name| name.chars().all(|c| c.is_ascii_uppercase() || c == '_'))
-        // The host's own.
-        .filter(|name| !name.starts_with("APPLICATIONINSIGHTS_"))
-        .collect();
     let known: BTreeSet<_> = names::ALL.iter().copied().collect();
-    assert!(given.contains(names::KEY_VAULT_URL), "{given:?}");
-    assert!(given.is_subset(&known), "{:?}", given.difference(&known));
+    for (name, resources) in snapshots() {
+        let given: BTreeSet<_> = settings(&resources)
+            .keys()
+            .map(String::as_str)
+            // The host's own.
+            .filter(|name| !name.starts_with("APPLICATIONINSIGHTS_"))
+            .filter(|name| !name.starts_with("AzureWebJobsStorage__"))
+            .collect();
+        assert!(given.contains(names::KEY_VAULT_URL), "{name}: {given:?}");
+        assert!(
+            given.is_subset(&known),
+            "{name}: {:?}",
+            given.difference(&known)
+        );
+    }
 }
 
 #[test]
