@@ -4,7 +4,8 @@
   diagram.py           compares the drawings in infra/README.md with the snapshots
   diagram.py --renew   writes them there
 
-An arrow says that one resource names another one, or what an identity may do there.
+An arrow says that one resource names another one, or what an identity may do there. Where there is
+a network, the drawing is of the network: the rest is in the other drawing.
 """
 import json
 import re
@@ -78,11 +79,16 @@ def drawing(name):
             other = first(json.dumps(value))
             if member in SAYS and other not in (None, own):
                 edges.append((keys[own], SAYS[member], keys[other]))
+    of_network = {keys[id] for id, resource in nodes.items() if resource["type"].startswith("Microsoft.Network/")}
+    if of_network:
+        edges = [edge for edge in edges if of_network & {edge[0], edge[2]}]
+    ends = {end for edge in edges for end in (edge[0], edge[2])}
     lines = ["flowchart LR"]
     labels = {"deployer": "who deploys", "operators": "operatorObjectIds"}
     for id, resource in nodes.items():
-        lines.append(f'  {keys[id]}["{NODES[resource["type"]]}<br>{label(resource["name"])}"]')
-    lines += [f'  {who}(["{labels[who]}"])' for who in sorted(people)]
+        if keys[id] in ends:
+            lines.append(f'  {keys[id]}["{NODES[resource["type"]]}<br>{label(resource["name"])}"]')
+    lines += [f'  {who}(["{labels[who]}"])' for who in sorted(people & ends)]
     lines += [f'  {one} -->|"{says}"| {other}' for one, says, other in dict.fromkeys(edges)]
     return "\n".join(lines) + "\n"
 
@@ -90,7 +96,7 @@ def drawing(name):
 def label(name):
     """Without what only Azure knows, and what is unique to a subscription."""
     if name.startswith("["):
-        return "privatelink…" if "vaultcore" in name else "privatelink.blob…"
+        return "privatelink.vaultcore…" if "vaultcore" in name else "privatelink.blob…"
     return re.sub(r"(-|^st)[a-z2-7]{13}$", r"\1…", name)
 
 
