@@ -14,9 +14,12 @@ Usage: infra/verify.sh -g RESOURCE_GROUP -n APP_NAME [--timeout SECONDS] [--secr
   --timeout SECONDS   for how long to wait for references to resolve (default: 300)
   --secret NAME       a secret of the app's vault to ask for (default: ExternalApiKey)
 
-Asks Azure for the status of every reference, and for a refresh while any is not Resolved. Then
-calls the routes: without a key, with a function key and with the master key. The keys are not
-printed and are in no command line. Exits with 1 and names the row that failed.
+Asks Azure for the status of every reference. While one is not Resolved, it has Azure resolve them
+again, once a minute at most, because that may restart the app. Then it restarts the app once, so
+that no instance keeps an unresolved value.
+
+Then it calls the routes: without a key, with a function key and with the master key. The keys are
+not printed and are in no command line. Exits with 1 and names the row that failed.
 
 VERIFY_INTERVAL (default: 10) is the pause between two questions, in seconds.
 END
@@ -52,7 +55,7 @@ interval=${VERIFY_INTERVAL:-10}
 [ -n "$group" ] || wrong_usage "-g RESOURCE_GROUP is missing"
 [ -n "$app" ] || wrong_usage "-n APP_NAME is missing"
 [[ $timeout =~ ^[0-9]{1,6}$ ]] || wrong_usage "--timeout takes a number of seconds, not $timeout"
-[[ $interval =~ ^[0-9]{1,4}$ ]] || wrong_usage "VERIFY_INTERVAL takes a number of seconds, not $interval"
+[[ $interval =~ ^[1-9][0-9]{0,3}$ ]] || wrong_usage "VERIFY_INTERVAL takes a number of seconds, not $interval"
 [[ $secret =~ ^[0-9A-Za-z-]{1,127}$ ]] || wrong_usage "no secret can be named $secret"
 
 command -v az >/dev/null || fail "az is missing. Install the Azure CLI: https://aka.ms/azure-cli"
@@ -89,13 +92,17 @@ named=$(az functionapp config appsettings list --resource-group "$group" --name 
   fail "the app settings of $app cannot be read: $(reason)"
 expected=$(printf '%s\n' EXTERNAL_API_KEY DATABASE_PASSWORD "$named" | tr -d '\r' | sed '/^$/d' | sort -u)
 
-# One line per reference: setting, status, details. Azure pages long lists.
+# Writes a line for each reference: setting, status, details. A refresh answers with the same list
+# as the question for it. Azure pages long lists, and the address of a page is a whole one.
 ask_for_references() {
-  local url="$id/config/configreferences/appsettings?api-version=2025-03-01" page key status details
+  local method=get url="$id/config/configreferences/appsettings?api-version=2025-03-01" page key status details
+  if [ "${1:-}" = refresh ]; then
+    method=post url="$id/config/configreferences/appsettings/refresh?api-version=2022-03-01"
+  fi
   : >"$scratch/references"
   while [ -n "$url" ]; do
-    page=$(MSYS_NO_PATHCONV=1 az rest --method get --url "$url" --output tsv --query "[value[].[id, properties.status || '-', properties.details || '-'], [['next', nextLink || '-', '-']]][]" 2>"$scratch/error") || return 1
-    url=''
+    page=$(MSYS_NO_PATHCONV=1 az rest --method "$method" --url "$url" --output tsv --query "[value[].[id, properties.status || '-', properties.details || '-'], [['next', nextLink || '-', '-']]][]" 2>"$scratch/error") || return 1
+    method=get url=''
     while IFS=$'\t' read -r key status details; do
       case $key in
         next) [ "$status" = - ] || url=$status ;;
@@ -104,6 +111,7 @@ ask_for_references() {
       esac
     done < <(tr -d '\r' <<<"$page")
   done
+  add_absent
 }
 
 # Those that must be there and are not: Azure did not take their value for a reference.
@@ -123,22 +131,31 @@ print_references() {
 }
 
 printf 'Key Vault references of %s:\n' "$app"
-refreshes=0 failures=0
+refreshes=0 failures=0 questions=0
+between_refreshes=$((interval < 60 ? 60 / interval : 1))
 while :; do
   if ask_for_references; then
     failures=0
-    add_absent
     [ -n "$(unresolved)" ] || break
+    if [ $((questions % between_refreshes)) = 0 ]; then
+      # It answers with the new status of each.
+      cp "$scratch/references" "$scratch/before"
+      if ask_for_references refresh; then
+        refreshes=$((refreshes + 1))
+        [ -n "$(unresolved)" ] || break
+        printf '  Azure resolved them again (%d); waiting for %s\n' "$refreshes" "$(unresolved | cut -f 1 | paste -s -d ' ' -)"
+      else
+        mv "$scratch/before" "$scratch/references"
+        printf '  the refresh failed, trying again in a minute: %s\n' "$(reason)" >&2
+      fi
+    fi
+    questions=$((questions + 1))
     if time_is_up; then
       print_references
       fail "not resolved after $timeout s and $refreshes refreshes: $(unresolved | awk -F '\t' '{ printf "%s%s is %s", (NR > 1 ? ", " : ""), $1, $2 }').
-Ask config-check, which tells the reason and what mends it."
-    fi
-    if MSYS_NO_PATHCONV=1 az rest --method post --url "$id/config/configreferences/appsettings/refresh?api-version=2022-03-01" --output none 2>"$scratch/error"; then
-      refreshes=$((refreshes + 1))
-      printf '  waiting for %s; refresh %d asked for\n' "$(unresolved | cut -f 1 | paste -s -d ' ' -)" "$refreshes"
-    else
-      printf '  the refresh failed, trying again: %s\n' "$(reason)" >&2
+config-check tells why, and what to do: https://$host/api/config-check with a function key
+(az functionapp keys list --resource-group $group --name $app --query functionKeys).
+A role that was granted a moment ago needs some minutes: run this again, with a longer --timeout."
     fi
   else
     # Azure's front door fails at times; three times in a row is no accident.
@@ -151,6 +168,14 @@ It takes the role Reader on the app, and a connection to Azure Resource Manager.
   sleep "$interval"
 done
 print_references
+
+# A running instance can keep what it got before the refresh.
+if [ "$refreshes" -gt 0 ]; then
+  printf '\nRestarting %s, so that no instance keeps an unresolved value.\n' "$app"
+  az functionapp restart --resource-group "$group" --name "$app" --output none 2>"$scratch/error" ||
+    fail "$app cannot be restarted: $(reason)
+It takes the role Website Contributor on the app. Restart it in the portal, then run this again."
+fi
 
 # --- the routes ------------------------------------------------------------------------------
 
