@@ -16,13 +16,15 @@ fi
 
 usage() {
   cat <<'END'
-Usage: infra/deploy.sh -g RESOURCE_GROUP -n APP_NAME [-l LOCATION] [--set NAME=VALUE]... [--zip FILE]
+Usage: infra/deploy.sh -g RESOURCE_GROUP -n APP_NAME [-l LOCATION] [--set NAME=VALUE]...
+                       [--recover] [--zip FILE]
 
   -g RESOURCE_GROUP  made if it is missing
   -n APP_NAME        the Function App; its name is part of its URL, and so unique in Azure
   -l LOCATION        such as westeurope (default: the resource group's)
-  --set NAME=VALUE   a parameter of infra/main.bicep, such as identityType=UserAssigned,
-                     vaultAccess=accessPolicies or restrictVaultNetwork=true
+  --set NAME=VALUE   a parameter of infra/app.bicep, such as networkMode=privateEndpoint;
+                     infra/README.md lists them
+  --recover          recover the app's vault without asking, if it was deleted before
   --zip FILE         publish this package instead of building one with infra/package.sh
 
 The two secrets come from the environment, or are asked for on a terminal:
@@ -31,7 +33,7 @@ The two secrets come from the environment, or are asked for on a terminal:
   DATABASE_PASSWORD_VALUE  becomes the secret DatabasePassword
 
 They are never printed and are in no command line. Run it again after any failure: what is there
-already is kept, and the secrets get a new version.
+already is kept, and the secrets get a new version. infra/remove.sh removes everything.
 
 DEPLOY_RETRY_SECONDS (default: 30) is the pause before publishing is tried again.
 END
@@ -50,11 +52,16 @@ wrong_usage() {
 
 step() { printf '\n== %s\n' "$*"; }
 
-group='' app='' location='' package=''
+group='' app='' location='' package='' recover=false
 parameters=()
 while [ $# -gt 0 ]; do
   case $1 in
     -h | --help) usage && exit 0 ;;
+    --recover)
+      recover=true
+      shift
+      continue
+      ;;
     -g | -n | -l | --set | --zip) [ -n "${2:-}" ] || wrong_usage "$1 needs a value" ;;
     *) wrong_usage "unknown argument: $1" ;;
   esac
@@ -66,7 +73,7 @@ while [ $# -gt 0 ]; do
     --set)
       [[ $2 =~ ^[A-Za-z]+= ]] || wrong_usage "--set takes NAME=VALUE, not $2"
       # Names of parameters are compared without regard to case. macOS's bash has no ${2,,}.
-      case $(tr '[:upper:]' '[:lower:]' <<<"$2") in
+      case $(lower "$2") in
         externalapikey=* | databasepassword=*) wrong_usage "a secret has no place in a command line. Use the environment" ;;
         appname=* | location=*) wrong_usage "${2%%=*} has an option of its own" ;;
       esac
@@ -83,8 +90,20 @@ done
   wrong_usage "-l takes a location's short name, such as westeurope, not $location"
 [ -z "$package" ] || [ -f "$package" ] || fail "there is no file $package"
 
+lower() { tr '[:upper:]' '[:lower:]' <<<"$1"; }
+
+# The value of a parameter that was set, or nothing; both in lower letters.
+asked_for() {
+  local parameter value=''
+  for parameter in ${parameters[@]+"${parameters[@]}"}; do
+    parameter=$(lower "$parameter")
+    [ "${parameter%%=*}" != "$1" ] || value=${parameter#*=}
+  done
+  printf '%s' "$value"
+}
+
 root=$(cd "$(dirname "$0")/.." && pwd)
-for file in main.bicep package.sh verify.sh; do
+for file in app.bicep package.sh verify.sh; do
   [ -f "$root/infra/$file" ] || fail "infra/$file is missing. Run this from a complete clone"
 done
 
@@ -140,25 +159,120 @@ json_string() {
   printf '"%s"' "$escaped"
 }
 
-# --- the group and the template ------------------------------------------------------------------
+# What az wrote to stderr last, on one line.
+reason() { tr -s '\r\n' ' ' <"$scratch/error"; }
+
+# --- the group -----------------------------------------------------------------------------------
 
 step "resource group $group, in the subscription $subscription"
 exists=$(az group exists --name "$group" --output tsv) ||
   fail "Azure does not tell whether $group exists. Choose a subscription that you may use: az account set --subscription NAME"
-if [ "${exists%$'\r'}" = true ]; then
-  if [ -z "$location" ]; then
-    location=$(az group show --name "$group" --query location --output tsv) || fail "the location of $group cannot be read. Name one with -l"
-    location=${location%$'\r'}
-  fi
+exists=${exists%$'\r'}
+if [ "$exists" = true ] && [ -z "$location" ]; then
+  location=$(az group show --name "$group" --query location --output tsv) || fail "the location of $group cannot be read. Name one with -l"
+  location=${location%$'\r'}
+fi
+[ -n "$location" ] || fail "$group does not exist. To have it made, say where with -l, such as -l westeurope"
+# Flex Consumption is not everywhere. An old az does not know where: then the deployment tells.
+if locations=$(az functionapp list-flexconsumption-locations --query "[].name" --output tsv 2>/dev/null) && [ -n "$locations" ]; then
+  locations=${locations//$'\r'/}
+  grep -Fqix -e "$location" <<<"$locations" ||
+    fail "$location has no Flex Consumption. Name one of these with -l: $(sort <<<"$locations" | paste -s -d ' ' -)"
+fi
+if [ "$exists" = true ]; then
   echo "it is there"
 else
-  [ -n "$location" ] || fail "$group does not exist. To have it made, say where with -l, such as -l westeurope"
-  az group create --name "$group" --location "$location" --output none ||
+  az group create --name "$group" --location "$location" --tags "keyvault-functions=$app" --output none ||
     fail "$group could not be made. It takes the role Contributor on the subscription, and a location of: az account list-locations --query \"[].name\""
   echo "made in $location"
 fi
 
-step "infra/main.bicep, which takes some minutes"
+network=$(asked_for networkmode)
+if [ -n "$network" ] && [ "$network" != public ]; then
+  state=$(az provider show --namespace Microsoft.App --query registrationState --output tsv 2>/dev/null) || state=''
+  if [ "${state%$'\r'}" != Registered ]; then
+    step "the resource provider Microsoft.App, which the app's network needs"
+    az provider register --namespace Microsoft.App --wait --output none ||
+      fail "Microsoft.App could not be registered. It takes the role Contributor on the subscription:
+az provider register --namespace Microsoft.App --wait"
+    echo "registered"
+  fi
+fi
+
+# --- the vault that is there, or was ---------------------------------------------------------------
+
+# The vault of this app carries its name as a tag, unless --set vaultName names one.
+vault=$(asked_for vaultname)
+[[ $vault =~ ^[0-9a-z-]*$ ]] || wrong_usage "no vault can be named $vault"
+which="[?tags.\"keyvault-functions\"=='$app']"
+[ -z "$vault" ] || which="[?name=='$vault']"
+existing='' retention='' protected=''
+found=$(az keyvault list --resource-group "$group" --output tsv \
+  --query "$which.[name, properties.softDeleteRetentionInDays || '-', properties.enablePurgeProtection || 'false']" 2>"$scratch/error") ||
+  fail "the vaults of $group cannot be listed: $(reason)"
+IFS=$'\t' read -r existing retention protected <<<"${found//$'\r'/}" || true
+
+deleted=''
+if [ -z "$existing" ]; then
+  which="[?properties.tags.\"keyvault-functions\"=='$app']"
+  [ -z "$vault" ] || which="[?name=='$vault']"
+  # Who may not list them learns of it from the deployment.
+  found=$(az keyvault list-deleted --resource-type vault --output tsv \
+    --query "$which.[name, properties.location, properties.scheduledPurgeDate, properties.purgeProtectionEnabled || 'false', properties.vaultId]" 2>/dev/null) || found=''
+  while IFS=$'\t' read -r name where until protected id; do
+    its_group=${id#*/resource?roups/}
+    its_group=${its_group%%/*}
+    # Where its name is made from the group, a vault of another group has another name.
+    if [ "$(lower "$its_group")" = "$(lower "$group")" ] || [ -n "$vault" ]; then
+      deleted=$name
+      break
+    fi
+  done < <(sed '/^$/d' <<<"${found//$'\r'/}")
+fi
+if [ -n "$deleted" ]; then
+  step "the vault $deleted, which was deleted"
+  echo "Its name is taken until ${until%%T*}. Recovered, it has the secrets of before."
+  [ "$(lower "$its_group")" = "$(lower "$group")" ] ||
+    fail "it was in the resource group $its_group, and can be recovered there only:
+az keyvault recover --name $deleted --location $where --resource-group $its_group
+Or take another name: --set vaultName=NAME"
+  if [ "$recover" = false ]; then
+    choices="To recover it, add --recover. To leave it, take another name: --set vaultName=NAME"
+    [ "$protected" = true ] || choices+="
+To delete it for ever, with its secrets: az keyvault purge --name $deleted --location $where"
+    [ -t 0 ] || fail "nothing was deployed. $choices"
+    IFS= read -rp "Recover it? [Y/n] " answer || answer=n
+    [[ $answer =~ ^([Yy]|[Yy]es)?$ ]] || fail "nothing was deployed. $choices"
+  fi
+  az keyvault recover --name "$deleted" --location "$where" --resource-group "$group" --output none ||
+    fail "$deleted could not be recovered, for the reason above. It takes the role Contributor on $group"
+  echo "recovered"
+  existing=$deleted
+  retention=$(az keyvault show --name "$existing" --resource-group "$group" --query properties.softDeleteRetentionInDays --output tsv 2>"$scratch/error") ||
+    fail "$existing cannot be read: $(reason)"
+  retention=${retention%$'\r'}
+fi
+
+# Azure refuses to change either.
+if [ -n "$existing" ]; then
+  wanted=$(asked_for softdeleteretentionindays)
+  if [ -n "$wanted" ] && [ "$retention" != - ] && [ "$wanted" != "$retention" ]; then
+    fail "the vault $existing keeps deleted secrets for $retention days, and Azure does not let that change to $wanted.
+Leave out softDeleteRetentionInDays, or take another vault: --set vaultName=NAME"
+  elif [ -z "$wanted" ] && [[ $retention =~ ^[0-9]+$ ]]; then
+    parameters+=("softDeleteRetentionInDays=$retention")
+  fi
+  wanted=$(asked_for enablepurgeprotection)
+  if [ "$protected" = true ]; then
+    [ "$wanted" != false ] || fail "the vault $existing has purge protection, which cannot be switched off again.
+Leave out enablePurgeProtection, or take another vault: --set vaultName=NAME"
+    [ -n "$wanted" ] || parameters+=("enablePurgeProtection=true")
+  fi
+fi
+
+# --- the template ----------------------------------------------------------------------------------
+
+step "infra/app.bicep, which takes some minutes"
 file=$scratch/parameters.json
 (
   umask 077
@@ -171,7 +285,7 @@ file=$scratch/parameters.json
   } >"$file"
 )
 deployed=true
-az deployment group create --resource-group "$group" --name "$app" --template-file "$root/infra/main.bicep" \
+az deployment group create --resource-group "$group" --name "$app" --template-file "$root/infra/app.bicep" \
   --parameters "@$file" ${parameters[@]+"${parameters[@]}"} --output none >"$scratch/output" 2>&1 || deployed=false
 rm -f "$file"
 # Azure does not repeat secure parameters. Should a tool on the way do so, it stays here.
@@ -184,41 +298,60 @@ for value in "$external_api_key" "$database_password"; do
 done
 unset external_api_key database_password value escaped
 [ -z "$output" ] || printf '%s\n' "$output" >&2
-[ "$deployed" = true ] || fail "the deployment failed, for the reason above. It takes the roles Contributor and
-Role Based Access Control Administrator (or Owner) on $group. Every operation:
-az deployment operation group list -g $group -n $app --query \"[?properties.provisioningState=='Failed'].properties.statusMessage\"
-Mend it and run this again."
+if [ "$deployed" = false ]; then
+  advice="It takes the roles Contributor and Role Based Access Control Administrator (or Owner) on $group."
+  case $output in
+    *"deleted state"* | *VaultAlreadyExists*)
+      advice="The name of the vault is taken by one that was deleted, or by somebody else's.
+List the deleted ones: az keyvault list-deleted --resource-type vault --query \"[].[name, properties.vaultId]\" --output tsv
+Then recover it with --recover, or take another name: --set vaultName=NAME"
+      ;;
+    *"Website with given name"* | *WebsiteAlreadyExists*)
+      advice="The name of an app is unique in all of Azure. Choose another one with -n."
+      ;;
+  esac
+  fail "the deployment failed, for the reason above. $advice
+Every operation: az deployment operation group list -g $group -n $app --query \"[?properties.provisioningState=='Failed'].properties.statusMessage\"
+Then run this again."
+fi
 echo "deployed"
 
 # --- the package -----------------------------------------------------------------------------------
 
-with_func=false
 if [ -z "$package" ]; then
   step "package"
   "$root/infra/package.sh" || fail "the package could not be built, for the reason above. Or name a built one with --zip"
   package=$root/dist.zip
-  ! command -v func >/dev/null || with_func=true
 fi
 
-publish() {
-  if [ "$with_func" = true ]; then
-    (cd "$root/dist" && func azure functionapp publish "$app" --custom)
-  else
-    az functionapp deployment source config-zip --resource-group "$group" --name "$app" --src "$package" --output none
-  fi
-}
-
-if [ "$with_func" = true ]; then step "publish with func"; else step "publish with az"; fi
-# The app's access to its package storage is new, and takes minutes to reach everywhere.
-attempt=1
-until publish; do
-  [ "$attempt" -lt 10 ] || fail "publishing failed ten times, for the reason above. Access to the storage may need more minutes:
-run this again. What the app says: az webapp log tail -g $group -n $app"
-  attempt=$((attempt + 1))
-  printf 'trying again in %s s\n' "${DEPLOY_RETRY_SECONDS:-30}" >&2
+step "publish"
+echo "A warning about version 1.0 of the runtime custom is a false alarm: az does not list that runtime."
+attempts=10 attempt=1
+until az functionapp deployment source config-zip --resource-group "$group" --name "$app" --src "$package" --output none 2>"$scratch/error"; do
+  cat "$scratch/error" >&2
+  case $(reason) in
+    *unhealthy* | *"partially successful"*)
+      echo "The package is there, and the app does not answer yet. What follows tells why."
+      break
+      ;;
+    # The app's access to its storage is new and takes minutes to reach everywhere. Or another
+    # publishing runs, or the publishing service starts.
+    *InaccessibleStorage* | *AuthorizationPermissionMismatch* | *AuthorizationFailure* | *"not authorized to perform this operation"* | \
+      *"ongoing deployment"* | *"another deployment is in progress"* | *"Status Code: "40[39]* | *"Status Code: "50[234]*) ;;
+    *) fail "publishing failed, for the reason above. It takes the role Website Contributor on $app and Reader on its plan.
+Then run this again" ;;
+  esac
+  [ "$attempt" -lt "$attempts" ] || fail "publishing failed $attempts times, for the reason above. Access to the storage may need more minutes:
+run this again"
+  printf 'Waiting for the access to the storage: trying again in %s s (%d of %d)\n' "${DEPLOY_RETRY_SECONDS:-30}" "$((attempt += 1))" "$attempts" >&2
   sleep "${DEPLOY_RETRY_SECONDS:-30}"
 done
 
 step "verify"
-"$root/infra/verify.sh" -g "$group" -n "$app" ||
-  fail "$app is deployed and does not answer as it should, for the reason above. Mend it and run: infra/verify.sh -g $group -n $app"
+"$root/infra/verify.sh" -g "$group" -n "$app" --timeout 900 ||
+  fail "$app is deployed and does not answer as it should, for the reason above.
+Verify it again: infra/verify.sh -g $group -n $app
+What the app says (Live Metrics of Application Insights in the portal shows it, too):
+az monitor app-insights query --apps \"\$(az resource list --resource-group $group --resource-type Microsoft.Insights/components --query \"[?tags.\\\"keyvault-functions\\\"=='$app'].id\" --output tsv)\" --analytics-query \"union traces, exceptions | where timestamp > ago(30m) | order by timestamp desc | take 50\" --output table"
+
+printf '\nRemove it all with: infra/remove.sh -g %s -n %s\n' "$group" "$app"
