@@ -51,6 +51,8 @@ wrong_usage() {
 }
 
 step() { printf '\n== %s\n' "$*"; }
+# macOS's bash has no ${1,,}.
+lower() { tr '[:upper:]' '[:lower:]' <<<"$1"; }
 
 group='' app='' location='' package='' recover=false
 parameters=()
@@ -72,7 +74,7 @@ while [ $# -gt 0 ]; do
     --zip) package=$2 ;;
     --set)
       [[ $2 =~ ^[A-Za-z]+= ]] || wrong_usage "--set takes NAME=VALUE, not $2"
-      # Names of parameters are compared without regard to case. macOS's bash has no ${2,,}.
+      # Names of parameters are compared without regard to case.
       case $(lower "$2") in
         externalapikey=* | databasepassword=*) wrong_usage "a secret has no place in a command line. Use the environment" ;;
         appname=* | location=*) wrong_usage "${2%%=*} has an option of its own" ;;
@@ -89,8 +91,6 @@ done
 [[ -z $location || $location =~ ^[0-9A-Za-z]+$ ]] ||
   wrong_usage "-l takes a location's short name, such as westeurope, not $location"
 [ -z "$package" ] || [ -f "$package" ] || fail "there is no file $package"
-
-lower() { tr '[:upper:]' '[:lower:]' <<<"$1"; }
 
 # The value of a parameter that was set, or nothing; both in lower letters.
 asked_for() {

@@ -59,7 +59,8 @@ rows() { tr -d '\r' | sed '/^$/d'; }
 
 # --- what there is ---------------------------------------------------------------------------------
 
-: >"$scratch/own" >"$scratch/others"
+: >"$scratch/own"
+: >"$scratch/others"
 of_group=''
 exists=$(az group exists --name "$group" --output tsv 2>"$scratch/error") || fail "Azure does not tell whether $group exists: $(reason)"
 if [ "${exists%$'\r'}" = true ]; then

@@ -1,16 +1,17 @@
 #!/usr/bin/env bats
-# infra/deploy.sh against stand-ins for az, func, curl and the package.
+# infra/deploy.sh against stand-ins for az, curl and the package.
 # shellcheck disable=SC2154 # stand_ins.bash and bats set the rest
 
 load stand_ins
 
 setup() {
   stand_ins az curl sleep
+  there_is group
   export EXTERNAL_API_KEY_VALUE="val-one-\"\\x" DATABASE_PASSWORD_VALUE="val-two"
   # A clone in which the package is made in no time.
   root="$BATS_TEST_TMPDIR/clone"
   mkdir -p "$root/infra"
-  cp "$BATS_TEST_DIRNAME"/../../infra/{deploy.sh,verify.sh,main.bicep} "$root/infra/"
+  cp "$BATS_TEST_DIRNAME"/../../infra/{deploy.sh,verify.sh,app.bicep} "$root/infra/"
   cat >"$root/infra/package.sh" <<'STUB'
 #!/usr/bin/env bash
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -22,7 +23,6 @@ STUB
 }
 
 teardown() { nothing_is_left; }
-with_func() { ln -s "$BATS_TEST_DIRNAME/bin/func" "$tools/func"; }
 
 @test "from a group to a verified app" {
   run "$deploy" -g rg -n app
@@ -31,6 +31,7 @@ with_func() { ln -s "$BATS_TEST_DIRNAME/bin/func" "$tools/func"; }
   # In this order.
   order=$(grep -Eo '^(az (deployment group create|functionapp deployment|rest)|package.sh|request)' "$CALLS" | uniq | paste -s -d , -)
   [ "$order" = "az deployment group create,package.sh,az functionapp deployment,az rest,request" ]
+  [[ "$output" == *"infra/remove.sh -g rg -n app"* ]]
 }
 
 @test "the secrets go by a file that only the user can read, and that is gone" {
@@ -66,16 +67,7 @@ PYTHON
   rm "$SEEN/parameters.json"
 }
 
-@test "with func, it publishes the folder and not the repository" {
-  with_func
-  run "$deploy" -g rg -n app
-  [ "$status" -eq 0 ]
-  grep -qx 'func azure functionapp publish app --custom (handler host.json)' "$CALLS"
-  [ "$(calls config-zip)" -eq 0 ]
-}
-
-@test "a package that is named is not built, and goes by az" {
-  with_func
+@test "a package that is named is not built" {
   touch "$BATS_TEST_TMPDIR/my.zip"
   run "$deploy" -g rg -n app --zip "$BATS_TEST_TMPDIR/my.zip"
   [ "$status" -eq 0 ]
@@ -84,9 +76,9 @@ PYTHON
 }
 
 @test "parameters of the template are passed on" {
-  run "$deploy" -g rg -n app --set identityType=UserAssigned --set restrictVaultNetwork=true
+  run "$deploy" -g rg -n app --set identityType=SystemAssigned --set instanceMemoryMB=512
   [ "$status" -eq 0 ]
-  grep -q '^az deployment group create .* identityType=UserAssigned restrictVaultNetwork=true ' "$CALLS"
+  grep -q '^az deployment group create .* identityType=SystemAssigned instanceMemoryMB=512 ' "$CALLS"
 }
 
 @test "a secret is not taken from the command line" {
@@ -96,24 +88,27 @@ PYTHON
   [ "$(calls deployment)" -eq 0 ]
 }
 
-@test "run twice: the same calls again" {
+@test "run twice: the vault that is there keeps its retention, and is told so" {
   run "$deploy" -g rg -n app
   [ "$status" -eq 0 ]
-  first=$(sed 's|/tmp[^ ]*||g' "$CALLS")
+  [ "$(calls 'deployment group create .*softDelete')" -eq 0 ]
   : >"$CALLS"
   run "$deploy" -g rg -n app
   [ "$status" -eq 0 ]
-  [ "$(sed 's|/tmp[^ ]*||g' "$CALLS")" = "$first" ]
+  grep -q '^az deployment group create .* softDeleteRetentionInDays=7 ' "$CALLS"
+  [ "$(calls 'deployment group create .*enablePurge')" -eq 0 ]
 }
 
 @test "a group that is missing is made where the user says" {
-  GROUP_EXISTS=false run "$deploy" -g rg -n app -l westeurope
+  rm "$STATE/group"
+  run "$deploy" -g rg -n app -l westeurope
   [ "$status" -eq 0 ]
-  grep -q '^az group create --name rg --location westeurope' "$CALLS"
+  grep -q '^az group create --name rg --location westeurope --tags keyvault-functions=app' "$CALLS"
 }
 
 @test "a group that is missing and no location: says what to add" {
-  GROUP_EXISTS=false run "$deploy" -g rg -n app
+  rm "$STATE/group"
+  run "$deploy" -g rg -n app
   [ "$status" -eq 1 ]
   [[ "$output" == *"say where with -l"* ]]
   [ "$(calls 'deployment')" -eq 0 ]
@@ -127,10 +122,110 @@ PYTHON
   [ "$(calls '^package.sh')" -eq 0 ]
 }
 
+@test "a region without Flex Consumption is refused before anything is made" {
+  rm "$STATE/group"
+  run "$deploy" -g rg -n app -l antarctica
+  [ "$status" -eq 1 ]
+  [[ "$output" == *"antarctica has no Flex Consumption. Name one of these with -l: eastus westeurope"* ]]
+  there_is_still '*'
+}
+
+@test "an az that does not know the regions is no reason to stop" {
+  LOCATIONS='' run "$deploy" -g rg -n app
+  [ "$status" -eq 0 ]
+}
+
+@test "a network has its resource provider registered" {
+  REGISTERED=NotRegistered run "$deploy" -g rg -n app --set networkMode=serviceEndpoint
+  [ "$status" -eq 0 ]
+  [ "$(calls 'provider register --namespace Microsoft.App --wait')" -eq 1 ]
+  : >"$CALLS"
+  run "$deploy" -g rg -n app --set NetworkMode=privateEndpoint
+  [ "$status" -eq 0 ]
+  [ "$(calls 'provider register')" -eq 0 ]
+  : >"$CALLS"
+  run "$deploy" -g rg -n app
+  [ "$(calls '^az provider')" -eq 0 ]
+}
+
+@test "a vault that was deleted: without a terminal it says what to choose from, and does nothing" {
+  there_is deleted
+  run "$deploy" -g rg -n app </dev/null
+  [ "$status" -eq 1 ]
+  [[ "$output" == *"the vault kv-app, which was deleted"*"taken until 2026-12-04"* ]]
+  [[ "$output" == *"add --recover"*"az keyvault purge --name kv-app --location westeurope"* ]]
+  [ "$(calls deployment)" -eq 0 ]
+}
+
+@test "a vault with purge protection cannot be purged, and that is not offered" {
+  there_is deleted
+  PROTECTED=true run "$deploy" -g rg -n app </dev/null
+  [ "$status" -eq 1 ]
+  [[ "$output" == *"add --recover"* ]]
+  [[ "$output" != *purge* ]]
+}
+
+@test "with --recover it is recovered first, with the retention that it had" {
+  there_is deleted
+  RETENTION=90 run "$deploy" -g rg -n app --recover
+  [ "$status" -eq 0 ]
+  order=$(grep -Eo '^az (keyvault recover|deployment group create)' "$CALLS" | paste -s -d , -)
+  [ "$order" = "az keyvault recover,az deployment group create" ]
+  grep -q '^az deployment group create .* softDeleteRetentionInDays=90 ' "$CALLS"
+}
+
+@test "a deleted vault of another group is not this app's" {
+  there_is deleted
+  DELETED_GROUP=other DEPLOYS=false run "$deploy" -g rg -n app
+  [ "$(calls 'keyvault recover')" -eq 0 ]
+  [ "$(calls 'deployment group create')" -eq 1 ]
+}
+
+@test "a deleted vault of that name in another group: says where it can be recovered" {
+  there_is deleted
+  DELETED_GROUP=other run "$deploy" -g rg -n app --set vaultName=kv-app --recover
+  [ "$status" -eq 1 ]
+  [[ "$output" == *"az keyvault recover --name kv-app --location westeurope --resource-group other"* ]]
+  [ "$(calls deployment)" -eq 0 ]
+}
+
+@test "who may not list deleted vaults learns of it from the deployment" {
+  there_is deleted
+  DELETED_LIST_FAILS=true run "$deploy" -g rg -n app
+  [ "$status" -eq 1 ]
+  [[ "$output" == *"deleted state"*"recover it with --recover"* ]]
+}
+
+@test "a retention that cannot change is refused before the deployment" {
+  there_is vault
+  RETENTION=90 run "$deploy" -g rg -n app --set softDeleteRetentionInDays=7
+  [ "$status" -eq 1 ]
+  [[ "$output" == *"kv-app keeps deleted secrets for 90 days"* ]]
+  [ "$(calls deployment)" -eq 0 ]
+}
+
+@test "purge protection that cannot go is refused, and stays when nothing is asked" {
+  there_is vault
+  PROTECTED=true run "$deploy" -g rg -n app --set enablePurgeProtection=false
+  [ "$status" -eq 1 ]
+  [[ "$output" == *"cannot be switched off again"* ]]
+  [ "$(calls deployment)" -eq 0 ]
+  PROTECTED=true run "$deploy" -g rg -n app
+  [ "$status" -eq 0 ]
+  grep -q '^az deployment group create .* enablePurgeProtection=true ' "$CALLS"
+}
+
 @test "publishing is tried again while access spreads" {
   PUBLISHES_AFTER=2 run "$deploy" -g rg -n app
   [ "$status" -eq 0 ]
   [ "$(calls config-zip)" -eq 3 ]
+  [[ "$output" == *"trying again in 30 s (2 of 10)"*"(3 of 10)"* ]]
+}
+
+@test "publishing is tried again while another publishing runs" {
+  PUBLISHES_AFTER=1 PUBLISH_SAYS="There may be an ongoing deployment." run "$deploy" -g rg -n app
+  [ "$status" -eq 0 ]
+  [ "$(calls config-zip)" -eq 2 ]
 }
 
 @test "publishing that never works stops before it verifies" {
@@ -141,10 +236,25 @@ PYTHON
   [[ "$output" == *"run this again"* ]]
 }
 
+@test "a failure that waiting does not heal is not tried again" {
+  PUBLISHES_AFTER=99 PUBLISH_SAYS="AuthorizationFailed" run "$deploy" -g rg -n app
+  [ "$status" -eq 1 ]
+  [ "$(calls config-zip)" -eq 1 ]
+  [ "$(calls '^sleep')" -eq 0 ]
+  [[ "$output" == *"AuthorizationFailed"*"Website Contributor"* ]]
+}
+
+@test "an app that is published and sick goes on to the diagnosis" {
+  PUBLISHES_AFTER=99 PUBLISH_SAYS="Deployment was successful but the app appears to be unhealthy." LEAKY=true run "$deploy" -g rg -n app
+  [ "$status" -eq 1 ]
+  [ "$(calls config-zip)" -eq 1 ]
+  [[ "$output" == *"What follows tells why"*"failing row: secrets/ExternalApiKey"* ]]
+}
+
 @test "an app that does not answer as it should fails the deployment" {
   LEAKY=true run "$deploy" -g rg -n app
   [ "$status" -eq 1 ]
-  [[ "$output" == *"is deployed and does not answer as it should"* ]]
+  [[ "$output" == *"is deployed and does not answer as it should"*"az monitor app-insights query"* ]]
 }
 
 @test "a secret that is not set: says how, and asks nobody without a terminal" {

@@ -1,12 +1,12 @@
 # shellcheck shell=bash disable=SC2154 # bats sets the rest
-# For both suites: a PATH with stand-ins and a few tools and nothing else, so that no real az, func
+# For all suites: a PATH with stand-ins and a few tools and nothing else, so that no real az, func
 # or curl of the machine can be called; and what must hold after every test.
 
 stand_ins() {
   local tool
   tools="$BATS_TEST_TMPDIR/tools"
   mkdir "$tools"
-  for tool in awk bash cat chmod cp cut dirname env grep ln mkdir mktemp paste rm sed sort stat touch tr uniq; do
+  for tool in awk bash cat chmod cp cut dirname env grep ln mkdir mktemp mv paste rm sed sort stat touch tr uniq; do
     ln -s "$(command -v "$tool")" "$tools/$tool"
   done
   # Not a shim, which needs more than itself.
@@ -14,7 +14,8 @@ stand_ins() {
   for tool in "$@"; do ln -s "$BATS_TEST_DIRNAME/bin/$tool" "$tools/$tool"; done
   real_path=$PATH
   export CALLS="$BATS_TEST_TMPDIR/calls" SEEN="$BATS_TEST_TMPDIR" TMPDIR="$BATS_TEST_TMPDIR/tmp"
-  mkdir "$TMPDIR"
+  export STATE="$BATS_TEST_TMPDIR/state"
+  mkdir "$TMPDIR" "$STATE"
   : >"$CALLS"
   PATH=$tools
 }
@@ -34,5 +35,9 @@ nothing_is_left() {
     return 1
   fi
 }
+
+# What there is at the start of a test.
+there_is() { for it in "$@"; do echo app >"$STATE/$it"; done; }
+there_is_still() { [ "$(cd "$STATE" && echo *)" = "$*" ]; }
 
 calls() { grep -c -e "$1" "$CALLS" || true; }

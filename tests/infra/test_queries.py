@@ -13,9 +13,9 @@ def query(script, command):
     """The query of the only call of `command`, which may go on in the next line."""
     text = (INFRA / script).read_text().replace("\\\n", " ")
     found = [line for line in text.splitlines() if re.search(command, line)]
-    queries = [m for line in found for m in re.findall(r'--query (?:"([^"]*)"|(\S+))', line)]
+    queries = [m for line in found for m in re.findall(r'--query (?:"((?:[^"\\]|\\.)*)"|(\S+))', line)]
     assert len(queries) == 1, (command, queries)
-    return queries[0][0] or queries[0][1]
+    return (queries[0][0] or queries[0][1]).replace('\\"', '"').replace("$app", "app")
 
 
 class Queries(unittest.TestCase):
@@ -39,7 +39,7 @@ class Queries(unittest.TestCase):
         self.assertEqual(self.rows("az functionapp config appsettings list", settings), ["A", "D"])
 
     def test_the_keys(self):
-        rows = lambda answer: self.rows("az functionapp keys list", answer)
+        rows = lambda answer: self.rows("az functionapp keys list --resource-group .* --output", answer)
         self.assertEqual(rows({"masterKey": "m", "functionKeys": {"default": "f"}, "systemKeys": {}}), [["m", "f"]])
         self.assertEqual(rows({"masterKey": "m", "functionKeys": {"mine": "f"}}), [["m", "f"]])
         self.assertEqual(rows({"masterKey": None, "functionKeys": {}}), [["-", "-"]])
@@ -53,11 +53,37 @@ class Queries(unittest.TestCase):
             ],
             "nextLink": "https://management.azure.com/next",
         }
-        rows = lambda answer: self.rows("az rest --method get", answer)
+        rows = lambda answer: self.rows("az rest --method", answer)
         self.assertEqual(rows(answer), [
             [one, "Resolved", "-"], [one, "SecretNotFound", "gone"], ["next", "https://management.azure.com/next", "-"],
         ])
         self.assertEqual(rows({"value": [], "nextLink": None}), [["next", "-", "-"]])
+
+    def test_the_vault_that_is_there_and_the_one_that_was(self):
+        tags = {"keyvault-functions": "app"}
+        there = [
+            {"name": "kv-a", "tags": tags, "properties": {"softDeleteRetentionInDays": 7, "enablePurgeProtection": None}},
+            {"name": "kv-b", "tags": None, "properties": {"softDeleteRetentionInDays": 90, "enablePurgeProtection": True}},
+        ]
+        which = {"by tag": "[?tags.\"keyvault-functions\"=='app']", "by name": "[?name=='kv-b']"}
+        self.assertEqual(self.vaults("az keyvault list --", which["by tag"], there), [["kv-a", 7, "false"]])
+        self.assertEqual(self.vaults("az keyvault list --", which["by name"], there), [["kv-b", 90, True]])
+        gone = {"vaultId": "/v", "location": "westeurope", "scheduledPurgeDate": "2026-12-04", "tags": tags}
+        deleted = [{"name": "kv-a", "properties": gone}, {"name": "kv-b", "properties": {**gone, "tags": None}}]
+        which = "[?properties.tags.\"keyvault-functions\"=='app']"
+        row = ["kv-a", "westeurope", "2026-12-04", "false", "/v"]
+        self.assertEqual(self.vaults("az keyvault list-deleted --resource-type vault --output", which, deleted), [row])
+        self.assertEqual(self.rows("az keyvault list-deleted --resource-type vault --output", deleted, "remove.sh"), [row])
+
+    def vaults(self, command, which, answer):
+        # The script chooses the filter.
+        return jmespath.search(query("deploy.sh", command).replace("$which", which), answer)
+
+    def test_the_resources_of_the_app(self):
+        resources = [{"tags": {"keyvault-functions": "app"}, "type": "t", "name": "n", "id": "/i"}, {"tags": None, "type": "t", "name": "m", "id": "/j"}]
+        self.assertEqual(self.rows('az resource list --resource-group "\\$group" --output', resources, "remove.sh"), [["app", "t", "n", "/i"], ["-", "t", "m", "/j"]])
+        tag = lambda group: self.rows("of_group=.*az group show", group, "remove.sh")
+        self.assertEqual([tag({"tags": {"keyvault-functions": "app"}}), tag({"tags": None})], ["app", "-"])
 
     def test_the_group(self):
         self.assertEqual(self.rows("az group show", {"location": "westeurope"}, "deploy.sh"), "westeurope")

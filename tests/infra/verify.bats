@@ -7,24 +7,47 @@ load stand_ins
 setup() {
   verify="$BATS_TEST_DIRNAME/../../infra/verify.sh"
   stand_ins az curl sleep
+  there_is group vault app
 }
 
 teardown() { nothing_is_left; }
 
-@test "all resolved at once: no refresh, five rows, exit 0" {
+@test "all resolved at once: no refresh, no restart, five rows, exit 0" {
   run "$verify" -g rg -n app
   [ "$status" -eq 0 ]
   [ "$(calls refresh)" -eq 0 ]
+  [ "$(calls restart)" -eq 0 ]
   [ "$(calls '^request')" -eq 5 ]
   [[ "$output" == *"DATABASE_PASSWORD"*"Resolved"* ]]
   [[ "$output" == *"app works."* ]]
 }
 
-@test "resolved after two refreshes: exactly two are asked for" {
+@test "resolved by a refresh: its answer is taken, and the app is restarted once before it is judged" {
+  RESOLVED_AFTER=1 run "$verify" -g rg -n app
+  [ "$status" -eq 0 ]
+  [ "$(calls refresh)" -eq 1 ]
+  [ "$(calls '--method get')" -eq 1 ]
+  [ "$(calls '^sleep')" -eq 0 ]
+  order=$(grep -Eo '^(az functionapp restart|request)' "$CALLS" | uniq | paste -s -d , -)
+  [ "$order" = "az functionapp restart,request" ]
+}
+
+@test "statuses are asked for every 10 s and a refresh once a minute" {
   RESOLVED_AFTER=2 run "$verify" -g rg -n app
   [ "$status" -eq 0 ]
   [ "$(calls refresh)" -eq 2 ]
-  [[ "$output" == *"waiting for DATABASE_PASSWORD; refresh 2 asked for"* ]]
+  # 0 s and the five after it, then 60 s.
+  [ "$(calls '--method get')" -eq 7 ]
+  [ "$(calls '^sleep 10$')" -eq 6 ]
+  [[ "$output" == *"Azure resolved them again (1); waiting for DATABASE_PASSWORD"* ]]
+}
+
+@test "a refresh that fails is not fatal, and comes again" {
+  REFRESH_FAILS=true run "$verify" -g rg -n app
+  [ "$status" -eq 0 ]
+  REFRESH_FAILS=true RESOLVED_AFTER=2 run "$verify" -g rg -n app
+  [ "$status" -eq 0 ]
+  [[ "$output" == *"the refresh failed"*"Conflict"* ]]
 }
 
 @test "never resolved: exit 1 at the deadline, with the row and the platform's word" {
@@ -87,6 +110,13 @@ teardown() { nothing_is_left; }
   run "$verify" -g rg -n app --secret DatabasePassword
   [ "$status" -eq 0 ]
   grep -q 'request https://app.azurewebsites.net/api/secrets/DatabasePassword' "$CALLS"
+}
+
+@test "an app that may not be restarted: says the role" {
+  rm "$STATE/app"
+  RESOLVED_AFTER=1 run "$verify" -g rg -n app
+  [ "$status" -eq 1 ]
+  [[ "$output" == *"app cannot be restarted"*"Website Contributor"* ]]
 }
 
 @test "no function key: says how to make one" {

@@ -1,0 +1,126 @@
+#!/usr/bin/env bats
+# infra/remove.sh against a stand-in for az, and the way there and back.
+# shellcheck disable=SC2154 # stand_ins.bash and bats set the rest
+
+load stand_ins
+
+setup() {
+  remove="$BATS_TEST_DIRNAME/../../infra/remove.sh"
+  stand_ins az curl sleep
+  there_is group vault app
+}
+
+teardown() { nothing_is_left; }
+
+@test "the group that deploy.sh made goes as a whole, and what stays is said" {
+  run "$remove" -g rg -n app --yes
+  [ "$status" -eq 0 ]
+  [ "$(calls 'group delete --name rg --yes')" -eq 1 ]
+  there_is_still deleted
+  [[ "$output" == *"Microsoft.KeyVault/vaults"*"kv-app"* ]]
+  [[ "$output" == *"can be recovered until 2026-12-04, by infra/deploy.sh"*"--purge"* ]]
+  [[ "$output" == *"Log Analytics"*"14 days"* ]]
+}
+
+@test "a group that was there before stays" {
+  echo - >"$STATE/group"
+  run "$remove" -g rg -n app --yes
+  [ "$status" -eq 0 ]
+  [ "$(calls 'group delete')" -eq 0 ]
+  [ "$(calls 'resource delete --ids .*/kv-app .*/app ')" -eq 1 ]
+  there_is_still 'deleted group'
+}
+
+@test "so does a group with something of somebody else's, which is named" {
+  OTHERS=true run "$remove" -g rg -n app --yes
+  [ "$status" -eq 0 ]
+  [ "$(calls 'group delete')" -eq 0 ]
+  [[ "$output" == *"These stay, because they are not of app:"*"other"* ]]
+}
+
+@test "without a terminal and --yes nothing is deleted" {
+  run "$remove" -g rg -n app </dev/null
+  [ "$status" -eq 1 ]
+  [[ "$output" == *"Add --yes"* ]]
+  there_is_still 'app group vault'
+}
+
+@test "--purge deletes the vault for ever" {
+  run "$remove" -g rg -n app --yes --purge
+  [ "$status" -eq 0 ]
+  there_is_still '*'
+  [[ "$output" == *"kv-app is purged"* ]]
+}
+
+@test "a vault with purge protection stays, and nobody can help it" {
+  PROTECTED=true run "$remove" -g rg -n app --yes --purge
+  [ "$status" -eq 0 ]
+  there_is_still deleted
+  [[ "$output" == *"nobody can purge it. It stays until 2026-12-04"* ]]
+}
+
+@test "run again after all is gone, it purges what is left" {
+  rm "$STATE"/*
+  there_is deleted
+  run "$remove" -g rg -n app --yes --purge
+  [ "$status" -eq 0 ]
+  there_is_still '*'
+}
+
+@test "what is in use for a while: says to run it again" {
+  BUSY=true OTHERS=true run "$remove" -g rg -n app --yes
+  [ "$status" -eq 1 ]
+  [[ "$output" == *"vnet-app"*"run this again"* ]]
+}
+
+@test "nothing of that name: says how to list what there is" {
+  rm "$STATE"/*
+  run "$remove" -g rg -n app --yes
+  [ "$status" -eq 1 ]
+  [[ "$output" == *"nothing in rg carries the tag keyvault-functions=app"*"az resource list --tag"* ]]
+}
+
+@test "not logged in, and az is missing" {
+  LOGGED_IN=false run "$remove" -g rg -n app --yes
+  [ "$status" -eq 1 ]
+  [[ "$output" == *"Run: az login"* ]]
+  rm "$tools/az"
+  run "$remove" -g rg -n app --yes
+  [ "$status" -eq 1 ]
+  [[ "$output" == *"az is missing"* ]]
+}
+
+@test "lines may end as on Windows" {
+  CRLF=true run "$remove" -g rg -n app --yes --purge
+  [ "$status" -eq 0 ]
+  there_is_still '*'
+}
+
+@test "wrong usage: exit 2 and the usage" {
+  for arguments in "" "-g rg" "-g rg -n a/b" "-g rg -n app --what"; do
+    # shellcheck disable=SC2086 # several arguments
+    run "$remove" $arguments
+    [ "$status" -eq 2 ]
+    [[ "$output" == *"Usage: infra/remove.sh"* ]]
+  done
+}
+
+@test "there and back, twice: deploy, verify, remove, deploy with the vault of before, remove for ever" {
+  rm "$STATE"/*
+  infra="$BATS_TEST_DIRNAME/../../infra"
+  touch "$BATS_TEST_TMPDIR/my.zip"
+  EXTERNAL_API_KEY_VALUE=val-one DATABASE_PASSWORD_VALUE=val-two run "$infra/deploy.sh" -g rg -n app -l westeurope --zip "$BATS_TEST_TMPDIR/my.zip"
+  [ "$status" -eq 0 ]
+  run "$infra/verify.sh" -g rg -n app
+  [ "$status" -eq 0 ]
+  run "$remove" -g rg -n app --yes
+  [ "$status" -eq 0 ]
+  there_is_still deleted
+  EXTERNAL_API_KEY_VALUE=val-one DATABASE_PASSWORD_VALUE=val-two run "$infra/deploy.sh" -g rg -n app -l westeurope --zip "$BATS_TEST_TMPDIR/my.zip" --recover
+  [ "$status" -eq 0 ]
+  there_is_still 'app group vault'
+  run "$remove" -g rg -n app --yes --purge
+  [ "$status" -eq 0 ]
+  there_is_still '*'
+  rm "$SEEN/parameters.json"
+}
