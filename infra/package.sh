@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the package that Azure runs: a static handler without the dev vault, host.json and the
-# function folders, in dist/ and as dist.zip. With the same compilers, the same commit gives the
-# same bytes.
+# function folders, in dist/ and as dist.zip. Works on Linux and macOS, on Intel and ARM. With the
+# same compilers, the same commit gives the same bytes.
 set -euo pipefail
 
 usage() {
@@ -55,12 +55,12 @@ provide() {
 installed python3 || provide python3
 installed python3 || fail "install Python 3, which writes the zip"
 
-# ring and mimalloc hold C and assembly. musl-gcc builds for its own machine only; zig, from PyPI,
-# builds on every machine for every other.
+# ring and mimalloc hold C and assembly. musl-gcc compiles for its own kind of machine only; zig,
+# from PyPI, compiles everywhere for all.
 variable=${target//-/_}
 installed musl-gcc || [ "$(uname -sm)" != "Linux $machine" ] || provide musl-tools
 case $(musl-gcc -dumpmachine 2>/dev/null) in
-  "$machine"-*) compiler=musl-gcc archiver=ar ;;
+  "$machine"-*) export "CC_$variable=musl-gcc" ;;
   *)
     tools=${CARGO_TARGET_DIR:-target}/zig
     mkdir -p "$tools"
@@ -69,7 +69,7 @@ case $(musl-gcc -dumpmachine 2>/dev/null) in
       echo "installing zig $zig from PyPI (100 MB), because no musl-gcc here builds for $target"
       python3 -c 'import ensurepip' 2>/dev/null || provide python3-venv
       python3 -m venv --clear "$tools/venv"
-      "$tools/venv/bin/pip" install --quiet --disable-pip-version-check "ziglang==$zig"
+      "$tools/venv/bin/python" -m pip install --quiet --disable-pip-version-check "ziglang==$zig"
     fi
     # cc-rs names the target as Rust does, and zig does not know that name.
     cat >"$tools/cc" <<'END'
@@ -85,13 +85,12 @@ END
 exec "$(dirname "$0")/venv/bin/python" -m ziglang ar "$@"
 END
     chmod +x "$tools/cc" "$tools/ar"
-    export ZIG_TARGET=$machine-linux-musl
-    compiler=$tools/cc archiver=$tools/ar
-    # Rust brings a linker and musl's start files and libraries.
+    export ZIG_TARGET=$machine-linux-musl ZIG_GLOBAL_CACHE_DIR=$tools/cache
+    export "CC_$variable=$tools/cc" "AR_$variable=$tools/ar"
+    # Rust brings a linker, and musl's start files and libraries.
     export "CARGO_TARGET_$(printf %s "$variable" | tr '[:lower:]' '[:upper:]')_LINKER=rust-lld"
     ;;
 esac
-export "CC_$variable=$compiler" "AR_$variable=$archiver"
 
 # Paths of this machine and the time of day have no place in the binary.
 cargo_home=${CARGO_HOME:-$HOME/.cargo}
