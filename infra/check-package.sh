@@ -34,7 +34,10 @@ for entry in archive.infolist():
     path.chmod(mode)
 END
 
-# Core Tools packs the root less .funcignore, which has the syntax of .gitignore.
+# Core Tools packs the folder that it runs in, makes host.json's defaultExecutablePath executable,
+# and leaves out what .funcignore there names. In dist/ there is none, so it packs all.
+diff -r "$work/root" dist || fail "from dist/, Core Tools would pack other files than dist.zip has"
+# In the root it packs what .funcignore does not name. It has the syntax of .gitignore.
 git init -q "$work/ignore"
 cp .funcignore "$work/ignore/.gitignore"
 packed=$({ git ls-files && echo handler; } | sort | while read -r file; do
@@ -42,7 +45,7 @@ packed=$({ git ls-files && echo handler; } | sort | while read -r file; do
 done)
 listed=$(cd "$work/root" && find . -type f | sed 's|^\./||' | sort)
 [ "$packed" = "$listed" ] || fail "with .funcignore, Core Tools would pack: $packed"
-echo "Core Tools packs the same files"
+echo "Core Tools packs the same files, from dist/ and from the root"
 
 handler=$work/root/handler
 size=$(stat -c %s "$handler")

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the package that Azure runs: a static handler without the dev vault, host.json and the
-# function folders, in dist/ and as dist.zip. With the same compilers, the same commit gives the
-# same bytes.
+# function folders, in dist/ and as dist.zip. Works on Linux and macOS, on Intel and ARM. With the
+# same compilers, the same commit gives the same bytes.
 set -euo pipefail
 
 usage() {
@@ -24,6 +24,7 @@ fail() {
 root=$(cd "$(dirname "$0")/.." && pwd -P)
 target=x86_64-unknown-linux-musl
 out=$root
+zig=0.17.1
 while [ $# -gt 0 ]; do
   case $1 in
     --target) target=${2:?--target needs a value} && shift 2 ;;
@@ -33,12 +34,7 @@ while [ $# -gt 0 ]; do
   esac
 done
 case $target in
-  x86_64-unknown-linux-musl) compiler=musl-gcc tools=musl-tools ;;
-  aarch64-unknown-linux-musl)
-    compiler=aarch64-linux-gnu-gcc tools=gcc-aarch64-linux-gnu
-    # The compiler brings glibc's start files; Rust's own linker and files make a static binary.
-    export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_MUSL_LINKER=rust-lld
-    ;;
+  x86_64-unknown-linux-musl | aarch64-unknown-linux-musl) machine=${target%%-*} ;;
   *) fail "unknown target: $target" ;;
 esac
 mkdir -p "$out"
@@ -50,22 +46,53 @@ if [ ! -d "$(rustc --print sysroot)/lib/rustlib/$target/lib" ]; then
   installed rustup || fail "install rustup (https://rustup.rs), or the Rust target $target"
   rustup target add "$target"
 fi
-if ! installed "$compiler"; then
-  { installed apt-get && [ "$(id -u)" = 0 ]; } ||
-    fail "install the C compiler $compiler (Debian: apt-get install $tools)"
+# As root on Debian, installs what is missing.
+provide() {
+  { installed apt-get && [ "$(id -u)" = 0 ]; } || return 0
   apt-get update -q >/dev/null
-  apt-get install -yq "$tools" >/dev/null
-fi
-# A compiler of that name builds for its own machine: on ARM, for ARM.
-case $("$compiler" -dumpmachine) in
-  "${target%%-*}"-*) ;;
-  *) fail "$compiler does not build for $target. Build on a machine of that kind, or deploy a package that is built: infra/deploy.sh --zip" ;;
-esac
+  DEBIAN_FRONTEND=noninteractive apt-get install -yq "$1" >/dev/null
+}
+installed python3 || provide python3
 installed python3 || fail "install Python 3, which writes the zip"
 
+# ring and mimalloc hold C and assembly. musl-gcc compiles for its own kind of machine only; zig,
+# from PyPI, compiles everywhere for all.
+variable=${target//-/_}
+installed musl-gcc || [ "$(uname -sm)" != "Linux $machine" ] || provide musl-tools
+case $(musl-gcc -dumpmachine 2>/dev/null) in
+  "$machine"-*) export "CC_$variable=musl-gcc" ;;
+  *)
+    tools=${CARGO_TARGET_DIR:-target}/zig
+    mkdir -p "$tools"
+    tools=$(cd "$tools" && pwd)
+    if [ "$("$tools/venv/bin/python" -m ziglang version 2>/dev/null)" != "$zig" ]; then
+      echo "installing zig $zig from PyPI (100 MB), because no musl-gcc here builds for $target"
+      python3 -c 'import ensurepip' 2>/dev/null || provide python3-venv
+      python3 -m venv --clear "$tools/venv"
+      "$tools/venv/bin/python" -m pip install --quiet --disable-pip-version-check "ziglang==$zig"
+    fi
+    # cc-rs names the target as Rust does, and zig does not know that name.
+    cat >"$tools/cc" <<'END'
+#!/bin/sh
+for argument; do
+  shift
+  case $argument in --target=*) ;; *) set -- "$@" "$argument" ;; esac
+done
+exec "$(dirname "$0")/venv/bin/python" -m ziglang cc -target "$ZIG_TARGET" "$@"
+END
+    cat >"$tools/ar" <<'END'
+#!/bin/sh
+exec "$(dirname "$0")/venv/bin/python" -m ziglang ar "$@"
+END
+    chmod +x "$tools/cc" "$tools/ar"
+    export ZIG_TARGET=$machine-linux-musl ZIG_GLOBAL_CACHE_DIR=$tools/cache
+    export "CC_$variable=$tools/cc" "AR_$variable=$tools/ar"
+    # Rust brings a linker, and musl's start files and libraries.
+    export "CARGO_TARGET_$(printf %s "$variable" | tr '[:lower:]' '[:upper:]')_LINKER=rust-lld"
+    ;;
+esac
+
 # Paths of this machine and the time of day have no place in the binary.
-variable=CC_${target//-/_}
-export "$variable=$compiler"
 cargo_home=${CARGO_HOME:-$HOME/.cargo}
 # mimalloc holds the date of its build, unless the compiler is given another.
 export SOURCE_DATE_EPOCH=315532800
