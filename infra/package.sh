@@ -85,6 +85,7 @@ END
 exec "$(dirname "$0")/venv/bin/python" -m ziglang ar "$@"
 END
     chmod +x "$tools/cc" "$tools/ar"
+    # In the cache that all projects share, an object can have another SOURCE_DATE_EPOCH.
     export ZIG_TARGET=$machine-linux-musl ZIG_GLOBAL_CACHE_DIR=$tools/cache
     export "CC_$variable=$tools/cc" "AR_$variable=$tools/ar"
     # Rust brings a linker, and musl's start files and libraries.
