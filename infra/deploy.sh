@@ -325,7 +325,7 @@ if [ -z "$package" ]; then
 fi
 
 step "publish"
-echo "A warning about version 1.0 of the runtime custom is a false alarm: az does not list that runtime."
+echo "A warning about the runtime custom or its version 1.0 is a false alarm: az does not know it."
 attempts=10 attempt=1
 until az functionapp deployment source config-zip --resource-group "$group" --name "$app" --src "$package" --output none 2>"$scratch/error"; do
   cat "$scratch/error" >&2

@@ -1,0 +1,388 @@
+"""A stand-in for Azure on loopback: as much of Resource Manager, of the identity endpoint, of the
+publishing service and of the deployed app as the scripts in infra/ ask for through the real `az`.
+
+It keeps state: a deployment makes what the snapshot of the template holds, a deleted group leaves a
+deleted vault behind, and an app that publishes answers as the handler does. What it does not know
+is a 404 that the caller finds in `unknown`.
+"""
+import base64
+import json
+import re
+import ssl
+import subprocess
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+ROOT = Path(__file__).resolve().parents[3]
+SUBSCRIPTION = "00000000-0000-0000-0000-000000000001"
+TENANT = "00000000-0000-0000-0000-000000000002"
+SNAPSHOT = ROOT / "tests/infra/snapshots/default.snapshot.json"
+MASTER_KEY, FUNCTION_KEY = "k3y-master", "k3y-function"
+
+
+def certificate(folder):
+    """A certificate of one's own, for the names that are asked."""
+    names = "subjectAltName=DNS:localhost,DNS:*.azurewebsites.test"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=stand-in",
+         "-addext", names, "-keyout", folder / "key.pem", "-out", folder / "ca.pem"],
+        check=True, capture_output=True,
+    )
+    return folder / "ca.pem", folder / "key.pem"
+
+
+def token():
+    part = lambda value: base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
+    claims = {"tid": TENANT, "oid": "o", "appid": "a", "exp": int(time.time()) + 3600}
+    return f"{part({'alg': 'RS256', 'typ': 'JWT'})}.{part(claims)}.c2lnbmF0dXJl"
+
+
+class Azure:
+    def __init__(self, folder):
+        self.lock = threading.Lock()
+        self.groups, self.resources, self.deleted = {}, {}, {}
+        self.published, self.refreshes, self.restarts, self.deployments = None, 0, 0, []
+        # The first refresh after a deployment finds the role.
+        self.resolved = False
+        self.requests, self.unknown = [], []
+        chain, key = certificate(folder)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(chain, key)
+        azure = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def answer(self):
+                length = int(self.headers.get("content-length") or 0)
+                body = self.rfile.read(length)
+                with azure.lock:
+                    azure.requests.append(f"{self.command} {self.path}")
+                    status, answer = azure.route(self.command, self.path, self.headers, body)
+                data = b"" if answer is None else json.dumps(answer).encode()
+                self.send_response(status)
+                if data:
+                    self.send_header("content-type", "application/json")
+                self.send_header("content-length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+            do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = answer
+
+            def log_message(self, *_):
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+        self.port = self.server.server_address[1]
+        self.certificate = chain
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+    # --- what is where -----------------------------------------------------------------------------
+
+    ROUTES = []
+
+    def route(self, method, target, headers, body):
+        url = urlsplit(target)
+        host = headers.get("host", "")
+        if host.endswith(".azurewebsites.test"):
+            return self.app(url.path, headers)
+        path = url.path.rstrip("/").lower().removeprefix(f"/subscriptions/{SUBSCRIPTION}")
+        query = {name.lower(): values[0] for name, values in parse_qs(url.query).items()}
+        # As Resource Manager does. The identity endpoint has a header of its own, the host a key.
+        if path not in ("/identity", "/admin/host/status") and not headers.get("authorization", "").startswith("Bearer "):
+            return 401, error("AuthenticationFailed")
+        for wanted, pattern, function in self.ROUTES:
+            found = re.fullmatch(pattern, path)
+            if found and method == wanted:
+                return function(self, *found.groups(), body=body, query=query)
+        self.unknown.append(f"{method} {target}")
+        return 404, error("NotFound")
+
+    def app(self, path, headers):
+        level = {MASTER_KEY: 2, FUNCTION_KEY: 1}.get(headers.get("x-functions-key"), 0)
+        name = path.removeprefix("/api/secrets/")
+        if self.published is None:
+            return 503, None
+        if path == "/api/config-check":
+            return (200, {"external_api_key_set": self.resolved}) if level else (401, None)
+        if name != path:
+            return (200, {"name": name, "enabled": True}) if level == 2 else (401, None)
+        return 404, None
+
+
+def error(code, message="stand-in"):
+    return {"error": {"code": code, "message": message}}
+
+
+def route(method, pattern):
+    def register(function):
+        Azure.ROUTES.append((method, pattern, function))
+        return function
+
+    return register
+
+
+@route("GET", "/identity")
+def identity(_, query, **__):
+    return 200, {"access_token": token(), "expires_on": str(int(time.time()) + 3600), "resource": query["resource"], "token_type": "Bearer"}
+
+
+@route("GET", "/subscriptions")
+def subscriptions(*_, **__):
+    return 200, {"value": [{
+        "id": f"/subscriptions/{SUBSCRIPTION}", "subscriptionId": SUBSCRIPTION, "displayName": "stand-in",
+        "state": "Enabled", "tenantId": TENANT,
+    }]}
+
+
+@route("GET", "/locations")
+def locations(*_, **__):
+    return 200, {"value": [{"name": name, "displayName": name, "metadata": {"regionType": "Physical"}} for name in ("westeurope", "eastus")]}
+
+
+@route("GET", "/providers/microsoft.web/georegions")
+def regions(_, query, **__):
+    return 200, {"value": [{"name": "West Europe", "properties": {"name": "West Europe", "orgDomain": "FLEXCONSUMPTION"}}]}
+
+
+@route("GET", r"/providers/([\w.]+)")
+def provider(azure, namespace, **_):
+    types = {resource["type"].split("/", 1) [1]: resource["apiVersion"] for resource in azure.resources.values() if resource["type"].lower().startswith(f"{namespace}/")}
+    return 200, {"namespace": namespace, "registrationState": "Registered", "resourceTypes": [
+        {"resourceType": name, "apiVersions": [version], "locations": ["westeurope"]} for name, version in types.items()
+    ]}
+
+
+# --- resource groups ---------------------------------------------------------------------------------
+
+
+@route("HEAD", r"/resourcegroups/([^/]+)")
+def group_exists(azure, name, **_):
+    return (204 if name in azure.groups else 404), None
+
+
+@route("GET", r"/resourcegroups/([^/]+)")
+def group(azure, name, **_):
+    return (200, azure.groups[name]) if name in azure.groups else (404, error("ResourceGroupNotFound"))
+
+
+@route("PUT", r"/resourcegroups/([^/]+)")
+def make_group(azure, name, body, **_):
+    azure.groups[name] = {"id": f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{name}", "name": name, "properties": {"provisioningState": "Succeeded"}, **json.loads(body)}
+    return 201, azure.groups[name]
+
+
+@route("DELETE", r"/resourcegroups/([^/]+)")
+def delete_group(azure, name, **_):
+    for id in [id for id in azure.resources if f"/resourcegroups/{name}/" in id.lower()]:
+        delete(azure, id)
+    del azure.groups[name]
+    return 200, None
+
+
+def delete(azure, id):
+    resource = azure.resources.pop(id)
+    if resource["type"] == "Microsoft.KeyVault/vaults":
+        azure.deleted[resource["name"]] = resource
+    if resource["type"] == "Microsoft.Web/sites":
+        azure.published, azure.resolved = None, False
+
+
+@route("GET", "/resources")
+def resources(azure, query, **_):
+    name = re.search(r"resourceGroup eq '([^']+)'", query["$filter"])[1]
+    return 200, {"value": [resource for id, resource in azure.resources.items() if f"/resourcegroups/{name}/" in id.lower()]}
+
+
+@route("DELETE", r"(/resourcegroups/[^/]+/providers/.+)")
+def delete_resource(azure, path, **_):
+    id = next(id for id in azure.resources if id.lower().endswith(path))
+    # A plan is in use while its app is there.
+    if azure.resources[id]["type"] == "Microsoft.Web/serverfarms" and any(r["type"] == "Microsoft.Web/sites" for r in azure.resources.values()):
+        return 409, error("Conflict", "the plan has an app")
+    delete(azure, id)
+    return 200, None
+
+
+# --- deployments -------------------------------------------------------------------------------------
+
+
+@route("POST", r"/resourcegroups/([^/]+)/providers/microsoft.resources/deployments/([^/]+)/validate")
+def validate(azure, *_, body, **__):
+    return 200, {"properties": {"provisioningState": "Succeeded"}}
+
+
+@route("PUT", r"/resourcegroups/([^/]+)/providers/microsoft.resources/deployments/([^/]+)")
+def deploy(azure, in_group, name, body, **_):
+    # az puts the template into the request as it is, after a name without quotes.
+    sent = json.loads(body.replace(b", template:", b', "template":', 1))["properties"]
+    given = {name: parameter["value"] for name, parameter in sent["parameters"].items()}
+    azure.deployments.append(given)
+    app = given["appName"]
+    for resource in json.loads(SNAPSHOT.read_text().replace("your-func", app))["predictedResources"]:
+        if "tags" not in resource:
+            continue
+        resource["id"] = resource["id"].replace("/resourceGroups/rg/", f"/resourceGroups/{in_group}/")
+        if resource["name"] in azure.deleted:
+            return 409, error("ConflictError", "A vault with the same name already exists in deleted state.")
+        if resource["type"] == "Microsoft.KeyVault/vaults":
+            there = azure.resources.get(resource["id"])
+            wanted = int(given.get("softDeleteRetentionInDays", 7))
+            if there and there["properties"]["softDeleteRetentionInDays"] != wanted:
+                return 400, error("BadRequest", "softDeleteRetentionInDays has been set already and it can't be modified.")
+            resource["properties"]["softDeleteRetentionInDays"] = wanted
+        azure.resources[resource["id"]] = resource
+    azure.resolved = False
+    return 201, deployment(name)
+
+
+def deployment(name):
+    return {"id": f"/deployments/{name}", "name": name, "properties": {"provisioningState": "Succeeded", "outputs": {}}}
+
+
+@route("GET", r"/resourcegroups/([^/]+)/providers/microsoft.resources/deployments/([^/]+)")
+def show_deployment(_, __, name, **___):
+    return 200, deployment(name)
+
+
+@route("GET", r"/resourcegroups/([^/]+)/(?:providers/microsoft.resources/)?deployments/([^/]+)/operations")
+def operations(*_, **__):
+    return 200, {"value": []}
+
+
+# --- vaults --------------------------------------------------------------------------------------------
+
+
+def of_type(azure, kind):
+    return [resource for resource in azure.resources.values() if resource["type"] == kind]
+
+
+@route("GET", r"/resourcegroups/([^/]+)/providers/microsoft.keyvault/vaults")
+def vaults(azure, _, **__):
+    return 200, {"value": of_type(azure, "Microsoft.KeyVault/vaults")}
+
+
+@route("GET", r"/resourcegroups/([^/]+)/providers/microsoft.keyvault/vaults/([^/]+)")
+def vault(azure, _, name, **__):
+    found = [vault for vault in of_type(azure, "Microsoft.KeyVault/vaults") if vault["name"] == name]
+    return (200, found[0]) if found else (404, error("ResourceNotFound"))
+
+
+@route("PUT", r"/resourcegroups/([^/]+)/providers/microsoft.keyvault/vaults/([^/]+)")
+def recover(azure, _, name, body, **__):
+    if json.loads(body)["properties"].get("createMode") != "recover" or name not in azure.deleted:
+        return 400, error("BadRequest")
+    vault = azure.deleted.pop(name)
+    azure.resources[vault["id"]] = vault
+    return 200, vault
+
+
+@route("GET", "/providers/microsoft.keyvault/deletedvaults")
+def deleted_vaults(azure, **_):
+    return 200, {"value": [
+        {"id": f"/deleted/{name}", "name": name, "type": "Microsoft.KeyVault/deletedVaults", "properties": {
+            "vaultId": vault["id"], "location": vault["location"], "tags": vault["tags"],
+            "deletionDate": "2026-11-27T10:00:00Z", "scheduledPurgeDate": "2026-12-04T10:00:00Z",
+        }} for name, vault in azure.deleted.items()
+    ]}
+
+
+@route("POST", r"/providers/microsoft.keyvault/locations/([^/]+)/deletedvaults/([^/]+)/purge")
+def purge(azure, _, name, **__):
+    del azure.deleted[name]
+    return 200, None
+
+
+# --- the app -------------------------------------------------------------------------------------------
+
+SITE = r"/resourcegroups/[^/]+/providers/microsoft.web/sites/([^/]+)"
+
+
+@route("GET", SITE)
+def site(azure, name, **_):
+    found = [site for site in of_type(azure, "Microsoft.Web/sites") if site["name"] == name]
+    if not found:
+        return 404, error("ResourceNotFound")
+    host = lambda kind: {"name": f"localhost:{azure.port}", "sslState": "Disabled", "hostType": kind}
+    return 200, {**found[0], "properties": {
+        **found[0]["properties"], "sku": "FlexConsumption", "reserved": True, "siteConfig": {}, "state": "Running",
+        "defaultHostName": f"{name}.azurewebsites.test", "hostNameSslStates": [host("Standard"), host("Repository")],
+    }}
+
+
+@route("GET", r"/resourcegroups/[^/]+/providers/microsoft.web/serverfarms/([^/]+)")
+def plan(azure, name, **_):
+    return 200, of_type(azure, "Microsoft.Web/serverfarms")[0]
+
+
+@route("GET", r"/providers/microsoft.web/locations/[^/]+/functionappstacks")
+def stacks(*_, **__):
+    return 200, {"value": []}
+
+
+@route("POST", SITE + "/config/appsettings/list")
+def settings(azure, _, **__):
+    reference = "@Microsoft.KeyVault(VaultName=kv;SecretName=DatabasePassword)"
+    return 200, {"properties": {"DATABASE_PASSWORD": reference, "EXTERNAL_API_KEY": reference, "KEY_VAULT_URL": "https://kv"}}
+
+
+@route("GET", SITE + "/config/slotconfignames")
+def slot_settings(*_, **__):
+    return 200, {"properties": {}}
+
+
+def references(azure, name):
+    status = "Resolved" if azure.resolved else "AccessToKeyVaultDenied"
+    id = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg/providers/Microsoft.Web/sites/{name}/config/configreferences/appsettings"
+    return 200, {"value": [
+        {"id": f"{id}/{setting}", "name": setting, "properties": {"status": status, "identityType": "UserAssigned"}}
+        for setting in ("EXTERNAL_API_KEY", "DATABASE_PASSWORD")
+    ], "nextLink": None}
+
+
+@route("GET", SITE + "/config/configreferences/appsettings")
+def show_references(azure, name, **_):
+    return references(azure, name)
+
+
+@route("POST", SITE + "/config/configreferences/appsettings/refresh")
+def refresh(azure, name, **_):
+    azure.refreshes += 1
+    azure.resolved = True
+    return references(azure, name)
+
+
+@route("POST", SITE + "/host/default/listkeys")
+def keys(*_, **__):
+    return 200, {"masterKey": MASTER_KEY, "functionKeys": {"default": FUNCTION_KEY}, "systemKeys": {}}
+
+
+@route("POST", SITE + "/restart")
+def restart(azure, _, **__):
+    azure.restarts += 1
+    return 200, None
+
+
+@route("POST", "/api/publish")
+def publish(azure, body, query, **_):
+    azure.published = body
+    return 202, "deployment-1"
+
+
+@route("GET", "/api/deployments/latest")
+def published(azure, **_):
+    return 200, {"status": 4, "id": "deployment-1"}
+
+
+@route("GET", "/admin/host/status")
+def status(*_, **__):
+    return 200, {"state": "Running"}
