@@ -207,7 +207,7 @@ vault=$(asked_for vaultname)
 which="[?tags.\"keyvault-functions\"=='$app']"
 [ -z "$vault" ] || which="[?name=='$vault']"
 existing='' retention='' protected=''
-found=$(az keyvault list --resource-group "$group" --output tsv \
+found=$(az keyvault list --resource-type vault --resource-group "$group" --output tsv \
   --query "$which.[name, properties.softDeleteRetentionInDays || '-', properties.enablePurgeProtection || 'false']" 2>"$scratch/error") ||
   fail "the vaults of $group cannot be listed: $(reason)"
 IFS=$'\t' read -r existing retention protected <<<"${found//$'\r'/}" || true

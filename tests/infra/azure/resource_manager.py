@@ -156,7 +156,7 @@ def regions(_, query, **__):
 
 @route("GET", r"/providers/([\w.]+)")
 def provider(azure, namespace, **_):
-    types = {resource["type"].split("/", 1) [1]: resource["apiVersion"] for resource in azure.resources.values() if resource["type"].lower().startswith(f"{namespace}/")}
+    types = {resource["type"].split("/", 1)[1]: resource["apiVersion"] for resource in azure.resources.values() if resource["type"].lower().startswith(f"{namespace}/")}
     return 200, {"namespace": namespace, "registrationState": "Registered", "resourceTypes": [
         {"resourceType": name, "apiVersions": [version], "locations": ["westeurope"]} for name, version in types.items()
     ]}
@@ -286,14 +286,21 @@ def recover(azure, _, name, body, **__):
     return 200, vault
 
 
+def deleted_vault(vault):
+    return {"id": f"/deleted/{vault['name']}", "name": vault["name"], "type": "Microsoft.KeyVault/deletedVaults", "properties": {
+        "vaultId": vault["id"], "location": vault["location"], "tags": vault["tags"],
+        "deletionDate": "2026-11-27T10:00:00Z", "scheduledPurgeDate": "2026-12-04T10:00:00Z",
+    }}
+
+
 @route("GET", "/providers/microsoft.keyvault/deletedvaults")
 def deleted_vaults(azure, **_):
-    return 200, {"value": [
-        {"id": f"/deleted/{name}", "name": name, "type": "Microsoft.KeyVault/deletedVaults", "properties": {
-            "vaultId": vault["id"], "location": vault["location"], "tags": vault["tags"],
-            "deletionDate": "2026-11-27T10:00:00Z", "scheduledPurgeDate": "2026-12-04T10:00:00Z",
-        }} for name, vault in azure.deleted.items()
-    ]}
+    return 200, {"value": [deleted_vault(vault) for vault in azure.deleted.values()]}
+
+
+@route("GET", r"/providers/microsoft.keyvault/locations/([^/]+)/deletedvaults/([^/]+)")
+def show_deleted_vault(azure, _, name, **__):
+    return (200, deleted_vault(azure.deleted[name])) if name in azure.deleted else (404, error("NotFound"))
 
 
 @route("POST", r"/providers/microsoft.keyvault/locations/([^/]+)/deletedvaults/([^/]+)/purge")
