@@ -16,26 +16,27 @@ fi
 
 usage() {
   cat <<'END'
-Usage: infra/deploy.sh -g RESOURCE_GROUP -n APP_NAME [-l LOCATION] [--set NAME=VALUE]...
-                       [--recover] [--zip FILE]
+Usage: infra/deploy.sh -g RESOURCE_GROUP -n APP_NAME [-l LOCATION]
+                       [--set NAME=VALUE]... [--recover] [--zip FILE]
 
   -g RESOURCE_GROUP  made if it is missing
-  -n APP_NAME        the Function App; its name is part of its URL, and so unique in Azure
+  -n APP_NAME        the Function App; part of its URL, and so unique in Azure
   -l LOCATION        such as westeurope (default: the resource group's)
-  --set NAME=VALUE   a parameter of infra/app.bicep, such as networkMode=privateEndpoint;
+  --set NAME=VALUE   a parameter of infra/app.bicep, such as networkMode=public;
                      infra/README.md lists them
-  --recover          recover the app's vault without asking, if it was deleted before
-  --zip FILE         publish this package instead of building one with infra/package.sh
+  --recover          if the app's vault was deleted, recover it without asking
+  --zip FILE         publish this package, and build none
 
 The two secrets come from the environment, or are asked for on a terminal:
 
   EXTERNAL_API_KEY_VALUE   becomes the secret ExternalApiKey
   DATABASE_PASSWORD_VALUE  becomes the secret DatabasePassword
 
-They are never printed and are in no command line. Run it again after any failure: what is there
-already is kept, and the secrets get a new version. infra/remove.sh removes everything.
+They are never printed and are in no command line. Run it again after any
+failure: what is there already is kept, and the secrets get a new version.
+infra/remove.sh removes everything.
 
-DEPLOY_RETRY_SECONDS (default: 30) is the pause before publishing is tried again.
+DEPLOY_RETRY_SECONDS (default: 30) is the pause before it publishes again.
 END
 }
 

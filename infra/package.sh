@@ -8,11 +8,12 @@ usage() {
   cat <<'END'
 Usage: infra/package.sh [--target TARGET] [--out FOLDER]
 
-  --target TARGET  x86_64-unknown-linux-musl (default), which is what Azure runs, or
+  --target TARGET  x86_64-unknown-linux-musl (default), which Azure runs, or
                    aarch64-unknown-linux-musl
   --out FOLDER     where dist/ and dist.zip go (default: the repository's root)
 
-Also puts the handler into the repository's root, for `func azure functionapp publish`.
+Also puts the handler into the repository's root, from where
+`func azure functionapp publish` can take it.
 END
 }
 

@@ -11,9 +11,10 @@ Usage: infra/remove.sh -g RESOURCE_GROUP -n APP_NAME [--yes] [--purge]
   --yes              do not ask
   --purge            delete the vault and its secrets for ever, too
 
-Lists what carries the tag keyvault-functions=APP_NAME, asks, and deletes it; the resource group as
-well, if deploy.sh made it and nothing of others is in it. A deleted vault can be recovered until its
-retention ends, by infra/deploy.sh. Run it again after any failure.
+Lists what carries the tag keyvault-functions=APP_NAME, asks, and deletes it.
+The resource group goes too, if deploy.sh made it and it holds nothing of
+others. infra/deploy.sh can recover a deleted vault until its retention ends.
+Run it again after any failure.
 END
 }
 

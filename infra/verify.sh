@@ -7,19 +7,22 @@ unset keys key master_key function_key # nor may they be exported from outside
 
 usage() {
   cat <<'END'
-Usage: infra/verify.sh -g RESOURCE_GROUP -n APP_NAME [--timeout SECONDS] [--secret NAME]
+Usage: infra/verify.sh -g RESOURCE_GROUP -n APP_NAME [--timeout SECONDS]
+                       [--secret NAME]
 
   -g RESOURCE_GROUP   the app's resource group
   -n APP_NAME         the Function App
-  --timeout SECONDS   for how long to wait for references to resolve (default: 300)
-  --secret NAME       a secret of the app's vault to ask for (default: ExternalApiKey)
+  --timeout SECONDS   how long to wait for the references (default: 300)
+  --secret NAME       a secret to ask the app for (default: ExternalApiKey)
 
-Asks Azure for the status of every reference. While one is not Resolved, it has Azure resolve them
-again, once a minute at most, because that may restart the app. Then it restarts the app once, so
-that no instance keeps an unresolved value.
+Asks Azure for the status of every reference. While one is not Resolved, it has
+Azure resolve them again, once a minute at most, because that may restart the
+app. Then it restarts the app once, so that no instance keeps an unresolved
+value.
 
-Then it calls the routes: without a key, with a function key and with the master key. The keys are
-not printed and are in no command line. Exits with 1 and names the row that failed.
+Then it calls the routes: without a key, with a function key and with the master
+key. The keys are not printed and are in no command line. Exits with 1 and names
+the row that failed.
 
 VERIFY_INTERVAL (default: 10) is the pause between two questions, in seconds.
 END

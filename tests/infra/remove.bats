@@ -105,6 +105,16 @@ teardown() { nothing_is_left; }
   done
 }
 
+@test "the help of every script fits a terminal of 80 columns" {
+  for script in deploy verify remove package; do
+    run "$BATS_TEST_DIRNAME/../../infra/$script.sh" --help
+    [ "$status" -eq 0 ]
+    [[ "$output" == "Usage: infra/$script.sh"* ]]
+    run awk 'length > 80' <<<"$output"
+    [ -z "$output" ]
+  done
+}
+
 @test "there and back, twice: deploy, verify, remove, deploy with the vault of before, remove for ever" {
   rm "$STATE"/*
   infra="$BATS_TEST_DIRNAME/../../infra"

@@ -72,7 +72,7 @@ def snapshot(root, name, mode="validate"):
 
 
 def compiled(root):
-    """The order of the resources and the outputs."""
+    """The order of the resources, the outputs, and what the snapshots do not hold of parameters."""
     template, errors = bicep("build", "--stdout", root / "infra/app.bicep")
     if errors:
         return errors
@@ -82,6 +82,9 @@ def compiled(root):
         missing = before - set(template["resources"][symbol].get("dependsOn", []))
         if missing:
             found += f"{symbol} does not wait for {', '.join(sorted(missing))}\n"
+    for name in ("externalApiKey", "databasePassword"):
+        if template["parameters"][name].get("minLength") != 1:
+            found += f"{name} may be empty\n"
     outputs = {name: output["value"] for name, output in template["outputs"].items()}
     if outputs != OUTPUTS:
         found += f"the outputs are {outputs}\n"
@@ -139,6 +142,8 @@ MUTATIONS = {
     "a cycle": (APP, "dependsOn: [packages, ", "dependsOn: [accessOfApp, packages, ", compiler, "cycle"),
     "an output too many": (APP, "output vaultName string = vault.name", "output vaultName string = vault.name\noutput key string = insights.properties.InstrumentationKey", compiled, "the outputs are"),
     "a secret by default": (APP, "param databasePassword string\n", "param databasePassword string = 'x'\n", compiler, "secure-parameter-default"),
+    "an empty secret": (APP, "@minLength(1)\n@secure()\nparam databasePassword", "@secure()\nparam databasePassword", compiled, "databasePassword may be empty"),
+    "an address of one cloud": (APP, "${environment().suffixes.storage}", "core.windows.net", compiler, "no-hardcoded-env-urls"),
     "swapped values": (APP, "value: externalApiKey\n", "value: databasePassword\n", compiler, "no-unused-params"),
     "a disabled secret": (APP, "exp: databasePasswordExpires } : { enabled: true }", "exp: databasePasswordExpires } : { enabled: false }", DEFAULT, "enabled"),
     "an expiry that is lost": (APP, "exp: externalApiKeyExpires }", "nbf: externalApiKeyExpires }", PRIVATE, "exp"),

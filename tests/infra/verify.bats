@@ -106,6 +106,13 @@ teardown() { nothing_is_left; }
   [[ "$output" == *"the answer is not about ExternalApiKey"* ]]
 }
 
+@test "another cloud has another host, and Resource Manager is asked by its own address" {
+  HOST=app.azurewebsites.us run "$verify" -g rg -n app
+  [ "$status" -eq 0 ]
+  [[ "$output" == *"Routes of https://app.azurewebsites.us"* ]]
+  [ "$(calls 'rest .*--url https')" -eq 0 ]
+}
+
 @test "the secret can be chosen" {
   run "$verify" -g rg -n app --secret DatabasePassword
   [ "$status" -eq 0 ]
