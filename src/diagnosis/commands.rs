@@ -296,6 +296,12 @@ pub(super) fn recover(vault: &str, secret: &str) -> String {
 
 /// Changes the attributes of one version, of the latest if it is `None`; `change` is an
 /// option of the command.
+/// Stores a new value, which is read from a file: a command line is kept in a history.
+pub(super) fn set_secret(vault: &str, secret: &str) -> String {
+    let secret = of_secret(vault, secret);
+    format!("az keyvault secret set {secret} --file <file> --expires <yyyy-mm-dd>T00:00:00Z")
+}
+
 pub(super) fn set_attributes(
     vault: &str,
     secret: &str,

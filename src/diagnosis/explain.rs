@@ -47,6 +47,10 @@ impl Case<'_> {
             Cause::Readable => self.readable(),
             Cause::Syntax(what) => self.syntax(what),
             Cause::Stale(other_form) => self.stale(other_form.as_deref()),
+            Cause::Expires {
+                on,
+                is_certificates,
+            } => self.expires(*on, *is_certificates),
             Cause::AppConfiguration => self.app_configuration(),
             Cause::EmptyValue => self.empty_value(),
         }
@@ -106,9 +110,59 @@ impl Explanation {
     }
 }
 
+/// A time as Python's `isoformat()` prints an aware UTC time of whole seconds.
+#[must_use]
+pub fn iso_format(time: OffsetDateTime) -> Option<String> {
+    const FORMAT: &[FormatItem<'_>] =
+        format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]+00:00");
+    time.to_offset(time::UtcOffset::UTC).format(FORMAT).ok()
+}
+
 fn utc(time: OffsetDateTime) -> String {
     const FORMAT: &[FormatItem<'_>] =
         format_description!("[year]-[month]-[day] [hour]:[minute] UTC");
     let time = time.to_offset(time::UtcOffset::UTC);
     time.format(FORMAT).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnosis::days_left;
+
+    fn time(seconds: i64) -> OffsetDateTime {
+        OffsetDateTime::from_unix_timestamp(seconds).expect("a time")
+    }
+
+    #[test]
+    fn times_are_pythons() {
+        assert_eq!(
+            iso_format(time(1_769_860_800)).as_deref(),
+            Some("2026-01-31T12:00:00+00:00")
+        );
+        assert_eq!(
+            iso_format(time(0)).as_deref(),
+            Some("1970-01-01T00:00:00+00:00")
+        );
+    }
+
+    #[test]
+    fn days_are_whole_and_negative_once_over() {
+        let now = time(1_000_000_000);
+        let day = 24 * 60 * 60;
+        for (seconds, days) in [
+            (0, 0),
+            (day - 1, 0),
+            (day, 1),
+            (-1, -1),
+            (-day, -1),
+            (-day - 1, -2),
+        ] {
+            assert_eq!(
+                days_left(time(1_000_000_000 + seconds), now),
+                days,
+                "{seconds}"
+            );
+        }
+    }
 }

@@ -37,7 +37,7 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
-pub use explain::explain;
+pub use explain::{explain, iso_format};
 pub use fix::Fix;
 pub use function_app::{DevVaultAlias, FunctionApp, Identity, Plan, RunsIn, Surroundings};
 
@@ -74,6 +74,13 @@ pub enum Cause {
     /// The vault has another value than the app. A reference in the form `SecretUri` can be
     /// written in this other form.
     Stale(Option<String>),
+    /// The secret expires then, or has. Key Vault serves its value all the same.
+    Expires {
+        /// When.
+        on: OffsetDateTime,
+        /// It belongs to a certificate, which is what can be renewed.
+        is_certificates: bool,
+    },
     /// A reference to App Configuration that was not resolved.
     AppConfiguration,
     /// The setting is there and empty.
@@ -94,7 +101,7 @@ impl Cause {
             | Self::OtherSignIn
             | Self::Readable => "Initialized",
             Self::UnusualSpelling(_) | Self::Syntax(_) => "InvalidSyntax",
-            Self::Stale(_) => "Resolved",
+            Self::Stale(_) | Self::Expires { .. } => "Resolved",
             Self::AppConfiguration | Self::EmptyValue => "OtherReasons",
         }
     }
@@ -163,6 +170,13 @@ pub struct Explanation {
     pub fix: Fix,
     /// It passes by itself; when to ask again.
     pub retry_after: Option<Duration>,
+}
+
+/// The whole days from `now` to `expires`; negative once it has expired.
+#[must_use]
+pub fn days_left(expires: OffsetDateTime, now: OffsetDateTime) -> i64 {
+    const DAY: i64 = 24 * 60 * 60;
+    (expires - now).whole_seconds().div_euclid(DAY)
 }
 
 /// What may be odd about a secret that can be read. None of it keeps the platform from

@@ -1,13 +1,22 @@
 //! What is wrong with a secret, or keeps the handler from knowing.
 
+use time::{OffsetDateTime, format_description::FormatItem, macros::format_description};
+
 use super::{
     Fix, Named,
     case::{Case, Words},
-    commands,
+    commands, days_left,
 };
 
 /// What the embedded vault holds at start.
 const EMBEDDED_SECRETS: &str = "ExternalApiKey and DatabasePassword";
+
+/// The day alone, in UTC.
+fn date(time: OffsetDateTime) -> String {
+    const FORMAT: &[FormatItem<'_>] = format_description!("[year]-[month]-[day]");
+    let time = time.to_offset(time::UtcOffset::UTC);
+    time.format(FORMAT).unwrap_or_default()
+}
 
 impl Case<'_> {
     pub(super) fn version_not_found(&self) -> Words {
@@ -81,6 +90,34 @@ impl Case<'_> {
             format!("The secret {secret} in {vault} is disabled."),
             self.for_azure(sentence, enable, Fix::without_command("Enable it.")),
         )
+    }
+
+    pub(super) fn expires(&self, on: OffsetDateTime, is_certificates: bool) -> Words {
+        let secret = self.subject.secret;
+        let date = date(on);
+        let when = match days_left(on, self.now) {
+            ..0 => format!("expired on {date}"),
+            0 => format!("expires within a day, on {date}"),
+            1 => format!("expires in 1 day, on {date}"),
+            days => format!("expires in {days} days, on {date}"),
+        };
+        let detail = format!(
+            "The secret {secret} in {} {when}. Key Vault goes on serving its value, but what it opens may refuse it.",
+            self.vault()
+        );
+        if is_certificates {
+            let fix = "It belongs to the certificate of the same name: renew that.";
+            return Words::new(detail, Fix::without_command(fix));
+        }
+        let new_value = |vault: &str| commands::set_secret(vault, secret);
+        let sentence = match self.subject.version {
+            Some(_) => {
+                "The reference is pinned to a version, so it needs the new one as well. Store a new value with"
+            }
+            None => "Store a new value with",
+        };
+        let otherwise = Fix::without_command("Store a new value that expires later.");
+        Words::new(detail, self.for_azure(sentence, new_value, otherwise))
     }
 
     pub(super) fn may_not_list(&self) -> Words {

@@ -1,6 +1,6 @@
 //! The parameters of a request's query that a function knows, each given at most once.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
 use axum::http::StatusCode;
 
@@ -42,6 +42,35 @@ impl<'a> Query<'a> {
     pub(super) fn text(&self, name: &str) -> Option<&str> {
         let given = self.0.iter().find(|(given, _)| *given == name);
         given.map(|(_, value)| &**value)
+    }
+
+    /// `?name=36h`, `30d` or `8w`; nothing if it is not given.
+    ///
+    /// # Errors
+    ///
+    /// No such time, or more than 400 days.
+    pub(super) fn time(&self, name: &str) -> Result<Option<Duration>, Problem> {
+        const HOUR: u64 = 3_600;
+        const LONGEST: Duration = Duration::from_secs(400 * 24 * HOUR);
+        let Some(text) = self.text(name) else {
+            return Ok(None);
+        };
+        let split = text.len().saturating_sub(1);
+        let time = text.split_at_checked(split).and_then(|(number, unit)| {
+            let hours = match unit {
+                "h" => 1,
+                "d" => 24,
+                "w" => 7 * 24,
+                _ => return None,
+            };
+            let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+            let number: u64 = is_number.then(|| number.parse().ok())??;
+            number.checked_mul(hours * HOUR).map(Duration::from_secs)
+        });
+        match time {
+            Some(time) if time <= LONGEST => Ok(Some(time)),
+            _ => Err(refusal::not_a_time(name)),
+        }
     }
 
     /// `?name=true`; false if it is not given.
@@ -96,6 +125,45 @@ mod tests {
         for text in ["strict", "strict=", "strict=yes", "strict=%20true"] {
             assert_eq!(given(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_time_is_a_number_of_hours_days_or_weeks() {
+        let time = |text: &str| {
+            let text = format!("within={text}");
+            let query = Query::parse(Some(&text), &["within"]).ok()?;
+            query
+                .time("within")
+                .ok()
+                .flatten()
+                .map(|time| time.as_secs() / 3_600)
+        };
+        for (text, hours) in [
+            ("36h", 36),
+            ("30d", 720),
+            ("8w", 1_344),
+            ("0d", 0),
+            ("400d", 9_600),
+        ] {
+            assert_eq!(time(text), Some(hours), "{text}");
+        }
+        for text in [
+            "",
+            "d",
+            "30",
+            "30m",
+            "-1d",
+            "%2B1d",
+            "1.5d",
+            "401d",
+            "1d ",
+            "99999999999999999999w",
+            "9%C3%A9",
+        ] {
+            assert_eq!(time(text), None, "{text}");
+        }
+        let query = Query::parse(None, &["within"]).ok();
+        assert!(query.is_some_and(|query| query.time("within").is_ok_and(|time| time.is_none())));
     }
 
     #[test]

@@ -32,6 +32,24 @@ pub(super) fn not_a_switch(name: &str) -> Problem {
     )
 }
 
+pub(super) fn not_a_time(name: &str) -> Problem {
+    Problem::new(
+        StatusCode::BAD_REQUEST,
+        "InvalidQuery",
+        format!("{name} is a number of hours, days or weeks, 400 days at most."),
+        format!("Write ?{name}=30d, 36h or 8w, or leave it out."),
+    )
+}
+
+pub(super) fn without_expiry() -> Problem {
+    Problem::new(
+        StatusCode::BAD_REQUEST,
+        "InvalidQuery",
+        "within says for how long secrets must not expire, and expiry was not asked for.",
+        "Write ?expiry=true&within=30d, or leave both out.",
+    )
+}
+
 /// The refusal that says what `explanation` says.
 pub(super) fn because(explanation: Explanation) -> Problem {
     let Explanation {

@@ -10,12 +10,12 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
-use time::{OffsetDateTime, format_description::FormatItem, macros::format_description};
+use time::OffsetDateTime;
 
 use super::{AppState, query::Query, refusal};
 use crate::{
     answer::{Code, Lookup, Problem, json_bytes, line},
-    diagnosis::{Cause, Named, Subject, explain},
+    diagnosis::{Cause, Named, Subject, explain, iso_format},
     key_vault::{Outcome, SecretId, SecretMetadata, SecretName, SecretVersion, VaultUrl},
 };
 
@@ -156,29 +156,9 @@ pub(super) fn body(metadata: &SecretMetadata) -> Bytes {
     line(&answer).into()
 }
 
-/// A time as Python's `isoformat()` prints an aware UTC time of whole seconds.
-fn iso_format(time: OffsetDateTime) -> Option<String> {
-    const FORMAT: &[FormatItem<'_>] =
-        format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]+00:00");
-    time.to_offset(time::UtcOffset::UTC).format(FORMAT).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn times_are_pythons() {
-        let time = |seconds| OffsetDateTime::from_unix_timestamp(seconds).expect("a time");
-        assert_eq!(
-            iso_format(time(1_769_860_800)).as_deref(),
-            Some("2026-01-31T12:00:00+00:00")
-        );
-        assert_eq!(
-            iso_format(time(0)).as_deref(),
-            Some("1970-01-01T00:00:00+00:00")
-        );
-    }
 
     #[test]
     fn the_recipes_members_come_first_and_unset_ones_are_null() {

@@ -12,8 +12,8 @@ use tokio::time::Instant;
 use super::{
     app_settings::{AppSetting, AppSettings, KnownValue, SettingKind, SettingState},
     kind::ReferenceKind,
-    probe::{Probe, Resolves},
-    report::{Freshness, ReferenceReport, Source},
+    probe::{Expiry, Probe, Resolves},
+    report::{ExpiryReport, Freshness, ReferenceReport, Source},
     status::Status,
     syntax::Reference,
     verdict::{weigh, why_unresolved},
@@ -23,6 +23,9 @@ use crate::{
     key_vault::Vaults,
 };
 
+/// A secret that expires within this many days is worth a word.
+pub const SOON: i64 = 30;
+
 /// How long an answer waits for what is being tried.
 const PATIENCE: Duration = Duration::from_millis(2_500);
 
@@ -31,6 +34,8 @@ const PATIENCE: Duration = Duration::from_millis(2_500);
 pub struct ReportOptions {
     /// Compare what the app holds with the vault's current version. Reads values.
     pub freshness: bool,
+    /// Read when the secrets expire, without their values.
+    pub expiry: bool,
 }
 
 /// The app's settings and references, and the vaults to try them with.
@@ -139,12 +144,49 @@ impl Inspector {
                 return self.unresolved(probe, finding);
             }
         }
-        let report = ReferenceReport::new(setting, Status::Resolved).about(reference);
-        if !options.freshness || reference.version.is_some() {
-            return report;
+        let mut report = ReferenceReport::new(setting, Status::Resolved).about(reference);
+        if options.freshness && reference.version.is_none() {
+            let comparison = probe.comparison(deadline).await;
+            report = self.compared(report, setting, reference, comparison);
         }
-        let comparison = probe.comparison(deadline).await;
-        self.compared(report, setting, reference, comparison)
+        if options.expiry {
+            let expiry = probe.expiry(deadline).await;
+            report = self.dated(report, setting, reference, expiry);
+        }
+        report
+    }
+
+    /// Adds when the secret expires.
+    fn dated(
+        &self,
+        report: ReferenceReport,
+        setting: &AppSetting,
+        reference: &Reference,
+        expiry: Result<Expiry, Cause>,
+    ) -> ReferenceReport {
+        let because = |cause: &Cause| self.explain(setting, Some(reference), cause);
+        let expiry = match expiry {
+            Ok(expiry) => expiry,
+            Err(cause) => {
+                let mut found = because(&cause);
+                found
+                    .detail
+                    .insert_str(0, "When the secret expires cannot be read. ");
+                return report.also_explained(found);
+            }
+        };
+        let told = ExpiryReport::new(expiry.expires, OffsetDateTime::now_utc());
+        let report = ReferenceReport {
+            expiry: Some(told),
+            ..report
+        };
+        match (told.expires, told.days_left) {
+            (Some(on), Some(..SOON)) => report.also_explained(because(&Cause::Expires {
+                on,
+                is_certificates: expiry.is_certificates,
+            })),
+            _ => report,
+        }
     }
 
     /// Adds whether the app holds the vault's current value.

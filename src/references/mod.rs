@@ -28,10 +28,10 @@ mod verdict;
 pub use app_settings::{
     AppSetting, AppSettings, ConnectionStringType, KnownValue, SettingKind, SettingState,
 };
-pub use inspector::{Inspector, ReportOptions};
+pub use inspector::{Inspector, ReportOptions, SOON};
 pub use kind::{ReferenceKind, is_reference};
 pub use masked::Masked;
 pub use probe::Resolves;
-pub use report::{Freshness, ReferenceReport, Source};
+pub use report::{ExpiryReport, Freshness, ReferenceReport, Source};
 pub use status::Status;
 pub use syntax::{Reference, SyntaxError};

@@ -2,7 +2,7 @@
 //! value, elsewhere by resolving the reference, since nobody else does.
 //!
 //! Callers share one attempt, and what it finds stands for a while. So does a comparison of the
-//! value in use with the vault's.
+//! value in use with the vault's, and the time when the secret expires.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -10,6 +10,7 @@ use std::{
 };
 
 use secrecy::SecretString;
+use time::OffsetDateTime;
 use tokio::time::{Instant, timeout_at};
 
 use super::{app_settings::AppSetting, single_flight::SingleFlight, syntax::Reference};
@@ -35,6 +36,15 @@ pub enum Resolves {
     Handler,
 }
 
+/// What a vault says about the end of a secret's version.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Expiry {
+    /// When; never, if `None`.
+    pub(super) expires: Option<OffsetDateTime>,
+    /// A certificate's life cycle owns it.
+    pub(super) is_certificates: bool,
+}
+
 /// A setting with a well-formed reference, and what was found out about it.
 pub(super) struct Probe {
     pub(super) setting: AppSetting,
@@ -43,6 +53,7 @@ pub(super) struct Probe {
     vaults: Arc<Vaults>,
     finding: SingleFlight<Result<Facts, Cause>>,
     comparison: SingleFlight<Result<bool, Cause>>,
+    expiry: SingleFlight<Result<Expiry, Cause>>,
     /// The code of the latest finding that was written.
     written: Mutex<Option<&'static str>>,
 }
@@ -63,6 +74,7 @@ impl Probe {
             vaults,
             finding: SingleFlight::new(life(all)),
             comparison: SingleFlight::new(life(all)),
+            expiry: SingleFlight::new(life(all)),
             written: Mutex::default(),
         }
     }
@@ -75,6 +87,11 @@ impl Probe {
     /// Whether the value in use is the vault's: compared now or lately.
     pub(super) async fn comparison(self: &Arc<Self>, deadline: Instant) -> Result<bool, Cause> {
         by(deadline, self.comparison.get(|| self.clone().compare())).await
+    }
+
+    /// When the secret expires: read now or lately, without its value.
+    pub(super) async fn expiry(self: &Arc<Self>, deadline: Instant) -> Result<Expiry, Cause> {
+        by(deadline, self.expiry.get(|| self.clone().read_expiry())).await
     }
 
     async fn attempt(self: Arc<Self>) -> Result<Facts, Cause> {
@@ -113,6 +130,20 @@ impl Probe {
     async fn compare(self: Arc<Self>) -> Result<bool, Cause> {
         // The value ends, wiped, with this line; only its digest is compared.
         Ok(self.setting.holds(&self.value().await?))
+    }
+
+    async fn read_expiry(self: Arc<Self>) -> Result<Expiry, Cause> {
+        let (vault, secret) = self.open().await?;
+        match vault.probed_metadata(&secret).await {
+            Err(Error::SecretNotFound) => Err(missing(&vault, &secret.name).await),
+            metadata => {
+                let metadata = metadata?;
+                Ok(Expiry {
+                    expires: metadata.expires,
+                    is_certificates: metadata.managed,
+                })
+            }
+        }
     }
 
     async fn value(&self) -> Result<SecretString, Cause> {

@@ -1,9 +1,10 @@
 //! What is answered about one reference.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+use time::OffsetDateTime;
 
 use super::{app_settings::AppSetting, kind::ReferenceKind, status::Status, syntax::Reference};
-use crate::diagnosis::{Explanation, Fix};
+use crate::diagnosis::{Explanation, Fix, days_left, iso_format};
 
 /// One reference of the app. Unknown members are left out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -34,6 +35,33 @@ pub struct ReferenceReport {
     /// Whether the app holds the current value, if that was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub freshness: Option<Freshness>,
+    /// When the secret expires, if that was asked and could be read.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub expiry: Option<ExpiryReport>,
+}
+
+/// When the secret behind a reference expires. Both are null for one that never does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct ExpiryReport {
+    /// Informational for Key Vault: it serves the value all the same.
+    #[serde(rename = "expires_on", serialize_with = "iso")]
+    pub expires: Option<OffsetDateTime>,
+    /// Whole days until then; negative once it has expired.
+    pub days_left: Option<i64>,
+}
+
+impl ExpiryReport {
+    pub(super) fn new(expires: Option<OffsetDateTime>, now: OffsetDateTime) -> Self {
+        Self {
+            expires,
+            days_left: expires.map(|expires| days_left(expires, now)),
+        }
+    }
+}
+
+#[expect(clippy::ref_option, reason = "what serde hands over")]
+fn iso<S: Serializer>(time: &Option<OffsetDateTime>, serializer: S) -> Result<S::Ok, S::Error> {
+    time.and_then(iso_format).serialize(serializer)
 }
 
 /// Whose word a status is.
@@ -77,6 +105,7 @@ impl ReferenceReport {
             detail: None,
             fix: None,
             freshness: None,
+            expiry: None,
         }
     }
 
@@ -84,6 +113,18 @@ impl ReferenceReport {
     #[must_use]
     pub fn is_resolved(&self) -> bool {
         self.status == Status::Resolved
+    }
+
+    /// Adds one more thing that is wrong. What was known before comes first, and so does its fix.
+    pub(super) fn also_explained(mut self, found: Explanation) -> Self {
+        match &mut self.detail {
+            Some(detail) => {
+                detail.push(' ');
+                detail.push_str(&found.detail);
+                self
+            }
+            None => self.explained(found),
+        }
     }
 
     pub(super) fn explained(self, found: Explanation) -> Self {

@@ -1,8 +1,8 @@
 //! Every cause, in every place where it can happen, in words: the snapshot beside this file is
-//! read line by line as whoever is on call would. `tests/clients/run --with-az` lets the real
-//! Azure CLI parse each command of it.
+//! read line by line as whoever is on call would. `.ci/run azure` lets the real Azure CLI parse each
+//! command of it.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, time::Duration};
 
 use keyvault_functions::{
     dev_vault::DevVault,
@@ -114,6 +114,13 @@ fn on_a_laptop() -> Vec<Place> {
     ]
 }
 
+fn expires(on: OffsetDateTime, is_certificates: bool) -> Cause {
+    Cause::Expires {
+        on,
+        is_certificates,
+    }
+}
+
 fn causes() -> Vec<Cause> {
     let documented = "@Microsoft.KeyVault(VaultName=your-kv;SecretName=ExternalApiKey)";
     let failed = every_error().into_iter().map(Cause::Failed);
@@ -129,6 +136,9 @@ fn causes() -> Vec<Cause> {
         Cause::Syntax("VaultName (or SecretUri) is missing (character 21)".into()),
         Cause::Stale(None),
         Cause::Stale(Some(documented.into())),
+        expires(now() + Duration::from_hours(100), false),
+        expires(now() - Duration::from_hours(100), false),
+        expires(now() + Duration::from_hours(1), true),
         Cause::AppConfiguration,
         Cause::EmptyValue,
     ];
@@ -173,9 +183,11 @@ fn is_possible(cause: &Cause, place: &Place) -> bool {
         }
         Cause::Failed(Error::SecretNotFound | Error::SecretVersionNotFound) => true,
         Cause::Failed(_) => !is_embedded,
-        Cause::Deleted | Cause::Syntax(_) | Cause::AppConfiguration | Cause::Stale(None) => {
-            is_reference
-        }
+        Cause::Deleted
+        | Cause::Syntax(_)
+        | Cause::AppConfiguration
+        | Cause::Stale(None)
+        | Cause::Expires { .. } => is_reference,
         Cause::MayNotList
         | Cause::ResolvedSinceStart
         | Cause::UnusualSpelling(_)

@@ -38,6 +38,7 @@ mod every_fault_has_an_answer;
 mod every_read_of_a_vault_is_a_line;
 mod every_setting_has_its_own_name;
 mod every_unresolved_reference_is_explained;
+mod expiry_is_told_for_each_reference;
 mod explanations_are_true_where_they_are_read;
 mod failed_sign_ins_are_told_by_cause;
 mod fixes_work_where_beginners_are;

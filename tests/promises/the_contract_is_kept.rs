@@ -277,7 +277,13 @@ async fn of_config_check(met: &mut Met) {
         app.vault.store().set("ExternalApiKey", new).expect("set");
     }
     for app in [stale, current, unknown] {
-        for query in ["", "?strict=true", "?freshness=true", "?pretty=true"] {
+        for query in [
+            "",
+            "?strict=true",
+            "?freshness=true",
+            "?expiry=true",
+            "?pretty=true",
+        ] {
             met.get(&app, &format!("{CHECK}{query}")).await;
         }
         for query in ["", "?strict=true"] {
@@ -352,6 +358,9 @@ async fn refusals_of_the_functions(met: &mut Met) {
         (SECRETS, "/api/secrets/ExternalApiKey?refresh=x"),
         (CHECK, "/api/config-check?strict=x"),
         (CHECK, "/api/config-check?freshness=x"),
+        (CHECK, "/api/config-check?expiry=x"),
+        (CHECK, "/api/config-check?expiry=true&within=x"),
+        (CHECK, "/api/config-check?within=30d"),
         (CHECK, "/api/config-check?strict=true&strict=false"),
         ("", "/api/nothing"),
     ] {

@@ -1,6 +1,7 @@
 //! What `config-check` answers. It shows no secret.
 
 use serde::Serialize;
+use time::OffsetDateTime;
 
 use crate::{
     key_vault::error::SettingError,
@@ -60,10 +61,17 @@ impl Answer {
         }
     }
 
-    /// Whether every reference is resolved and listed, and every setting can be used.
-    pub(super) fn is_healthy(&self) -> bool {
-        self.references.iter().all(ReferenceReport::is_resolved)
-            && self.not_listed == 0
-            && self.settings.is_empty()
+    /// Whether every reference is resolved and listed, every setting can be used and, if a time is
+    /// given, every secret is known to be valid until then.
+    pub(super) fn is_healthy(&self, until: Option<OffsetDateTime>) -> bool {
+        let is_valid = |reference: &ReferenceReport| match (until, &reference.expiry) {
+            (Some(until), Some(expiry)) => expiry.expires.is_none_or(|expires| expires > until),
+            // It could not be read. Of other references nothing can be.
+            (Some(_), None) => reference.vault.is_none(),
+            (None, _) => true,
+        };
+        let is_healthy =
+            |reference: &ReferenceReport| reference.is_resolved() && is_valid(reference);
+        self.references.iter().all(is_healthy) && self.not_listed == 0 && self.settings.is_empty()
     }
 }

@@ -1,5 +1,5 @@
-//! `GET config-check[?strict=true][&freshness=true][&pretty=true]`: did the Key Vault references resolve,
-//! and if not, why? Shows no secret.
+//! `GET config-check[?strict=true][&freshness=true][&expiry=true[&within=30d]][&pretty=true]`: did
+//! the Key Vault references resolve, and if not, why? Shows no secret.
 
 mod answer;
 mod page;
@@ -15,22 +15,25 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::Response,
 };
+use time::OffsetDateTime;
 
 use self::answer::Answer;
 pub use self::answer::{DATABASE_PASSWORD, EXTERNAL_API_KEY};
-use super::{AppState, Shared, query::Query};
+use super::{AppState, Shared, query::Query, refusal};
 use crate::{
     answer::{Problem, json_bytes, line},
     host::invocation::defect,
     references::{ReportOptions, single_flight::SingleFlight},
 };
 
+/// For how long secrets must not expire where nobody says so.
+const WITHIN: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
 /// What the callers of one moment share: one report for each thing that can be asked about the
 /// references. A crowd of callers takes the memory of one report, not of one each.
 pub(super) struct Reports {
-    plain: SingleFlight<Arc<Report>>,
-    compared: SingleFlight<Arc<Report>>,
-    /// The plain one, once nothing can change it.
+    of_each_kind: [SingleFlight<Arc<Report>>; 4],
+    /// The one that asks no vault, once nothing can change it.
     settled: OnceLock<Arc<Report>>,
 }
 
@@ -45,15 +48,29 @@ pub(super) async fn get(
     State(app): State<AppState>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let query = Query::parse(request.uri().query(), &["strict", "freshness"])?;
-    let (strict, freshness) = (query.switch("strict")?, query.switch("freshness")?);
-    let report = app.0.reports.get(&app, freshness).await?;
-    let status = if strict && !report.answer.is_healthy() {
+    let known = ["strict", "freshness", "expiry", "within"];
+    let query = Query::parse(request.uri().query(), &known)?;
+    let is_page = prefers_html(request.headers());
+    let strict = query.switch("strict")?;
+    let within = query.time("within")?;
+    let asked_for_expiry = query.switch("expiry")?;
+    if within.is_some() && !asked_for_expiry {
+        return Err(refusal::without_expiry());
+    }
+    let options = ReportOptions {
+        freshness: query.switch("freshness")?,
+        // A person wants to know what breaks next.
+        expiry: asked_for_expiry || is_page,
+    };
+    let report = app.0.reports.get(&app, options).await?;
+    // What a program did not ask for does not make it fail.
+    let until = asked_for_expiry.then(|| OffsetDateTime::now_utc() + within.unwrap_or(WITHIN));
+    let status = if strict && !report.answer.is_healthy(until) {
         StatusCode::SERVICE_UNAVAILABLE
     } else {
         StatusCode::OK
     };
-    let mut response = if prefers_html(request.headers()) {
+    let mut response = if is_page {
         page::respond(status, report.page())
     } else {
         json_bytes(status, report.json())
@@ -66,25 +83,31 @@ pub(super) async fn get(
 impl Reports {
     pub(super) fn new() -> Self {
         // Findings have a life of their own.
-        let shared = || SingleFlight::new(|_| Duration::ZERO);
+        let shared = |_| SingleFlight::new(|_| Duration::ZERO);
         Self {
-            plain: shared(),
-            compared: shared(),
+            of_each_kind: std::array::from_fn(shared),
             settled: OnceLock::new(),
         }
     }
 
-    async fn get(&self, app: &AppState, freshness: bool) -> Result<Arc<Report>, Problem> {
-        let shared = match self.settled.get() {
-            _ if freshness => &self.compared,
-            Some(settled) => return Ok(settled.clone()),
-            None => &self.plain,
+    async fn get(&self, app: &AppState, options: ReportOptions) -> Result<Arc<Report>, Problem> {
+        if options == ReportOptions::default()
+            && let Some(settled) = self.settled.get()
+        {
+            return Ok(settled.clone());
+        }
+        let [plain, compared, dated, both] = &self.of_each_kind;
+        let shared = match (options.freshness, options.expiry) {
+            (false, false) => plain,
+            (true, false) => compared,
+            (false, true) => dated,
+            (true, true) => both,
         };
         let app = app.clone();
         let report = shared.get(|| async move {
             // Who is ready to ask joins before what is known already has answered.
             tokio::task::yield_now().await;
-            app.0.report(ReportOptions { freshness }).await
+            app.0.report(options).await
         });
         report.await.ok_or_else(defect)
     }
@@ -93,7 +116,8 @@ impl Reports {
 impl Shared {
     async fn report(&self, options: ReportOptions) -> Arc<Report> {
         // Asked before the report is made: what can still change may change meanwhile.
-        let is_settled = self.references.is_settled() && !options.freshness;
+        let asks_no_vault = options == ReportOptions::default();
+        let is_settled = self.references.is_settled() && asks_no_vault;
         let references = self.references.report(options).await;
         let report = Arc::new(Report {
             answer: Answer::new(&self.references, references, self.wrong.clone()),

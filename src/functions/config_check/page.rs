@@ -16,7 +16,7 @@ use super::answer::Answer;
 use crate::{
     answer::json_bytes,
     key_vault::error::SettingError,
-    references::{Freshness, ReferenceKind, ReferenceReport, Source},
+    references::{ExpiryReport, Freshness, ReferenceKind, ReferenceReport, SOON, Source},
 };
 
 const STYLE: &str = include_str!("page.css");
@@ -56,9 +56,18 @@ fn markup(answer: &Answer) -> Markup {
     let all = answer.references.len();
     // What needs a person comes first; the sort keeps the settings' order otherwise.
     let mut references: Vec<_> = answer.references.iter().collect();
-    references.sort_by_key(|reference| reference.is_resolved());
-    let unresolved = references.partition_point(|reference| !reference.is_resolved());
-    let summary = summary(unresolved, all, answer.not_listed);
+    references.sort_by_key(|reference| Urgency::of(reference));
+    let count = |urgency| {
+        let of_reference = |reference: &&&ReferenceReport| Urgency::of(reference) == urgency;
+        references.iter().filter(of_reference).count()
+    };
+    let summary = summary(count(Urgency::Unresolved), all, answer.not_listed)
+        + &expiring(count(Urgency::Expired), "has expired", "have expired")
+        + &expiring(
+            count(Urgency::Soon),
+            "expires within 30 days",
+            "expire within 30 days",
+        );
     let wrong = wrong_settings(answer.settings.len());
     html! {
         (DOCTYPE)
@@ -118,6 +127,14 @@ fn summary(unresolved: usize, all: usize, not_listed: usize) -> String {
     }
 }
 
+fn expiring(count: usize, one: &str, many: &str) -> String {
+    match count {
+        0 => String::new(),
+        1 => format!("; 1 secret {one}"),
+        count => format!("; {count} secrets {many}"),
+    }
+}
+
 fn wrong_settings(count: usize) -> Option<String> {
     match count {
         0 => None,
@@ -142,15 +159,48 @@ fn wrong_setting(setting: &SettingError) -> Markup {
     }
 }
 
+/// How soon a person has to do something about a reference; the soonest first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Urgency {
+    Unresolved,
+    Expired,
+    Soon,
+    Fine,
+}
+
+impl Urgency {
+    fn of(reference: &ReferenceReport) -> Self {
+        let days_left = reference.expiry.and_then(|expiry| expiry.days_left);
+        match days_left {
+            _ if !reference.is_resolved() => Self::Unresolved,
+            Some(..0) => Self::Expired,
+            Some(0..=SOON) => Self::Soon,
+            Some(_) | None => Self::Fine,
+        }
+    }
+}
+
+fn expires(expiry: &ExpiryReport) -> String {
+    match expiry.days_left {
+        None => "never expires".to_owned(),
+        Some(-1) => "expired within the last day".to_owned(),
+        Some(days @ ..0) => format!("expired {} days ago", -days - 1),
+        Some(0) => "expires within a day".to_owned(),
+        Some(1) => "expires in 1 day".to_owned(),
+        Some(days) => format!("expires in {days} days"),
+    }
+}
+
 fn is_set(is_set: bool) -> &'static str {
     if is_set { "set" } else { "not set" }
 }
 
 fn row(reference: &ReferenceReport) -> Markup {
-    let (class, sign) = if reference.is_resolved() {
-        ("good", "✓")
-    } else {
-        ("bad", "✗")
+    let (class, sign) = match Urgency::of(reference) {
+        Urgency::Unresolved => ("bad", "✗"),
+        Urgency::Expired => ("bad", "!"),
+        Urgency::Soon => ("soon", "!"),
+        Urgency::Fine => ("good", "✓"),
     };
     let source = match reference.source {
         Source::Platform => "reported by the platform",
@@ -178,6 +228,7 @@ fn row(reference: &ReferenceReport) -> Markup {
                 @if reference.kind == ReferenceKind::AppConfiguration { "App Configuration – " }
                 (source)
                 @if let Some(freshness) = freshness { " – " (freshness) }
+                @if let Some(expiry) = &reference.expiry { " – " b { (expires(expiry)) } }
             }
             @if let Some(detail) = &reference.detail { p.detail { (detail) } }
             @if let Some(fix) = &reference.fix {

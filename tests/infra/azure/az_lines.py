@@ -23,7 +23,7 @@ DOCUMENTS = ("README.md", "SECURITY.md", "CONTRIBUTING.md", "infra/README.md", "
 EXTENSIONS = ("monitor app-insights query",)
 START = re.compile(r"(?<![\w./$-])az (?=[a-z])")
 # What the parser wants of a value that only a run knows.
-FILLED = {"--method": "get", "--ids": "/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/virtualNetworks/v/subnets/s"}
+FILLED = {"--method": "get", "--expires": "2027-01-31T00:00:00Z", "--ids": "/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/virtualNetworks/v/subnets/s"}
 # "az is missing", "az does not know" and the like.
 PROSE = re.compile(r"az (?:is|may|warns|itself|does|has|works|cannot|or|from|goes|wrote)\b")
 
@@ -127,8 +127,9 @@ def of_document(text):
 
 
 def of_fixes(text):
-    for found in re.finditer(r"^ +\$ (az .*)$", text, re.M):
-        yield found.start(1), command(found[1])
+    for found in re.finditer(r"^ +\$ (.*)$", text, re.M):
+        for _, line in of_script(found[1]):
+            yield found.start(1), line
 
 
 def of_workflow(text):
@@ -165,7 +166,7 @@ class Parser:
     def why_not(self, line):
         """What the CLI has against a line, or None."""
         words = [word.lstrip("@") for word in shlex.split(line)[1:]]
-        words = [FILLED.get(option, word) if word == "X" else word for option, word in zip(["", *words], words)]
+        words = [FILLED.get(option, word) if word.startswith("X") else word for option, word in zip(["", *words], words)]
         if " ".join(words).startswith(EXTENSIONS):
             return None
         if "--query" in words:

@@ -249,7 +249,7 @@ fn is_of_type(name: &str, value: &Value) -> bool {
     match name {
         "string" => value.is_string(),
         "boolean" => value.is_boolean(),
-        "integer" => value.is_u64(),
+        "integer" => value.is_i64() || value.is_u64(),
         "array" => value.is_array(),
         "object" => value.is_object(),
         "null" => value.is_null(),

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -36,7 +36,7 @@ pub(crate) struct InProcess {
     router: Entry,
     pub(crate) vault: DevVault,
     faults: Faults,
-    signed_reads: Arc<AtomicUsize>,
+    asked: Arc<Mutex<Vec<String>>>,
     challenges: Arc<AtomicUsize>,
     tokens: Arc<AtomicUsize>,
 }
@@ -121,15 +121,18 @@ impl InProcess {
     }
 
     pub(crate) fn on(vault: DevVault, setup: Setup) -> Self {
-        let signed_reads = Arc::<AtomicUsize>::default();
+        let asked = Arc::<Mutex<Vec<String>>>::default();
         let challenges = Arc::<AtomicUsize>::default();
-        let (signed, unsigned) = (signed_reads.clone(), challenges.clone());
+        let (signed, unsigned) = (asked.clone(), challenges.clone());
         let faults = Faults::default();
         let counted = (setup.wrap)(faults.wrap(vault.router())).layer(middleware::from_fn(
             move |request: Request, next: middleware::Next| {
-                let is_signed = request.headers().contains_key("authorization");
-                let counter = if is_signed { &signed } else { &unsigned };
-                counter.fetch_add(1, Ordering::SeqCst);
+                if request.headers().contains_key("authorization") {
+                    let path = request.uri().path().to_owned();
+                    signed.lock().expect("a lock").push(path);
+                } else {
+                    unsigned.fetch_add(1, Ordering::SeqCst);
+                }
                 next.run(request)
             },
         ));
@@ -176,7 +179,7 @@ impl InProcess {
             router: router.expect("fitting"),
             vault,
             faults,
-            signed_reads,
+            asked,
             challenges,
             tokens,
         }
@@ -193,7 +196,12 @@ impl InProcess {
 
     /// Requests with a token that reached the vault.
     pub(crate) fn reads(&self) -> usize {
-        self.signed_reads.load(Ordering::SeqCst)
+        self.asked.lock().expect("a lock").len()
+    }
+
+    /// The paths of the requests with a token that reached the vault.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        self.asked.lock().expect("a lock").clone()
     }
 
     /// Requests without a token that reached the vault.
