@@ -237,6 +237,8 @@ if [ -n "$deleted" ]; then
     fail "it was in the resource group $its_group, and can be recovered there only:
 az keyvault recover --name $deleted --location $where --resource-group $its_group
 Or take another name: --set vaultName=NAME"
+  [ "$(lower "$where")" = "$(lower "$location")" ] ||
+    fail "it was in $where, and can be recovered there only. Add -l $where, or take another name: --set vaultName=NAME"
   if [ "$recover" = false ]; then
     choices="To recover it, add --recover. To leave it, take another name: --set vaultName=NAME"
     [ "$protected" = true ] || choices+="
@@ -254,13 +256,15 @@ To delete it for ever, with its secrets: az keyvault purge --name $deleted --loc
   retention=${retention%$'\r'}
 fi
 
-# Azure refuses to change either.
+# Azure refuses to change its retention and its protection.
 if [ -n "$existing" ]; then
+  [ -n "$vault" ] || parameters+=("vaultName=$existing")
   wanted=$(asked_for softdeleteretentionindays)
   if [ -n "$wanted" ] && [ "$retention" != - ] && [ "$wanted" != "$retention" ]; then
     fail "the vault $existing keeps deleted secrets for $retention days, and Azure does not let that change to $wanted.
 Leave out softDeleteRetentionInDays, or take another vault: --set vaultName=NAME"
   elif [ -z "$wanted" ] && [[ $retention =~ ^[0-9]+$ ]]; then
+    echo "its vault $existing keeps deleted secrets for $retention days, as before"
     parameters+=("softDeleteRetentionInDays=$retention")
   fi
   wanted=$(asked_for enablepurgeprotection)
@@ -335,16 +339,18 @@ until az functionapp deployment source config-zip --resource-group "$group" --na
       echo "The package is there, and the app does not answer yet. What follows tells why."
       break
       ;;
-    # The app's access to its storage is new and takes minutes to reach everywhere. Or another
-    # publishing runs, or the publishing service starts.
-    *InaccessibleStorage* | *AuthorizationPermissionMismatch* | *AuthorizationFailure* | *"not authorized to perform this operation"* | \
-      *"ongoing deployment"* | *"another deployment is in progress"* | *"Status Code: "40[39]* | *"Status Code: "50[234]*) ;;
+    # The app's access to its storage is new and takes minutes to reach everywhere.
+    *InaccessibleStorage* | *AuthorizationPermissionMismatch* | *AuthorizationFailure* | *"not authorized to perform this operation"* | *"Status Code: 403"*)
+      awaited="the access to the storage"
+      ;;
+    *"ongoing deployment"* | *"another deployment is in progress"* | *"Status Code: 409"*) awaited="the other publishing to end" ;;
+    *"Status Code: "50[234]* | *"try again in a few minutes"*) awaited="the publishing service" ;;
     *) fail "publishing failed, for the reason above. It takes the role Website Contributor on $app and Reader on its plan.
 Then run this again" ;;
   esac
-  [ "$attempt" -lt "$attempts" ] || fail "publishing failed $attempts times, for the reason above. Access to the storage may need more minutes:
-run this again"
-  printf 'Waiting for the access to the storage: trying again in %s s (%d of %d)\n' "${DEPLOY_RETRY_SECONDS:-30}" "$((attempt += 1))" "$attempts" >&2
+  [ "$attempt" -lt "$attempts" ] || fail "publishing failed $attempts times, for the reason above.
+$app still waits for $awaited. Run this again in some minutes"
+  printf 'Waiting for %s: trying again in %s s (%d of %d)\n' "$awaited" "${DEPLOY_RETRY_SECONDS:-30}" "$((attempt += 1))" "$attempts" >&2
   sleep "${DEPLOY_RETRY_SECONDS:-30}"
 done
 

@@ -70,10 +70,12 @@ if [ "${exists%$'\r'}" = true ]; then
   az resource list --resource-group "$group" --output tsv \
     --query "[].[tags.\"keyvault-functions\" || '-', type, name, id]" >"$scratch/rows" 2>"$scratch/error" || fail "the resources of $group cannot be listed: $(reason)"
   while IFS=$'\t' read -r tag type name id; do
-    case $(lower "$tag $type") in
+    case $(lower "$tag $type $name") in
       "$(lower "$app") "*) printf '%s\t%s\t%s\n' "$type" "$name" "$id" >>"$scratch/own" ;;
-      # Azure makes these by itself, and they go with what they belong to.
-      *" microsoft.network/networkinterfaces" | *" microsoft.insights/actiongroups" | *" microsoft.alertsmanagement/smartdetectoralertrules") ;;
+      # Azure makes these by itself, for the private endpoints and for Application Insights.
+      *" microsoft.network/networkinterfaces pe-"*.nic.* | \
+        *" microsoft.insights/actiongroups application insights smart detection" | \
+        *" microsoft.alertsmanagement/smartdetectoralertrules failure anomalies - appi-"*) ;;
       *) printf '%s\t%s\n' "$type" "$name" >>"$scratch/others" ;;
     esac
   done < <(rows <"$scratch/rows")
@@ -92,29 +94,33 @@ list_deleted() {
   done < <(rows <"$scratch/rows")
 }
 
-if [ ! -s "$scratch/own" ]; then
+whole=false
+[ "$of_group" != "$app" ] || [ -s "$scratch/others" ] || whole=true
+something=true
+if [ "$whole" = false ] && [ ! -s "$scratch/own" ]; then
+  something=false
   list_deleted || fail "the deleted vaults cannot be listed: $(reason)"
-  [ -s "$scratch/deleted" ] || [ "$of_group" = "$app" ] ||
+  [ -s "$scratch/deleted" ] ||
     fail "nothing in $group carries the tag keyvault-functions=$app, in the subscription $subscription.
 List the apps that do: az resource list --tag keyvault-functions --query \"[?type=='Microsoft.Web/sites'].[resourceGroup, name]\" --output table"
 fi
 
 # --- whether ---------------------------------------------------------------------------------------
 
-whole=false
-if [ "$of_group" = "$app" ] && [ ! -s "$scratch/others" ]; then
-  whole=true
+if [ "$whole" = true ]; then
   printf 'This deletes the resource group %s, with:\n' "$group"
+elif [ "$something" = false ]; then
+  printf 'Of %s, only its deleted vault is left.\n' "$app"
 else
   printf 'This deletes from the resource group %s:\n' "$group"
 fi
 awk -F '\t' '{ printf "  %-50s %s\n", $1, $2 }' "$scratch/own"
-if [ -s "$scratch/others" ]; then
+if [ "$something" = true ] && [ -s "$scratch/others" ]; then
   printf 'These stay, because they are not of %s:\n' "$app"
   awk -F '\t' '{ printf "  %-50s %s\n", $1, $2 }' "$scratch/others"
 fi
 [ "$purge" = false ] || printf 'The vault and its secrets go for ever.\n'
-if [ "$sure" = false ]; then
+if [ "$sure" = false ] && [ "$something$purge" != falsefalse ]; then
   [ -t 0 ] || fail "nothing was deleted. Add --yes"
   IFS= read -rp "Type the name of the app to go on: " answer || answer=''
   [ "$answer" = "$app" ] || fail "nothing was deleted"
@@ -126,7 +132,7 @@ if [ "$whole" = true ]; then
   az group delete --name "$group" --yes --output none || fail "$group could not be deleted, for the reason above.
 What failed: az resource list --resource-group $group --output table
 Then run this again"
-elif [ -s "$scratch/own" ]; then
+elif [ "$something" = true ]; then
   ids=()
   # az goes over them again while one that is still in use refuses. The app's subnet is in use for
   # some minutes after the app.
@@ -134,17 +140,22 @@ elif [ -s "$scratch/own" ]; then
   az resource delete --ids "${ids[@]}" --output none || fail "not everything could be deleted, for the reason above.
 A network can be in use for some minutes after its app: run this again"
 fi
-[ ! -s "$scratch/own" ] || printf 'deleted\n'
+[ "$something" = false ] || printf 'deleted\n'
 
 # --- what stays ------------------------------------------------------------------------------------
 
-list_deleted || fail "the deleted vaults cannot be listed: $(reason)"
+if ! list_deleted; then
+  : >"$scratch/deleted"
+  [ "$purge" = false ] || fail "the deleted vaults cannot be listed: $(reason)
+It takes the role Reader on the subscription. Then run this again"
+  printf 'Whether a vault can be recovered is not known: it takes the role Reader on the subscription.\n'
+fi
 while IFS=$'\t' read -r name where until protected <&3; do
   if [ "$purge" = true ] && [ "$protected" = true ]; then
     printf 'The vault %s has purge protection: nobody can purge it. It stays until %s.\n' "$name" "$until"
   elif [ "$purge" = true ]; then
     az keyvault purge --name "$name" --location "$where" || fail "$name could not be purged, for the reason above.
-It takes the role Key Vault Contributor on the subscription"
+It takes the role Contributor or Key Vault Purge Operator on the subscription"
     printf 'The vault %s is purged.\n' "$name"
   else
     printf 'The vault %s and its secrets can be recovered until %s, by infra/deploy.sh.' "$name" "$until"
@@ -152,4 +163,5 @@ It takes the role Key Vault Contributor on the subscription"
     printf '\n'
   fi
 done 3<"$scratch/deleted"
-printf 'The Log Analytics workspace can be recovered for 14 days, which costs nothing.\n'
+! grep -iq '^microsoft.operationalinsights/workspaces' "$scratch/own" ||
+  printf 'The Log Analytics workspace can be recovered for 14 days, which costs nothing.\n'

@@ -251,4 +251,5 @@ row "secrets/$secret without a key" 401 "secrets/$secret" ''
 row "secrets/$secret with a function key" '401|403' "secrets/$secret" "$function_key"
 row "config-check?strict=true with a function key" 200 'config-check?strict=true' "$function_key"
 row "secrets/$secret with the master key" 200 "secrets/$secret" "$master_key" "$secret"
-printf '\n%s works.\n' "$app"
+printf '\n%s works. Open https://%s/api/config-check with a function key\n' "$app" "$host"
+printf '(az functionapp keys list --resource-group %s --name %s --query functionKeys)\n' "$group" "$app"

@@ -31,7 +31,7 @@ teardown() { nothing_is_left; }
   # In this order.
   order=$(grep -Eo '^(az (deployment group create|functionapp deployment|rest)|package.sh|request)' "$CALLS" | uniq | paste -s -d , -)
   [ "$order" = "az deployment group create,package.sh,az functionapp deployment,az rest,request" ]
-  [[ "$output" == *"infra/remove.sh -g rg -n app"* ]]
+  [[ "$output" == *"https://app.azurewebsites.net/api/config-check"*"infra/remove.sh -g rg -n app"* ]]
 }
 
 @test "the secrets go by a file that only the user can read, and that is gone" {
@@ -95,6 +95,7 @@ PYTHON
   : >"$CALLS"
   run "$deploy" -g rg -n app
   [ "$status" -eq 0 ]
+  [[ "$output" == *"kv-app keeps deleted secrets for 7 days, as before"* ]]
   grep -q '^az deployment group create .* softDeleteRetentionInDays=7 ' "$CALLS"
   [ "$(calls 'deployment group create .*enablePurge')" -eq 0 ]
 }
@@ -174,6 +175,43 @@ PYTHON
   grep -q '^az deployment group create .* softDeleteRetentionInDays=90 ' "$CALLS"
 }
 
+@test "on a terminal it asks whether to recover it" {
+  there_is deleted
+  run on_a_terminal n "$deploy" -g rg -n app
+  [ "$status" -eq 1 ]
+  [[ "$output" == *"nothing was deployed"* ]]
+  [ "$(calls 'keyvault recover')" -eq 0 ]
+  run on_a_terminal y "$deploy" -g rg -n app
+  [ "$status" -eq 0 ]
+  [ "$(calls 'keyvault recover')" -eq 1 ]
+}
+
+@test "the vault that is found by its tag is the one that is deployed, whatever its name" {
+  there_is vault
+  VAULT_NAME=kv-mine run "$deploy" -g rg -n app
+  [ "$status" -eq 0 ]
+  grep -q '^az deployment group create .* vaultName=kv-mine ' "$CALLS"
+}
+
+@test "so is one that was recovered, and one that is named is named once" {
+  there_is deleted
+  run "$deploy" -g rg -n app --recover
+  [ "$status" -eq 0 ]
+  grep -q '^az deployment group create .* vaultName=kv-app ' "$CALLS"
+  : >"$CALLS"
+  run "$deploy" -g rg -n app --set vaultName=kv-app
+  [ "$status" -eq 0 ]
+  [ "$(grep -o vaultName "$CALLS" | grep -c .)" -eq 1 ]
+}
+
+@test "a deleted vault of another region: says where it can be recovered, and does nothing" {
+  there_is deleted
+  DELETED_LOCATION=eastus run "$deploy" -g rg -n app --recover
+  [ "$status" -eq 1 ]
+  [[ "$output" == *"it was in eastus"*"-l eastus"* ]]
+  [ "$(calls 'keyvault recover')" -eq 0 ]
+}
+
 @test "a deleted vault of another group is not this app's" {
   there_is deleted
   DELETED_GROUP=other DEPLOYS=false run "$deploy" -g rg -n app
@@ -219,13 +257,24 @@ PYTHON
   PUBLISHES_AFTER=2 run "$deploy" -g rg -n app
   [ "$status" -eq 0 ]
   [ "$(calls config-zip)" -eq 3 ]
-  [[ "$output" == *"trying again in 30 s (2 of 10)"*"(3 of 10)"* ]]
+  [[ "$output" == *"the access to the storage: trying again in 30 s (2 of 10)"*"(3 of 10)"* ]]
 }
 
 @test "publishing is tried again while another publishing runs" {
   PUBLISHES_AFTER=1 PUBLISH_SAYS="There may be an ongoing deployment." run "$deploy" -g rg -n app
   [ "$status" -eq 0 ]
   [ "$(calls config-zip)" -eq 2 ]
+  [[ "$output" == *"Waiting for the other publishing to end: trying again"* ]]
+}
+
+@test "publishing is tried again while its service starts" {
+  for said in "An error occured during deployment. Status Code: 503" "Failed to retrieve deployment status. Please try again in a few minutes."; do
+    : >"$CALLS"
+    PUBLISHES_AFTER=1 PUBLISH_SAYS="$said" run "$deploy" -g rg -n app
+    [ "$status" -eq 0 ]
+    [ "$(calls config-zip)" -eq 2 ]
+    [[ "$output" == *"Waiting for the publishing service: trying again"* ]]
+  done
 }
 
 @test "publishing that never works stops before it verifies" {
@@ -233,7 +282,7 @@ PYTHON
   [ "$status" -eq 1 ]
   [ "$(calls config-zip)" -eq 10 ]
   [ "$(calls 'az rest')" -eq 0 ]
-  [[ "$output" == *"run this again"* ]]
+  [[ "$output" == *"still waits for the access to the storage. Run this again"* ]]
 }
 
 @test "a failure that waiting does not heal is not tried again" {

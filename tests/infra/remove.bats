@@ -32,10 +32,13 @@ teardown() { nothing_is_left; }
 }
 
 @test "so does a group with something of somebody else's, which is named" {
-  OTHERS=true run "$remove" -g rg -n app --yes
-  [ "$status" -eq 0 ]
-  [ "$(calls 'group delete')" -eq 0 ]
-  [[ "$output" == *"These stay, because they are not of app:"*"other"* ]]
+  for other in Microsoft.Web/sites microsoft.insights/actiongroups Microsoft.Network/networkInterfaces microsoft.alertsmanagement/smartDetectorAlertRules; do
+    there_is group vault app
+    OTHERS="$other other" run "$remove" -g rg -n app --yes
+    [ "$status" -eq 0 ]
+    [ "$(calls 'group delete')" -eq 0 ]
+    [[ "$output" == *"These stay, because they are not of app:"*"$other"*"other"* ]]
+  done
 }
 
 @test "without a terminal and --yes nothing is deleted" {
@@ -43,6 +46,16 @@ teardown() { nothing_is_left; }
   [ "$status" -eq 1 ]
   [[ "$output" == *"Add --yes"* ]]
   there_is_still 'app group vault'
+}
+
+@test "on a terminal the name of the app must be typed" {
+  run on_a_terminal ap "$remove" -g rg -n app
+  [ "$status" -eq 1 ]
+  [[ "$output" == *"nothing was deleted"* ]]
+  there_is_still 'app group vault'
+  run on_a_terminal app "$remove" -g rg -n app
+  [ "$status" -eq 0 ]
+  there_is_still deleted
 }
 
 @test "--purge deletes the vault for ever" {
@@ -67,8 +80,42 @@ teardown() { nothing_is_left; }
   there_is_still '*'
 }
 
+@test "run again without --purge, it asks nothing and says what is left" {
+  rm "$STATE"/*
+  there_is deleted
+  run "$remove" -g rg -n app </dev/null
+  [ "$status" -eq 0 ]
+  [[ "$output" == *"only its deleted vault is left"*"can be recovered until 2026-12-04"* ]]
+  [[ "$output" != *"This deletes"* ]]
+  [[ "$output" != *"Log Analytics"* ]]
+}
+
+@test "a group that deploy.sh made and that holds only others' resources has nothing to remove" {
+  rm "$STATE/vault" "$STATE/app"
+  OTHERS='Microsoft.Web/sites other' run "$remove" -g rg -n app --yes
+  [ "$status" -eq 1 ]
+  [[ "$output" == *"nothing in rg carries the tag"* ]]
+  [ "$(calls delete)" -eq "$(calls list-deleted)" ]
+}
+
+@test "who may not list deleted vaults removes the app all the same, but purges nothing" {
+  DELETED_LIST_FAILS=true run "$remove" -g rg -n app --yes
+  [ "$status" -eq 0 ]
+  [[ "$output" == *"Reader on the subscription"* ]]
+  there_is group vault app
+  DELETED_LIST_FAILS=true run "$remove" -g rg -n app --yes --purge
+  [ "$status" -eq 1 ]
+  [[ "$output" == *"cannot be listed: AuthorizationFailed"* ]]
+}
+
+@test "who may not purge learns the role that can" {
+  PURGE_FAILS=true run "$remove" -g rg -n app --yes --purge
+  [ "$status" -eq 1 ]
+  [[ "$output" == *"AuthorizationFailed"*"Contributor or Key Vault Purge Operator"* ]]
+}
+
 @test "what is in use for a while: says to run it again" {
-  BUSY=true OTHERS=true run "$remove" -g rg -n app --yes
+  BUSY=true OTHERS='Microsoft.Web/sites other' run "$remove" -g rg -n app --yes
   [ "$status" -eq 1 ]
   [[ "$output" == *"vnet-app"*"run this again"* ]]
 }
@@ -94,6 +141,12 @@ teardown() { nothing_is_left; }
   CRLF=true run "$remove" -g rg -n app --yes --purge
   [ "$status" -eq 0 ]
   there_is_still '*'
+  # And where the group stays, so that each resource is named.
+  there_is vault app
+  echo - >"$STATE/group"
+  CRLF=true run "$remove" -g rg -n app --yes --purge
+  [ "$status" -eq 0 ]
+  there_is_still group
 }
 
 @test "wrong usage: exit 2 and the usage" {

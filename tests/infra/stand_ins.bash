@@ -40,4 +40,12 @@ nothing_is_left() {
 there_is() { for it in "$@"; do echo app >"$STATE/$it"; done; }
 there_is_still() { [ "$(cd "$STATE" && echo *)" = "$*" ]; }
 
+# Runs a command with a terminal as its stdin, in which the first argument is typed.
+on_a_terminal() {
+  python3 -c 'import os, pty, subprocess, sys
+typed, terminal = pty.openpty()
+os.write(typed, sys.argv[1].encode() + b"\n")
+sys.exit(subprocess.run(sys.argv[2:], stdin=terminal).returncode)' "$@"
+}
+
 calls() { grep -c -e "$1" "$CALLS" || true; }
