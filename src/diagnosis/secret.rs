@@ -102,7 +102,7 @@ impl Case<'_> {
             days => format!("expires in {days} days, on {date}"),
         };
         let detail = format!(
-            "The secret {secret} in {} {when}. Key Vault goes on serving its value, but what it opens may refuse it.",
+            "The secret {secret} in {} {when}. Key Vault keeps serving the value. The service that it is for may stop accepting it.",
             self.vault()
         );
         if is_certificates {

@@ -2,7 +2,7 @@
 //! read line by line as whoever is on call would. `.ci/run azure` lets the real Azure CLI parse each
 //! command of it.
 
-use std::{fmt::Write as _, time::Duration};
+use std::fmt::Write as _;
 
 use keyvault_functions::{
     dev_vault::DevVault,
@@ -136,9 +136,9 @@ fn causes() -> Vec<Cause> {
         Cause::Syntax("VaultName (or SecretUri) is missing (character 21)".into()),
         Cause::Stale(None),
         Cause::Stale(Some(documented.into())),
-        expires(now() + Duration::from_hours(100), false),
-        expires(now() - Duration::from_hours(100), false),
-        expires(now() + Duration::from_hours(1), true),
+        expires(now() + time::Duration::hours(100), false),
+        expires(now() - time::Duration::hours(100), false),
+        expires(now() + time::Duration::hours(1), true),
         Cause::AppConfiguration,
         Cause::EmptyValue,
     ];
