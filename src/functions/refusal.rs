@@ -41,15 +41,6 @@ pub(super) fn not_a_time(name: &str) -> Problem {
     )
 }
 
-pub(super) fn without_expiry() -> Problem {
-    Problem::new(
-        StatusCode::BAD_REQUEST,
-        "InvalidQuery",
-        "within says for how long secrets must not expire, and expiry was not asked for.",
-        "Write ?expiry=true&within=30d, or leave both out.",
-    )
-}
-
 /// The refusal that says what `explanation` says.
 pub(super) fn because(explanation: Explanation) -> Problem {
     let Explanation {

@@ -360,7 +360,6 @@ async fn refusals_of_the_functions(met: &mut Met) {
         (CHECK, "/api/config-check?freshness=x"),
         (CHECK, "/api/config-check?expiry=x"),
         (CHECK, "/api/config-check?expiry=true&within=x"),
-        (CHECK, "/api/config-check?within=30d"),
         (CHECK, "/api/config-check?strict=true&strict=false"),
         ("", "/api/nothing"),
     ] {

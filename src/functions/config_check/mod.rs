@@ -1,4 +1,4 @@
-//! `GET config-check[?strict=true][&freshness=true][&expiry=true[&within=30d]][&pretty=true]`: did
+//! `GET config-check[?strict=true][&freshness=true][&expiry=true][&within=30d][&pretty=true]`: did
 //! the Key Vault references resolve, and if not, why? Shows no secret.
 
 mod answer;
@@ -19,7 +19,7 @@ use time::OffsetDateTime;
 
 use self::answer::Answer;
 pub use self::answer::{DATABASE_PASSWORD, EXTERNAL_API_KEY};
-use super::{AppState, Shared, query::Query, refusal};
+use super::{AppState, Shared, query::Query};
 use crate::{
     answer::{Problem, json_bytes, line},
     host::invocation::defect,
@@ -53,10 +53,7 @@ pub(super) async fn get(
     let is_page = prefers_html(request.headers());
     let strict = query.switch("strict")?;
     let within = query.time("within")?;
-    let asked_for_expiry = query.switch("expiry")?;
-    if within.is_some() && !asked_for_expiry {
-        return Err(refusal::without_expiry());
-    }
+    let asked_for_expiry = query.switch("expiry")? || within.is_some();
     let options = ReportOptions {
         freshness: query.switch("freshness")?,
         // A person wants to know what breaks next.

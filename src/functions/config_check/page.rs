@@ -230,12 +230,27 @@ fn row(reference: &ReferenceReport) -> Markup {
                 @if let Some(freshness) = freshness { " – " (freshness) }
                 @if let Some(expiry) = &reference.expiry { " – " b { (expires(expiry)) } }
             }
-            @if let Some(detail) = &reference.detail { p.detail { (detail) } }
-            @if let Some(fix) = &reference.fix {
-                p.fix { (fix.sentence) }
-                @for command in &fix.commands {
-                    pre tabindex="0" { code { (command) } }
+            // Nothing is broken, and a person did not ask for it.
+            @if reference.is_resolved() && reference.expiry.is_none() && reference.freshness.is_none()
+                && reference.detail.is_some() {
+                details {
+                    summary { "When it expires is unknown" }
+                    (explanation(reference))
                 }
+            } @else {
+                (explanation(reference))
+            }
+        }
+    }
+}
+
+fn explanation(reference: &ReferenceReport) -> Markup {
+    html! {
+        @if let Some(detail) = &reference.detail { p.detail { (detail) } }
+        @if let Some(fix) = &reference.fix {
+            p.fix { (fix.sentence) }
+            @for command in &fix.commands {
+                pre tabindex="0" { code { (command) } }
             }
         }
     }
