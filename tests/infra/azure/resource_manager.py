@@ -1,25 +1,25 @@
 """A stand-in for Azure on loopback: as much of Resource Manager, of the identity endpoint, of the
 publishing service and of the deployed app as the scripts in infra/ ask for through the real `az`.
 
-It keeps state: a deployment makes what the snapshot of the template holds, a deleted group leaves a
-deleted vault behind, and an app that publishes answers as the handler does. What it does not know
-is a 404 that the caller finds in `unknown`.
+It keeps state: a deployment makes what Resource Manager's own engine, in Microsoft's compiler, makes
+of the template and the parameters that arrive; a deleted group leaves a deleted vault behind, and an
+app that is published answers as the handler does. What it does not know is a 404 that the caller
+finds in `unknown`.
 """
 import base64
 import json
 import re
 import ssl
 import subprocess
+import tempfile
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-ROOT = Path(__file__).resolve().parents[3]
 SUBSCRIPTION = "00000000-0000-0000-0000-000000000001"
 TENANT = "00000000-0000-0000-0000-000000000002"
-SNAPSHOT = ROOT / "tests/infra/snapshots/default.snapshot.json"
 MASTER_KEY, FUNCTION_KEY = "k3y-master", "k3y-function"
 
 
@@ -40,13 +40,44 @@ def token():
     return f"{part({'alg': 'RS256', 'typ': 'JWT'})}.{part(claims)}.c2lnbmF0dXJl"
 
 
+def literal(value):
+    """A JSON value as Bicep writes it."""
+    if isinstance(value, list):
+        return "[" + ", ".join(map(literal, value)) + "]"
+    if not isinstance(value, str):
+        return json.dumps(value)
+    return "'" + re.sub(r"[\\']|\$(?={)", r"\\\g<0>", value) + "'"
+
+
+def evaluate(template, given, group):
+    """The resources that Resource Manager makes of a template and its parameters."""
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "main.json").write_text(json.dumps(template))
+        file = Path(folder) / "main.bicepparam"
+        file.write_text("using 'main.json'\n" + "".join(f"param {name} = {literal(value)}\n" for name, value in given.items()))
+        place = {"subscription-id": SUBSCRIPTION, "tenant-id": TENANT, "resource-group": group["name"], "location": group["location"]}
+        subprocess.run(
+            ["bicep", "snapshot", file, "--mode", "overwrite", *(word for name, value in place.items() for word in (f"--{name}", value))],
+            check=True, capture_output=True, timeout=120,
+        )
+        return json.loads((Path(folder) / "main.snapshot.json").read_text())["predictedResources"]
+
+
+def known(value):
+    """A setting. What only Azure knows is left as an expression, which names types of resources."""
+    if not value.startswith("["):
+        return value
+    return "@Microsoft.KeyVault(SecretUri=https://kv.vault.azure.net/secrets/a/1)" if "@Microsoft.KeyVault(" in value else "known to Azure"
+
+
 class Azure:
     def __init__(self, folder):
         self.lock = threading.Lock()
         self.groups, self.resources, self.deleted = {}, {}, {}
         self.published, self.refreshes, self.restarts, self.deployments = None, 0, 0, []
-        # The first refresh after a deployment finds the role.
-        self.resolved = False
+        # The role of an app's identity is new to its storage at the first publishing, and to the
+        # vault until the first refresh after a deployment. An instance keeps what it started with.
+        self.refusals, self.resolved, self.runs_resolved, self.settings = 1, False, False, {}
         self.requests, self.unknown = [], []
         chain, key = certificate(folder)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -113,7 +144,7 @@ class Azure:
         if self.published is None:
             return 503, None
         if path == "/api/config-check":
-            return (200, {"external_api_key_set": self.resolved}) if level else (401, None)
+            return (200 if self.runs_resolved else 503, {"external_api_key_set": self.runs_resolved}) if level else (401, None)
         if name != path:
             return (200, {"name": name, "enabled": True}) if level == 2 else (401, None)
         return 404, None
@@ -227,21 +258,21 @@ def deploy(azure, in_group, name, body, **_):
     sent = json.loads(body.replace(b", template:", b', "template":', 1))["properties"]
     given = {name: parameter["value"] for name, parameter in sent["parameters"].items()}
     azure.deployments.append(given)
-    app = given["appName"]
-    for resource in json.loads(SNAPSHOT.read_text().replace("your-func", app))["predictedResources"]:
+    for resource in evaluate(sent["template"], given, azure.groups[in_group]):
+        if resource["type"] == "Microsoft.Web/sites/config":
+            azure.settings = {name: known(value) for name, value in resource["properties"].items()}
+        # What a list of resources does not have.
         if "tags" not in resource:
             continue
-        resource["id"] = resource["id"].replace("/resourceGroups/rg/", f"/resourceGroups/{in_group}/")
         if resource["name"] in azure.deleted:
             return 409, error("ConflictError", "A vault with the same name already exists in deleted state.")
         if resource["type"] == "Microsoft.KeyVault/vaults":
             there = azure.resources.get(resource["id"])
-            wanted = int(given.get("softDeleteRetentionInDays", 7))
-            if there and there["properties"]["softDeleteRetentionInDays"] != wanted:
-                return 400, error("BadRequest", "softDeleteRetentionInDays has been set already and it can't be modified.")
-            resource["properties"]["softDeleteRetentionInDays"] = wanted
+            days = "softDeleteRetentionInDays"
+            if there and there["properties"][days] != resource["properties"][days]:
+                return 400, error("BadRequest", f"{days} has been set already and it can't be modified.")
         azure.resources[resource["id"]] = resource
-    azure.resolved = False
+    azure.resolved = azure.runs_resolved = False
     return 201, deployment(name)
 
 
@@ -338,34 +369,28 @@ def stacks(*_, **__):
 
 @route("POST", SITE + "/config/appsettings/list")
 def settings(azure, _, **__):
-    reference = "@Microsoft.KeyVault(VaultName=kv;SecretName=DatabasePassword)"
-    return 200, {"properties": {"DATABASE_PASSWORD": reference, "EXTERNAL_API_KEY": reference, "KEY_VAULT_URL": "https://kv"}}
-
-
-@route("GET", SITE + "/config/slotconfignames")
-def slot_settings(*_, **__):
-    return 200, {"properties": {}}
-
-
-def references(azure, name):
-    status = "Resolved" if azure.resolved else "AccessToKeyVaultDenied"
-    id = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg/providers/Microsoft.Web/sites/{name}/config/configreferences/appsettings"
-    return 200, {"value": [
-        {"id": f"{id}/{setting}", "name": setting, "properties": {"status": status, "identityType": "UserAssigned"}}
-        for setting in ("EXTERNAL_API_KEY", "DATABASE_PASSWORD")
-    ], "nextLink": None}
+    return 200, {"properties": azure.settings}
 
 
 @route("GET", SITE + "/config/configreferences/appsettings")
-def show_references(azure, name, **_):
-    return references(azure, name)
+def references(azure, name, query, **_):
+    """One on each page, as Azure pages long lists."""
+    names = sorted(name for name, value in azure.settings.items() if "@Microsoft.KeyVault(" in value)
+    page, last = int(query.get("page", 0)), len(names) - 1
+    site = next(site["id"] for site in of_type(azure, "Microsoft.Web/sites") if site["name"] == name)
+    url = f"{site}/config/configreferences/appsettings"
+    properties = {"status": "Resolved"} if azure.resolved else {"status": "AccessToKeyVaultDenied", "details": "A role is missing.\nOr it is new."}
+    return 200, {
+        "value": [{"id": f"{url}/{names[page]}", "name": names[page], "properties": {**properties, "identityType": "UserAssigned"}}],
+        "nextLink": f"https://localhost:{azure.port}{url}?api-version=2025-03-01&page={page + 1}" if page < last else None,
+    }
 
 
 @route("POST", SITE + "/config/configreferences/appsettings/refresh")
-def refresh(azure, name, **_):
+def refresh(azure, name, query, **_):
     azure.refreshes += 1
     azure.resolved = True
-    return references(azure, name)
+    return references(azure, name, query=query)
 
 
 @route("POST", SITE + "/host/default/listkeys")
@@ -376,11 +401,15 @@ def keys(*_, **__):
 @route("POST", SITE + "/restart")
 def restart(azure, _, **__):
     azure.restarts += 1
+    azure.runs_resolved = azure.resolved
     return 200, None
 
 
 @route("POST", "/api/publish")
 def publish(azure, body, query, **_):
+    if azure.refusals:
+        azure.refusals -= 1
+        return 400, {"Message": "InaccessibleStorageException: Failed to access storage account for deployment"}
     azure.published = body
     return 202, "deployment-1"
 

@@ -2,21 +2,40 @@
 """Runs infra/deploy.sh, verify.sh and remove.sh with the real `az` against a stand-in for Azure:
 there and back, twice, with the vault of before in the second round.
 
-Needs azure-cli in the same Python, `bicep` and `curl` on PATH. Takes three minutes, because `az`
-waits a minute after each publishing.
+Needs azure-cli in the same Python, `bicep` and `curl` on PATH.
 """
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
-from resource_manager import ROOT, Azure
+from resource_manager import Azure
+
+ROOT = Path(__file__).resolve().parents[3]
 
 VALUES = {"EXTERNAL_API_KEY_VALUE": 'val-one-"\\', "DATABASE_PASSWORD_VALUE": "val-two"}
 SECRETS = ("val-one", "val-two", "k3y-master", "k3y-function")
+# The real az, whose command line is kept and whose waiting is shortened: a minute for each publishing.
+AZ = """#!{python} -B
+import os, sys, time
+with open(os.environ["COMMAND_LINES"], "a") as file:
+    print(sys.argv, file=file)
+wait = time.sleep
+time.sleep = lambda seconds: wait(min(seconds, 0.05))
+import azure.cli.__main__
+"""
+# verify.sh calls curl without the user's settings, so what stands for DNS stands here.
+CURL = """#!/bin/sh
+printf '%s\\n' "curl $*" >>"$COMMAND_LINES"
+exec {curl} "$@" --cacert {certificate} --connect-to ::127.0.0.1:{port}
+"""
+# Many times what a script takes, in seconds.
+LIMIT = 300
 
 
 class Run:
@@ -24,13 +43,15 @@ class Run:
         self.azure = Azure(folder)
         tools = folder / "tools"
         tools.mkdir()
-        # verify.sh calls curl without the user's settings, so what stands for DNS stands here.
-        (tools / "curl").write_text(
-            f'#!/bin/sh\nexec {shutil.which("curl")} "$@" --cacert {self.azure.certificate} --connect-to ::127.0.0.1:{self.azure.port}\n'
-        )
-        (tools / "curl").chmod(0o755)
+        (tools / "az").write_text(AZ.format(python=sys.executable))
+        (tools / "curl").write_text(CURL.format(curl=shutil.which("curl"), certificate=self.azure.certificate, port=self.azure.port))
+        for tool in tools.iterdir():
+            tool.chmod(0o755)
+        self.lines, self.temporary = folder / "command-lines", folder / "tmp"
+        self.temporary.mkdir()
         self.environment = {
-            "PATH": f"{tools}:{Path(sys.executable).parent}:{os.environ['PATH']}", "HOME": str(folder),
+            "PATH": f"{tools}:{os.environ['PATH']}", "HOME": str(folder), "TMPDIR": str(self.temporary),
+            "COMMAND_LINES": str(self.lines),
             "AZURE_CONFIG_DIR": str(folder / "azure"), "AZURE_CORE_COLLECT_TELEMETRY": "false",
             "AZURE_CORE_ONLY_SHOW_ERRORS": "false", "REQUESTS_CA_BUNDLE": str(self.azure.certificate),
             "AZURE_BICEP_USE_BINARY_FROM_PATH": "true", "AZURE_BICEP_CHECK_VERSION": "false",
@@ -42,14 +63,19 @@ class Run:
 
     def call(self, *command, fails=False, **environment):
         print("$", *(Path(str(word)).name if str(word).startswith("/") else word for word in command), flush=True)
-        done = subprocess.run(
+        with subprocess.Popen(
             list(map(str, command)), env={**self.environment, **environment}, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, timeout=600,
-        )
-        print(*(f"    {line}" for line in done.stdout.splitlines()), sep="\n", flush=True)
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+        ) as done:
+            # What the script has started ends with it.
+            limit = threading.Timer(LIMIT, os.killpg, (done.pid, signal.SIGKILL))
+            limit.start()
+            said = done.communicate()[0]
+            limit.cancel()
+        print(*(f"    {line}" for line in said.splitlines()), sep="\n", flush=True)
         expect((done.returncode != 0) == fails, f"{command[0]} ended with {done.returncode}; unknown to the stand-in: {self.azure.unknown}")
-        expect(not any(secret in done.stdout for secret in SECRETS), "a secret was shown")
-        return done.stdout
+        expect(not any(secret in said for secret in SECRETS), "a secret was shown")
+        return said
 
     def script(self, name, *arguments, **options):
         return self.call(ROOT / "infra" / name, "-g", "rg", "-n", "app-a", *arguments, **options)
@@ -100,8 +126,13 @@ def main():
         expect(list(azure.groups) == ["rg"] and not azure.resources and not azure.deleted, "something is left")
 
         expect(not azure.unknown, f"the stand-in does not know: {azure.unknown}")
-        urls = "\n".join(azure.requests)
-        expect(not any(secret in urls for secret in SECRETS), "a secret is in a URL")
+        places = {"a URL": "\n".join(azure.requests), "a command line": run.lines.read_text()}
+        places |= {str(file): file.read_text(errors="replace") for file in Path(folder, "azure").rglob("*") if file.is_file()}
+        for place, text in places.items():
+            expect(not any(secret in text for secret in SECRETS), f"a secret is in {place}")
+        # The compiler has a folder of its own there.
+        left = [file.name for file in run.temporary.iterdir() if file.name != ".bicep"]
+        expect(not left, f"files are left: {left}")
         azure.close()
     print("there and back, twice, with the real az")
 
