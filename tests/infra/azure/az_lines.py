@@ -9,7 +9,7 @@ import re
 import shlex
 import sys
 from collections import defaultdict
-from contextlib import redirect_stderr
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import jmespath
@@ -121,9 +121,8 @@ def of_document(text):
     prose = re.sub(r"```.*?```", lambda block: "\n" * block[0].count("\n"), text, flags=re.S)
     for span in re.finditer(r"`(az [^`]+)`", prose):
         line = command(span[1])
-        # A command alone is a name.
-        if " -" in line:
-            yield text.find(span[0]), line
+        # A command alone is a name, which must exist: --help stands for its options.
+        yield text.find(span[0]), line if " -" in line else f"{line} --help"
 
 
 def of_fixes(text):
@@ -175,31 +174,50 @@ class Parser:
             except (jmespath.exceptions.JMESPathError, IndexError) as error:
                 return f"--query: {error}"
         said = io.StringIO()
-        with redirect_stderr(said):
+        with redirect_stderr(said), redirect_stdout(io.StringIO()):
             try:
                 code = self.cli.invoke(words, out_file=io.StringIO())
             except Parsed:
                 return None
             except SystemExit as end:
                 code = end.code
+        # Help ends well, for a command that exists.
+        if code == 0 and words[-1] == "--help":
+            return None
         return said.getvalue().strip() or f"it ends with {code}"
 
 
 # Each must be refused, or this program judges nothing.
-MUTATIONS = (
+MISTAKES = (
     "az keyvault recovr --name kv --location westeurope",
     "az keyvault recover --nane kv --location westeurope",
     "az keyvault show --name kv --query properties.[",
     "az role assignment create --role Reader",
     "az keyvault",
+    "az keyvault recovr --help",
+)
+# Each is found where it stands, and refused.
+PLACES = (
+    (of_script, 'x=$(az group exists --output tsv) || fail "no"\n'),
+    (of_script, 'fail "Not so. Run: az group show --name $group --qeury \\"a\\""\n'),
+    (of_script, 'fail "as $(reason)\naz keyvualt list"\n'),
+    (of_document, "```sh\naz group show -n a \\\n  --nmae b\n```\n"),
+    (of_document, '```sh\nX="$(az resource list --query "[?a==\'b\'")"\n```\n'),
+    (of_document, "Do not `az functionapp restart --name your-func`.\n"),
+    (of_document, "`az webapp log tial` shows nothing.\n"),
+    (of_fixes, '    $ az keyvault set-policy --name kv --object-id "$(az ad sp shwo --id x)" --secret-permissions get\n'),
+    (of_workflow, '          az functionapp deployment source config-zip --name "$APP" --src dist.zip\n'),
 )
 
 
 def main():
     parser = Parser()
-    for line in MUTATIONS:
+    for line in MISTAKES:
         if parser.why_not(line) is None:
             sys.exit(f"az_lines.py: the CLI takes {line!r}, which is wrong")
+    for kind, text in PLACES:
+        if not any(parser.why_not(line) for _, line in kind(text)):
+            sys.exit(f"az_lines.py: nothing is found in {text!r}, which is wrong")
     found, wrong = lines(), 0
     for line, places in sorted(found.items()):
         why = parser.why_not(line)
