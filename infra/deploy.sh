@@ -33,8 +33,8 @@ The two secrets come from the environment, or are asked for on a terminal:
   DATABASE_PASSWORD_VALUE  becomes the secret DatabasePassword
 
 They are never printed and are in no command line. Run it again after any
-failure: what is there already is kept, and the secrets get a new version.
-infra/remove.sh removes everything.
+failure, with the same --set: what is not set goes back to its default. The
+secrets get a new version. infra/remove.sh removes it again.
 
 DEPLOY_RETRY_SECONDS (default: 30) is the pause before it publishes again.
 END
@@ -207,11 +207,19 @@ vault=$(asked_for vaultname)
 [[ $vault =~ ^[0-9a-z-]*$ ]] || wrong_usage "no vault can be named $vault"
 which="[?tags.\"keyvault-functions\"=='$app']"
 [ -z "$vault" ] || which="[?name=='$vault']"
-existing='' retention='' protected=''
+existing='' retention='' protected='' network_then='' owner=''
 found=$(az keyvault list --resource-type vault --resource-group "$group" --output tsv \
-  --query "$which.[name, properties.softDeleteRetentionInDays || '-', properties.enablePurgeProtection || 'false']" 2>"$scratch/error") ||
+  --query "$which.[name, properties.softDeleteRetentionInDays || '-', properties.enablePurgeProtection || 'false', properties.networkAcls.defaultAction || 'Allow', tags.\"keyvault-functions\" || '-']" 2>"$scratch/error") ||
   fail "the vaults of $group cannot be listed: $(reason)"
-IFS=$'\t' read -r existing retention protected <<<"${found//$'\r'/}" || true
+IFS=$'\t' read -r existing retention protected network_then owner <<<"${found//$'\r'/}" || true
+# The template would replace its tags, its policies and its network, and remove.sh would delete it.
+[ -z "$existing" ] || [ "$(lower "$owner")" = "$(lower "$app")" ] ||
+  fail "the vault $existing is there and is not of $app (tag keyvault-functions: $owner). Nothing was deployed.
+Take another name: --set vaultName=NAME. To read a vault that you have, see \"For an app that you have already\" in infra/README.md"
+# What is not set goes back to its default, and must not open a vault that was closed.
+[ "$network_then" != Deny ] || [ -n "$network" ] ||
+  fail "the vault $existing is closed to the public, and networkMode is not set: its default would open it.
+Add --set networkMode=privateEndpoint or serviceEndpoint, as before. To open it: --set networkMode=public"
 
 deleted=''
 if [ -z "$existing" ]; then
@@ -335,7 +343,7 @@ attempts=10 attempt=1
 until az functionapp deployment source config-zip --resource-group "$group" --name "$app" --src "$package" --output none 2>"$scratch/error"; do
   cat "$scratch/error" >&2
   case $(reason) in
-    *unhealthy* | *"partially successful"*)
+    *unhealthy* | *"partially successful"* | *"Failed to fetch host key"*)
       echo "The package is there, and the app does not answer yet. What follows tells why."
       break
       ;;
@@ -343,7 +351,7 @@ until az functionapp deployment source config-zip --resource-group "$group" --na
     *InaccessibleStorage* | *AuthorizationPermissionMismatch* | *AuthorizationFailure* | *"not authorized to perform this operation"* | *"Status Code: 403"*)
       awaited="the access to the storage"
       ;;
-    *"ongoing deployment"* | *"another deployment is in progress"* | *"Status Code: 409"*) awaited="the other publishing to end" ;;
+    *"ongoing deployment"* | *"still on-going"* | *"another deployment is in progress"* | *"Status Code: 409"*) awaited="the other publishing to end" ;;
     *"Status Code: "50[234]* | *"try again in a few minutes"*) awaited="the publishing service" ;;
     *) fail "publishing failed, for the reason above. It takes the role Website Contributor on $app and Reader on its plan.
 Then run this again" ;;
@@ -361,4 +369,4 @@ Verify it again: infra/verify.sh -g $group -n $app
 What the app says (Live Metrics of Application Insights in the portal shows it, too):
 az monitor app-insights query --apps \"\$(az resource list --resource-group $group --resource-type Microsoft.Insights/components --query \"[?tags.\\\"keyvault-functions\\\"=='$app'].id\" --output tsv)\" --analytics-query \"union traces, exceptions | where timestamp > ago(30m) | order by timestamp desc | take 50\" --output table"
 
-printf '\nRemove it all with: infra/remove.sh -g %s -n %s\n' "$group" "$app"
+printf '\nRemove it with: infra/remove.sh -g %s -n %s\n' "$group" "$app"

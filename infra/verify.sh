@@ -135,7 +135,7 @@ print_references() {
 
 printf 'Key Vault references of %s:\n' "$app"
 refreshes=0 failures=0 questions=0
-between_refreshes=$((interval < 60 ? 60 / interval : 1))
+between_refreshes=$(((59 + interval) / interval))
 while :; do
   if ask_for_references; then
     failures=0

@@ -253,6 +253,31 @@ PYTHON
   grep -q '^az deployment group create .* enablePurgeProtection=true ' "$CALLS"
 }
 
+@test "a vault of somebody else is not taken over" {
+  there_is vault
+  OWNER=- run "$deploy" -g rg -n app --set vaultName=kv-app
+  [ "$status" -eq 1 ]
+  [[ "$output" == *"kv-app is there and is not of app"* ]]
+  [ "$(calls deployment)" -eq 0 ]
+}
+
+@test "a vault that is closed is not opened because nobody said so again" {
+  there_is vault
+  NETWORK=Deny run "$deploy" -g rg -n app
+  [ "$status" -eq 1 ]
+  [[ "$output" == *"kv-app is closed to the public"*"networkMode=privateEndpoint"* ]]
+  [ "$(calls deployment)" -eq 0 ]
+  NETWORK=Deny run "$deploy" -g rg -n app --set networkMode=privateEndpoint
+  [ "$status" -eq 0 ]
+}
+
+@test "a host whose keys cannot be listed yet goes on to the diagnosis, too" {
+  PUBLISHES_AFTER=99 PUBLISH_SAYS="Failed to fetch host key to check for function app status" run "$deploy" -g rg -n app
+  [ "$status" -eq 0 ]
+  [ "$(calls config-zip)" -eq 1 ]
+  [[ "$output" == *"What follows tells why"*"app works."* ]]
+}
+
 @test "publishing is tried again while access spreads" {
   PUBLISHES_AFTER=2 run "$deploy" -g rg -n app
   [ "$status" -eq 0 ]

@@ -63,11 +63,11 @@ class Queries(unittest.TestCase):
         tags = {"keyvault-functions": "app"}
         there = [
             {"name": "kv-a", "tags": tags, "properties": {"softDeleteRetentionInDays": 7, "enablePurgeProtection": None}},
-            {"name": "kv-b", "tags": None, "properties": {"softDeleteRetentionInDays": 90, "enablePurgeProtection": True}},
+            {"name": "kv-b", "tags": None, "properties": {"softDeleteRetentionInDays": 90, "enablePurgeProtection": True, "networkAcls": {"defaultAction": "Deny"}}},
         ]
         which = {"by tag": "[?tags.\"keyvault-functions\"=='app']", "by name": "[?name=='kv-b']"}
-        self.assertEqual(self.vaults("az keyvault list --", which["by tag"], there), [["kv-a", 7, "false"]])
-        self.assertEqual(self.vaults("az keyvault list --", which["by name"], there), [["kv-b", 90, True]])
+        self.assertEqual(self.vaults("az keyvault list --", which["by tag"], there), [["kv-a", 7, "false", "Allow", "app"]])
+        self.assertEqual(self.vaults("az keyvault list --", which["by name"], there), [["kv-b", 90, True, "Deny", "-"]])
         gone = {"vaultId": "/v", "location": "westeurope", "scheduledPurgeDate": "2026-12-04", "tags": tags}
         deleted = [{"name": "kv-a", "properties": gone}, {"name": "kv-b", "properties": {**gone, "tags": None}}]
         which = "[?properties.tags.\"keyvault-functions\"=='app']"
