@@ -18,6 +18,7 @@ param storageName string
 param insightsName string
 
 var keyVaultSecretsUser = '4633458b-17de-408a-b874-0445c86b69e6'
+var keyVaultReader = '21090545-7ca7-4776-b22c-e363652d74d2'
 var storageBlobDataOwner = 'b7e6dc6d-f1e8-4753-8033-0f276bb0955b'
 var monitoringMetricsPublisher = '3913510d-42f4-4e42-8a64-420c390055eb'
 
@@ -43,7 +44,18 @@ resource readsSecrets 'Microsoft.Authorization/roleAssignments@2022-04-01' = if 
   }
 }
 
-resource readsSecretsByPolicy 'Microsoft.KeyVault/vaults/accessPolicies@2026-02-01' = if (usesAccessPolicies) {
+// The lists of keys and certificates, which Secrets User may not read. It opens no value.
+resource listsVault 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (!usesAccessPolicies) {
+  name: guid(vault.id, principalId, keyVaultReader)
+  scope: vault
+  properties: {
+    principalId: principalId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', keyVaultReader)
+  }
+}
+
+resource readsVaultByPolicy 'Microsoft.KeyVault/vaults/accessPolicies@2026-02-01' = if (usesAccessPolicies) {
   parent: vault
   name: 'add'
   properties: {
@@ -51,8 +63,9 @@ resource readsSecretsByPolicy 'Microsoft.KeyVault/vaults/accessPolicies@2026-02-
       {
         tenantId: tenant().tenantId
         objectId: principalId
-        // `get` is the references', `list` the metadata's.
-        permissions: { secrets: ['get', 'list'] }
+        // `get` is the references', `list` the metadata's. Of keys and certificates `get` gives no
+        // private part.
+        permissions: { secrets: ['get', 'list'], keys: ['get', 'list'], certificates: ['get', 'list'] }
       }
     ]
   }
