@@ -91,6 +91,9 @@ param alwaysReadyInstances int = 0
 @minValue(-1)
 param logsDailyCapGb int = 1
 
+@description('Who gets a mail when a secret of the app expires soon or has expired. Empty: nobody, and no alert is made.')
+param alertEmail string = ''
+
 @description('Tags of everything, besides the one that names the app.')
 param tags object = {}
 
@@ -144,6 +147,54 @@ resource insights 'Microsoft.Insights/components@2020-02-02' = {
     Application_Type: 'web'
     WorkspaceResourceId: workspace.id
     DisableLocalAuth: true
+  }
+}
+
+resource mail 'Microsoft.Insights/actionGroups@2023-01-01' = if (!empty(alertEmail)) {
+  name: 'ag-${shortName}'
+  location: 'global'
+  tags: allTags
+  properties: {
+    enabled: true
+    groupShortName: 'kv-functions'
+    emailReceivers: [{ name: 'mail', emailAddress: alertEmail, useCommonAlertSchema: true }]
+  }
+}
+
+// Looks at each hour once and remembers nothing: an hour with such lines sends one mail.
+resource expiryAlert 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = if (!empty(alertEmail)) {
+  name: 'expiry-${shortName}'
+  location: location
+  tags: allTags
+  kind: 'LogAlert'
+  properties: {
+    displayName: 'A secret of ${appName} expires'
+    description: 'The handler wrote that a secret of the app expires soon or has expired.'
+    severity: 2
+    enabled: true
+    scopes: [insights.id]
+    evaluationFrequency: 'PT1H'
+    windowSize: 'PT1H'
+    autoMitigate: false
+    // The check asks Application Insights, which may not answer yet when it is a moment old: the
+    // whole deployment would fail.
+    skipQueryValidation: true
+    criteria: {
+      allOf: [
+        {
+          query: '''
+traces
+| where customDimensions.Category == "Host.Function.Console"
+| where message has_any ("A secret that this app uses expires soon", "A secret that this app uses has expired")
+'''
+          timeAggregation: 'Count'
+          operator: 'GreaterThan'
+          threshold: 0
+          failingPeriods: { numberOfEvaluationPeriods: 1, minFailingPeriodsToAlert: 1 }
+        }
+      ]
+    }
+    actions: { actionGroups: [mail.id] }
   }
 }
 

@@ -71,6 +71,9 @@ param softDeleteRetentionInDays int
 @description('As in app.bicep.')
 param alwaysReadyInstances int
 
+@description('As in app.bicep. With a default, so that azd does not ask for it.')
+param alertEmail string = ''
+
 var tags = { 'azd-env-name': environmentName }
 
 resource group 'Microsoft.Resources/resourceGroups@2025-04-01' = {
@@ -95,6 +98,7 @@ module app 'app.bicep' = {
     enablePurgeProtection: enablePurgeProtection
     softDeleteRetentionInDays: softDeleteRetentionInDays
     alwaysReadyInstances: alwaysReadyInstances
+    alertEmail: alertEmail
   }
 }
 

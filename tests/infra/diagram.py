@@ -22,6 +22,8 @@ NODES = {
     "Microsoft.KeyVault/vaults": "Key Vault",
     "Microsoft.Storage/storageAccounts": "storage account",
     "Microsoft.Insights/components": "Application Insights",
+    "Microsoft.Insights/actionGroups": "action group",
+    "Microsoft.Insights/scheduledQueryRules": "alert rule",
     "Microsoft.OperationalInsights/workspaces": "Log Analytics workspace",
     "Microsoft.Network/virtualNetworks": "virtual network",
     "Microsoft.Network/privateEndpoints": "private endpoint",

@@ -105,7 +105,9 @@ def main():
         run.call("az", "cloud", "set", "--name", "standin")
         run.call("az", "login", "--identity")
 
-        run.deploy("--set", "softDeleteRetentionInDays=30")
+        run.deploy("--set", "softDeleteRetentionInDays=30", "--set", "alertEmail=operators@example.org")
+        kinds = {resource["type"] for resource in azure.resources.values()}
+        expect("Microsoft.Insights/scheduledQueryRules" in kinds, f"there is no alert in {kinds}")
         expect(azure.groups["rg"]["tags"] == {"keyvault-functions": "app-a"}, f"the group is {azure.groups}")
         expect(azure.deployments[0]["externalApiKey"] == VALUES["EXTERNAL_API_KEY_VALUE"], "the secret did not arrive")
         expect(azure.published == b"a package", "the package did not arrive")

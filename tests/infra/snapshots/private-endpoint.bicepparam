@@ -9,5 +9,6 @@ param networkMode = 'privateEndpoint'
 param enablePurgeProtection = true
 param softDeleteRetentionInDays = 90
 param alwaysReadyInstances = 1
+param alertEmail = 'operators@example.org'
 param deployerManagesSecrets = false
 param operatorObjectIds = ['00000000-0000-0000-0000-00000000000a']
