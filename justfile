@@ -3,7 +3,7 @@
 _list:
     @just --list
 
-# Run both routes on 127.0.0.1:7071, with an embedded vault
+# Run every route on 127.0.0.1:7071, with an embedded vault
 dev *arguments:
     cargo run --locked -- {{ arguments }}
 

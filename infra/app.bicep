@@ -161,7 +161,7 @@ resource mail 'Microsoft.Insights/actionGroups@2023-01-01' = if (!empty(alertEma
   }
 }
 
-// Looks at each hour once and remembers nothing: an hour with such lines sends one mail.
+// Looks once an hour. A secret is one mail a day at most.
 resource expiryAlert 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = if (!empty(alertEmail)) {
   name: 'expiry-${shortName}'
   location: location
@@ -174,7 +174,10 @@ resource expiryAlert 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = if (!
     enabled: true
     scopes: [insights.id]
     evaluationFrequency: 'PT1H'
-    windowSize: 'PT1H'
+    // Longer than the pause between two looks: a line can arrive late.
+    windowSize: 'PT2H'
+    // A process that starts anew repeats its latest line.
+    muteActionsDuration: 'P1D'
     autoMitigate: false
     // The check asks Application Insights, which may not answer yet when it is a moment old: the
     // whole deployment would fail.
@@ -185,8 +188,11 @@ resource expiryAlert 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = if (!
           query: '''
 traces
 | where customDimensions.Category == "Host.Function.Console"
-| where message has_any ("A secret that this app uses expires soon", "A secret that this app uses has expired")
+| where message has_any ("SecretExpiresSoon", "SecretExpired")
+| project timestamp, what = extract(@"warnings: (.+? on \d{4}-\d\d-\d\d)", 1, message)
 '''
+          // One mail for each secret, with the sentence about it.
+          dimensions: [{ name: 'what', operator: 'Include', values: ['*'] }]
           timeAggregation: 'Count'
           operator: 'GreaterThan'
           threshold: 0

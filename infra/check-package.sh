@@ -24,7 +24,8 @@ from pathlib import Path
 
 archive, root = zipfile.ZipFile(sys.argv[1]), Path(sys.argv[2])
 wanted = sorted(["handler", "host.json", *map(str, Path(".").glob("*/function.json"))])
-assert "config-check/function.json" in wanted and "secrets-metadata/function.json" in wanted
+folders = ["config-check", "secrets-metadata", "expiring", "keys-metadata", "certificates-metadata"]
+assert all(f"{folder}/function.json" in wanted for folder in folders)
 names = archive.namelist()
 assert names == wanted, f"the package holds {names}"
 for entry in archive.infolist():

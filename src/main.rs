@@ -32,7 +32,11 @@ fn main() -> ExitCode {
     let ended = match Arguments::parse() {
         Ok(Arguments::Run { port }) => run::run(port),
         #[cfg(feature = "dev-vault")]
-        Ok(Arguments::DevVault { port, ca_out }) => cli::dev_vault::run(port, &ca_out),
+        Ok(Arguments::DevVault {
+            port,
+            ca_out,
+            contents,
+        }) => cli::dev_vault::run(port, &ca_out, contents.as_deref()),
         Ok(Arguments::Print(text)) => {
             banner::print(text);
             Ok(ExitCode::SUCCESS)

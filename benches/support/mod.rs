@@ -20,7 +20,9 @@ use keyvault_functions::{
         manifest::Manifest,
         router::Entry,
     },
-    key_vault::{CachePolicy, MetadataSource, SecretCache, SecretId, SecretName, Vaults},
+    key_vault::{
+        CachePolicy, MetadataCache, MetadataSource, ObjectId, ObjectKind, ObjectName, Vaults,
+    },
     references::{AppSetting, Inspector, Resolves, status::read_platform_report},
     settings::names,
     telemetry::{self, LineStyle},
@@ -61,11 +63,12 @@ pub(crate) fn runtime() -> io::Result<Runtime> {
 }
 
 /// A cache with one answer.
-pub(crate) async fn cached() -> Result<(SecretCache<Bytes>, SecretId), Box<dyn Error>> {
+pub(crate) async fn cached() -> Result<(MetadataCache<Bytes>, ObjectId), Box<dyn Error>> {
     let body = Bytes::from(vec![b'x'; 256]);
-    let cache = SecretCache::new(POLICY, move |_| std::future::ready(Ok(body.clone())));
-    let id = SecretId {
-        name: SecretName::parse("ExternalApiKey")?,
+    let cache = MetadataCache::new(POLICY, move |_| std::future::ready(Ok(body.clone())));
+    let id = ObjectId {
+        kind: ObjectKind::Secret,
+        name: ObjectName::parse("ExternalApiKey")?,
         version: None,
     };
     cache.get(&id).await?;
@@ -182,7 +185,7 @@ fn router() -> Result<Entry, Box<dyn Error>> {
         AppSetting::new(entry.setting, VALUE.to_owned().into())
             .reported(entry.raw_reference.as_deref(), entry.status)
     });
-    let connection = DevVault::seeded()
+    let connection = DevVault::of_the_recipe()
         .map_err(|error| error.to_string())?
         .connection();
     let vaults = Arc::new(Vaults::new(move || {

@@ -19,6 +19,8 @@ pub(crate) enum Arguments {
         port: u16,
         /// Where the certificate authority goes.
         ca_out: PathBuf,
+        /// A file of what is in it besides.
+        contents: Option<PathBuf>,
     },
     /// Print this and end.
     Print(&'static str),
@@ -44,20 +46,23 @@ The settings are listed in README.md.";
 #[cfg(feature = "dev-vault")]
 const DEV_VAULT_HELP: &str = "\
 A Key Vault for development that other programs on this machine can use, over TLS on
-127.0.0.1 and nowhere else, with a managed identity as App Service offers it. It holds the
-two demo secrets and forgets everything when it ends. The environment that each client needs
-is printed at start.
+127.0.0.1 and nowhere else, with a managed identity as App Service offers it. It holds two
+demo secrets, a key and a certificate, and forgets everything when it ends. The environment
+that each client needs is printed at start.
 
-Usage: handler dev-vault [--ca-out FILE] [--port PORT]
+Usage: handler dev-vault [--ca-out FILE] [--contents FILE] [--port PORT]
 
 Options:
-      --ca-out FILE  write the certificate authority that clients must trust to FILE
-                     (default dev-vault-ca.pem); it is new at each start, and its key is
-                     never written
-      --port PORT    listen on PORT (default 8443; 0: any free port)
-  -h, --help         print this
+      --ca-out FILE    write the certificate authority that clients must trust to FILE
+                       (default dev-vault-ca.pem); it is new at each start, and its key
+                       is never written
+      --contents FILE  put the secrets, keys and certificates of FILE into the vault too;
+                       docs/dev-vault.md shows such a file
+      --port PORT      listen on PORT (default 8443; 0: any free port)
+  -h, --help           print this
 
-Exit codes: 64 wrong usage, 69 port not available, 73 FILE cannot be written.
+Exit codes: 64 wrong usage, 66 no such contents, 69 port not available, 73 the authority
+cannot be written, 78 wrong contents.
 docs/dev-vault.md lists what the real service does and this does not.";
 
 /// Port of the vault unless another one is given.
@@ -141,10 +146,12 @@ impl Arguments {
     fn parse_dev_vault(mut parser: lexopt::Parser) -> Result<Self, UsageError> {
         use lexopt::prelude::{Long, Short};
         let (mut chosen, mut ca_out) = (DEV_VAULT_PORT, PathBuf::from(DEV_VAULT_CA));
+        let mut contents = None;
         while let Some(argument) = parser.next()? {
             match argument {
                 Long("port") => chosen = port(&parser.value()?)?,
                 Long("ca-out") => ca_out = parser.value()?.into(),
+                Long("contents") => contents = Some(parser.value()?.into()),
                 Short('h') | Long("help") => return Ok(Self::Print(DEV_VAULT_HELP)),
                 other => return Err(other.unexpected().into()),
             }
@@ -152,6 +159,7 @@ impl Arguments {
         Ok(Self::DevVault {
             port: chosen,
             ca_out,
+            contents,
         })
     }
 }
@@ -181,11 +189,13 @@ mod tests {
         let plain = Arguments::DevVault {
             port: DEV_VAULT_PORT,
             ca_out: DEV_VAULT_CA.into(),
+            contents: None,
         };
         assert_eq!(parse(&["dev-vault"]), Ok(plain));
         let dev_vault = |port| Arguments::DevVault {
             port,
             ca_out: "ca.pem".into(),
+            contents: None,
         };
         assert_eq!(
             parse(&["dev-vault", "--ca-out", "ca.pem"]),
@@ -194,6 +204,15 @@ mod tests {
         assert_eq!(
             parse(&["dev-vault", "--port", "0", "--ca-out=ca.pem"]),
             Ok(dev_vault(0))
+        );
+        let with_contents = Arguments::DevVault {
+            port: DEV_VAULT_PORT,
+            ca_out: DEV_VAULT_CA.into(),
+            contents: Some("vault.json".into()),
+        };
+        assert_eq!(
+            parse(&["dev-vault", "--contents", "vault.json"]),
+            Ok(with_contents)
         );
         assert_eq!(
             parse(&["dev-vault", "--help"]),

@@ -17,6 +17,8 @@ use keyvault_functions::{
 
 /// Stands for a secret's name in the lines to paste: the recipe's first one.
 const EXAMPLE_SECRET: &str = "ExternalApiKey";
+/// Functions that are asked like one that is shown: a screen has few lines.
+const NOT_SHOWN: [&str; 2] = ["certificates-metadata", "keys-metadata"];
 
 /// A command to paste for each function, and an address for a browser.
 pub(crate) struct Hints {
@@ -79,6 +81,11 @@ impl Hints {
                 path,
             })
         };
+        let shown = manifest.functions.iter();
+        let shown = shown.filter(|(name, _)| !NOT_SHOWN.contains(&name.as_str()));
+        let mut calls: Vec<_> = shown.filter_map(|(_, function)| call(function)).collect();
+        // What takes the lesser key comes first.
+        calls.sort_by_key(|call| call.level == AuthLevel::Admin);
         Self {
             vault: match vault {
                 VaultSetting::NotSet => "none, KEY_VAULT_URL is not set".to_owned(),
@@ -96,7 +103,7 @@ impl Hints {
                 own.master.as_ref(),
                 &keys.master,
             ),
-            calls: manifest.functions.values().filter_map(call).collect(),
+            calls,
         }
     }
 

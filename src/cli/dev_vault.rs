@@ -13,7 +13,7 @@ use axum::{
 };
 use futures_util::FutureExt;
 use keyvault_functions::{
-    dev_vault::{Certificates, DevVault, IDENTITY_PATH, TlsListener},
+    dev_vault::{Certificates, Contents, DevVault, IDENTITY_PATH, TlsListener},
     host::{authorization::FunctionKey, server, stop},
     settings::{Environment, LogSettings, names},
     telemetry::Export,
@@ -26,12 +26,16 @@ use super::{
     process,
 };
 
-/// Serves until the process is asked to stop. The certificate authority goes into `ca_out`.
-pub(crate) fn run(port: u16, ca_out: &Path) -> Result<ExitCode, Failure> {
+/// Serves until the process is asked to stop. The certificate authority goes into `ca_out`; what
+/// the file `contents` says is in the vault, too.
+pub(crate) fn run(port: u16, ca_out: &Path, contents: Option<&Path>) -> Result<ExitCode, Failure> {
     let environment = Environment::of_process();
     let (log, warning) = LogSettings::of(&environment, environment.get(names::RUST_LOG));
     let telemetry = process::telemetry(&log, &Export::default(), &warning)?;
     let vault = DevVault::seeded().map_err(|_| Failure::no_randomness())?;
+    if let Some(file) = contents {
+        fill(&vault, file)?;
+    }
     let certificates = Certificates::make().map_err(|error| Failure::new(exit::INTERNAL, error))?;
     // As long and as random as a function key.
     let header = FunctionKey::random().map_err(|_| Failure::no_randomness())?;
@@ -59,6 +63,15 @@ pub(crate) fn run(port: u16, ca_out: &Path) -> Result<ExitCode, Failure> {
     });
     telemetry.flush();
     served
+}
+
+fn fill(vault: &DevVault, file: &Path) -> Result<(), Failure> {
+    let name = file.display();
+    let text = fs::read_to_string(file).map_err(|error| {
+        Failure::of_system(exit::NO_INPUT, &format!("{name} cannot be read"), &error)
+    })?;
+    let filled = Contents::parse(&text).and_then(|contents| contents.put_into(vault.store()));
+    filled.map_err(|error| Failure::new(exit::CONFIGURATION, format!("{name}: {error}")))
 }
 
 async fn bind(port: u16) -> Result<TcpListener, Failure> {

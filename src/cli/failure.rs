@@ -8,6 +8,8 @@ use keyvault_functions::{host::grading::without_warn, settings::Environment, sys
 /// an intended end and not restart the handler.
 pub(crate) mod exit {
     pub(crate) const USAGE: u8 = 64;
+    #[cfg(feature = "dev-vault")]
+    pub(crate) const NO_INPUT: u8 = 66;
     pub(crate) const PORT: u8 = 69;
     pub(crate) const INTERNAL: u8 = 70;
     #[cfg(feature = "dev-vault")]

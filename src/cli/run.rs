@@ -22,6 +22,7 @@ use keyvault_functions::{
     references::Inspector,
     settings::{Environment, Mode, OwnKey, STANDALONE_PORT, Settings},
 };
+use time::OffsetDateTime;
 use tokio::sync::oneshot;
 
 use super::{
@@ -90,11 +91,12 @@ fn run_with(
         credential: credential.map(|credential| credential.to_string()),
         vault: vault.as_ref().ok().map(ToString::to_string),
     };
+    let warns = settings.expiry_warnings;
     let (entry, app) = entry(settings, Arc::new(vaults), vault, manifest, &access)?;
     tracing::debug!(root = %root.display(), "configuration read");
     let runtime = process::runtime()?;
     let is_under_host = matches!(access, Access::Host);
-    let served = runtime.block_on(serve(port, entry, app, greeting, is_under_host));
+    let served = runtime.block_on(serve(port, entry, app, warns, greeting, is_under_host));
     // A name that is still being resolved must not hold up the end.
     runtime.shutdown_background();
     Ok(match served? {
@@ -160,6 +162,7 @@ async fn serve(
     port: u16,
     entry: Entry,
     app: AppState,
+    warns: bool,
     greeting: Greeting,
     is_under_host: bool,
 ) -> Result<Option<Stop>, Failure> {
@@ -175,13 +178,20 @@ async fn serve(
     };
     greeting.say(port, address, is_under_host);
     // Readiness does not wait for this.
-    tokio::spawn(async move { app.warm_up().await });
+    let warm = app.clone();
+    tokio::spawn(async move { warm.warm_up().await });
+    // A task, so that a defect in it ends nothing else.
+    let warnings = warns
+        .then(|| tokio::spawn(async move { app.warn_of_expiry(OffsetDateTime::now_utc).await }));
     let tally = entry.tally().clone();
     let serving = server::serve(listener, entry, stop, server::GRACE);
     let served = tokio::select! {
         served = serving => served,
         never = tally.tell_each_minute() => match never {},
     };
+    if let Some(warnings) = warnings {
+        warnings.abort();
+    }
     tally.tell();
     served.map_err(|error| Failure::of_server(&error))?;
     Ok(told.try_recv().ok())

@@ -26,6 +26,9 @@ pub enum CertificateError {
     /// The authority's or the vault's.
     #[error("a certificate could not be made: {0}")]
     Made(#[from] rcgen::Error),
+    /// The operating system has no randomness to give.
+    #[error("there is no randomness: {0}")]
+    Randomness(#[from] getrandom::Error),
     /// What was made does not serve TLS.
     #[error("TLS could not be set up: {0}")]
     Tls(#[from] tokio_rustls::rustls::Error),

@@ -96,7 +96,10 @@ mod tests {
     use futures_util::TryStreamExt;
 
     use super::*;
-    use crate::dev_vault::{Attributes, DevVault, NewSecret};
+    use crate::{
+        dev_vault::{Attributes, DevVault, NewSecret},
+        key_vault::ObjectKind,
+    };
 
     /// The official client, as anybody would set it up.
     fn client(vault: &DevVault) -> SecretClient {
@@ -189,9 +192,15 @@ mod tests {
         vault.store().set("off", disabled).expect("set");
         let client = client(&vault);
         let missing = client.get_secret("none", None).await.expect_err("missing");
-        assert_eq!(Error::from_sdk(missing), Error::SecretNotFound);
+        assert_eq!(
+            Error::from_sdk(missing),
+            Error::NotFound(ObjectKind::Secret)
+        );
         let disabled = client.get_secret("off", None).await.expect_err("disabled");
-        assert_eq!(Error::from_sdk(disabled), Error::SecretDisabled);
+        assert_eq!(
+            Error::from_sdk(disabled),
+            Error::Disabled(ObjectKind::Secret)
+        );
     }
 
     #[tokio::test]

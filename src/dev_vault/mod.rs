@@ -1,5 +1,5 @@
-//! An embedded Key Vault for development: the secrets part of the service's REST API, in
-//! memory, for the real SDK to talk to.
+//! An embedded Key Vault for development: the service's REST API for secrets, and for keys and
+//! certificates as far as they are only read, in memory, for the real SDK to talk to.
 //!
 //! Compiled only with the feature `dev-vault`, so that the packaged handler contains
 //! neither it nor its demo secrets. What it does it does as the service does: the challenge
@@ -13,18 +13,21 @@
 mod address;
 mod bundles;
 mod certificates;
+mod contents;
 mod identity;
 mod in_process;
+mod objects;
 mod query;
 mod refusal;
 mod routes;
+mod secrets;
 mod store;
 #[cfg(test)]
 mod tests;
 mod tls;
 mod tokens;
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::Router;
 use azure_core::credentials::TokenCredential;
@@ -34,9 +37,12 @@ use time::{Duration as TimeSpan, OffsetDateTime};
 use tokens::Tokens;
 
 pub use certificates::{CertificateError, Certificates};
+pub use contents::{Contents, ContentsError};
 pub use identity::IDENTITY_PATH;
 pub use in_process::InProcess;
-pub use store::{Attributes, NewSecret, Store};
+pub use objects::{KeyType, NewCertificate, NewKey};
+pub use secrets::{Attributes, NewSecret};
+pub use store::Store;
 pub use tls::TlsListener;
 
 use crate::key_vault::{Connection, VaultUrl};
@@ -49,26 +55,47 @@ pub struct DevVault {
 }
 
 impl DevVault {
-    /// A vault with the recipe's two secrets, as its step 2 sets them.
+    /// What `cargo run` has: the recipe's two secrets, a key and a certificate.
     ///
     /// # Errors
     ///
     /// The operating system has no randomness to give.
-    pub fn seeded() -> Result<Self, getrandom::Error> {
+    pub fn seeded() -> Result<Self, CertificateError> {
+        let vault = Self::of_the_recipe()?;
+        let now = OffsetDateTime::now_utc();
+        let key = NewKey {
+            key_type: KeyType::Elliptic,
+            attributes: Attributes::default(),
+            tags: BTreeMap::new(),
+        };
+        vault.store.add_key("SigningKey", key, now)?;
+        let certificate = NewCertificate {
+            dns_names: vec!["www.example.com".to_owned()],
+            attributes: expiring_in_days(20),
+            tags: BTreeMap::new(),
+        };
+        let store = &vault.store;
+        store.add_certificate("WebCertificate", certificate, now)?;
+        Ok(vault)
+    }
+
+    /// A vault with the recipe's two secrets, as its step 2 sets them. One expires in five days.
+    ///
+    /// # Errors
+    ///
+    /// The operating system has no randomness to give.
+    pub fn of_the_recipe() -> Result<Self, getrandom::Error> {
         let vault = Self::default();
-        let expires = OffsetDateTime::now_utc() + TimeSpan::days(365);
-        vault.store.set(
-            "ExternalApiKey",
-            NewSecret {
-                content_type: Some("text/plain".into()),
-                attributes: Attributes {
-                    exp: Some(expires.unix_timestamp()),
-                    ..Attributes::default()
-                },
-                ..NewSecret::of("sk-abc123def456")
-            },
-        )?;
-        let password = NewSecret::of("super-secret-password");
+        let api_key = NewSecret {
+            content_type: Some("text/plain".into()),
+            attributes: expiring_in_days(365),
+            ..NewSecret::of("sk-abc123def456")
+        };
+        vault.store.set("ExternalApiKey", api_key)?;
+        let password = NewSecret {
+            attributes: expiring_in_days(5),
+            ..NewSecret::of("super-secret-password")
+        };
         vault.store.set("DatabasePassword", password)?;
         Ok(vault)
     }
@@ -106,5 +133,14 @@ impl DevVault {
     #[must_use]
     pub fn connection(&self) -> Connection {
         Connection::new(Arc::new(InProcess::new(self.router())), self.credential())
+    }
+}
+
+fn expiring_in_days(days: i64) -> Attributes {
+    // And an hour, so that whole days are left for a while.
+    let end = OffsetDateTime::now_utc() + TimeSpan::hours(24 * days + 1);
+    Attributes {
+        exp: Some(end.unix_timestamp()),
+        ..Attributes::default()
     }
 }

@@ -10,12 +10,14 @@ use axum::{
 use serde::Serialize;
 use serde_json::json;
 
-use super::{store::random_hex, tokens::Unauthorized};
+use super::{secrets::random_hex, tokens::Unauthorized};
 
 /// Why a request is not carried out.
 pub(super) enum Refusal {
     Unauthorized(Unauthorized),
     SecretNotFound(String),
+    KeyNotFound(String),
+    CertificateNotFound(String),
     SecretDisabled,
     NotDeleted(String),
     /// A name that cannot be set, because a secret of that name can be recovered.
@@ -50,13 +52,9 @@ impl IntoResponse for Refusal {
         };
         match self {
             Self::Unauthorized(why) => challenge(&why.to_string()),
-            Self::SecretNotFound(id) => error(
-                StatusCode::NOT_FOUND,
-                "SecretNotFound",
-                &format!(
-                    "A secret with (name/id) {id} was not found in this key vault. If you recently deleted this secret you may be able to recover it using the correct recovery command. For help resolving this issue, please see https://go.microsoft.com/fwlink/?linkid=2125182"
-                ),
-            ),
+            Self::SecretNotFound(id) => not_found("SecretNotFound", "secret", &id),
+            Self::KeyNotFound(id) => not_found("KeyNotFound", "key", &id),
+            Self::CertificateNotFound(id) => not_found("CertificateNotFound", "certificate", &id),
             Self::SecretDisabled => body(
                 StatusCode::FORBIDDEN,
                 &json!({"error": {
@@ -103,6 +101,16 @@ impl IntoResponse for Refusal {
             ),
         }
     }
+}
+
+fn not_found(code: &str, kind: &str, id: &str) -> Response {
+    let message = format!(
+        "A {kind} with (name/id) {id} was not found in this key vault. If you recently deleted this {kind} you may be able to recover it using the correct recovery command. For help resolving this issue, please see https://go.microsoft.com/fwlink/?linkid=2125182"
+    );
+    body(
+        StatusCode::NOT_FOUND,
+        &json!({"error": {"code": code, "message": message}}),
+    )
 }
 
 /// 401 with what a client needs to know to get a token.

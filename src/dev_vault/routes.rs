@@ -19,13 +19,15 @@ use serde_json::json;
 
 use super::{
     address::VAULT_NAME,
-    bundles::{Bundle, DeletedBundle, Item},
+    bundles::{Bundle, CertificateBundle, DeletedBundle, Item, KeyBundle, ListedObject, policy},
+    objects::{Certificate, Collection, Key},
     query::Query,
     refusal::{Refusal, add_headers, ok},
-    store::{Change, Deleted, NewSecret, Restored, Store, Version},
+    secrets::{Change, Deleted, NewSecret, Version},
+    store::{Restored, Store},
     tokens::Tokens,
 };
-use crate::key_vault::{SecretName, SecretVersion};
+use crate::key_vault::{ObjectName, ObjectVersion};
 
 /// A secret has at most 25 KB, so a set request is smaller than this.
 const BODY_LIMIT: usize = 64 * 1024;
@@ -105,7 +107,7 @@ impl Api {
         // Restoring is the one operation without a name in its path.
         let is_restore = *method == Method::POST && path == ["restore"];
         if let Some(name) = path.first().filter(|_| !is_restore) {
-            SecretName::parse(name).map_err(|_| {
+            ObjectName::parse(name).map_err(|_| {
                 Refusal::bad(&format!("The request URI contains an invalid name: {name}"))
             })?;
         }
@@ -113,6 +115,10 @@ impl Api {
             self.secrets(&call, path)
         } else if area.eq_ignore_ascii_case("deletedsecrets") {
             self.deleted_secrets(&call, path)
+        } else if area.eq_ignore_ascii_case("keys") {
+            self.keys(&call, path)
+        } else if area.eq_ignore_ascii_case("certificates") {
+            self.certificates(&call, path)
         } else {
             Err(Refusal::NoSuchPath)
         }
@@ -184,6 +190,71 @@ impl Api {
             (method, [_, operation]) => Err(not_allowed(method, operation)),
             _ => Err(Refusal::NoSuchPath),
         }
+    }
+
+    fn keys(&self, call: &Call<'_>, path: &[&str]) -> Result<Response, Refusal> {
+        let host = call.host;
+        let item = |with_version| {
+            move |(name, key): &(String, Key)| ListedObject::of_key(host, name, key, with_version)
+        };
+        match (call.method, path) {
+            (&Method::GET, []) => {
+                let all = self.store.keys(Collection::latest);
+                Ok(call.query.page(host, "keys", &all, item(false)))
+            }
+            (&Method::GET, [name, "versions"]) => {
+                let all = self.store.keys(|keys| keys.versions(name));
+                let path = format!("keys/{name}/versions");
+                Ok(call.query.page(host, &path, &all, item(true)))
+            }
+            (&Method::GET, [name, version @ ..]) => {
+                let version = of_one(call.method, version)?;
+                let found = self.store.keys(|keys| keys.get(name, version));
+                let (name, key) =
+                    found.ok_or_else(|| Refusal::KeyNotFound(identifier(name, version)))?;
+                Ok(ok(&KeyBundle::new(host, &name, &key)))
+            }
+            _ => Err(Refusal::NoSuchPath),
+        }
+    }
+
+    fn certificates(&self, call: &Call<'_>, path: &[&str]) -> Result<Response, Refusal> {
+        let host = call.host;
+        let item = |with_version| {
+            move |(name, certificate): &(String, Certificate)| {
+                ListedObject::of_certificate(host, name, certificate, with_version)
+            }
+        };
+        match (call.method, path) {
+            (&Method::GET, []) => {
+                let all = self.store.certificates(Collection::latest);
+                Ok(call.query.page(host, "certificates", &all, item(false)))
+            }
+            (&Method::GET, [name, "versions"]) => {
+                let all = self.store.certificates(|all| all.versions(name));
+                let path = format!("certificates/{name}/versions");
+                Ok(call.query.page(host, &path, &all, item(true)))
+            }
+            (&Method::GET, [name, "policy"]) => {
+                let (name, certificate) = self.certificate(name, None)?;
+                Ok(ok(&policy(host, &name, &certificate)))
+            }
+            (&Method::GET, [name, version @ ..]) => {
+                let version = of_one(call.method, version)?;
+                let (name, certificate) = self.certificate(name, version)?;
+                Ok(ok(&CertificateBundle::new(host, &name, &certificate)))
+            }
+            _ => Err(Refusal::NoSuchPath),
+        }
+    }
+
+    fn certificate(
+        &self,
+        name: &str,
+        version: Option<&str>,
+    ) -> Result<(String, Certificate), Refusal> {
+        let found = self.store.certificates(|all| all.get(name, version));
+        found.ok_or_else(|| Refusal::CertificateNotFound(identifier(name, version)))
     }
 
     fn set(&self, call: &Call<'_>, name: &str) -> Result<Response, Refusal> {
@@ -266,7 +337,7 @@ enum Reading {
 }
 
 fn is_version(method: &Method, text: &str) -> Result<(), Refusal> {
-    SecretVersion::parse(text).map_err(|_| not_allowed(method, text))?;
+    ObjectVersion::parse(text).map_err(|_| not_allowed(method, text))?;
     Ok(())
 }
 
@@ -277,8 +348,23 @@ fn not_allowed(method: &Method, operation: &str) -> Refusal {
 }
 
 fn not_found(name: &str, version: Option<&str>) -> Refusal {
-    let id = version.map_or_else(|| name.to_owned(), |version| format!("{name}/{version}"));
-    Refusal::SecretNotFound(id)
+    Refusal::SecretNotFound(identifier(name, version))
+}
+
+fn identifier(name: &str, version: Option<&str>) -> String {
+    version.map_or_else(|| name.to_owned(), |version| format!("{name}/{version}"))
+}
+
+/// The version in the rest of a path that names one object.
+fn of_one<'a>(method: &Method, rest: &[&'a str]) -> Result<Option<&'a str>, Refusal> {
+    match rest {
+        [] => Ok(None),
+        [version] => {
+            is_version(method, version)?;
+            Ok(Some(version))
+        }
+        _ => Err(Refusal::NoSuchPath),
+    }
 }
 
 fn within_limits<'a>(

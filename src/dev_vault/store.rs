@@ -1,19 +1,22 @@
-//! The secrets and their versions.
+//! The secrets, keys and certificates with their versions.
 
 use std::{
     collections::{BTreeMap, VecDeque, btree_map::Entry},
-    fmt,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use secrecy::SecretString;
-use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
+
+use super::{
+    certificates::CertificateError,
+    objects::{Certificate, Collection, Key, NewCertificate, NewKey},
+    secrets::{Change, Deleted, NewSecret, Version, random_hex},
+};
 
 /// Backups that can be restored; the oldest goes first.
 const BACKUPS_KEPT: usize = 100;
 
-/// Every secret of a vault, oldest version first.
+/// Every object of a vault, oldest version first.
 #[derive(Debug, Default)]
 pub struct Store {
     contents: Mutex<Contents>,
@@ -23,6 +26,8 @@ pub struct Store {
 struct Contents {
     /// By name in lower case.
     secrets: BTreeMap<String, Secret>,
+    keys: Collection<Key>,
+    certificates: Collection<Certificate>,
     /// With the names that were given out for them, oldest first.
     backups: VecDeque<(String, Secret)>,
 }
@@ -34,126 +39,6 @@ struct Secret {
     versions: Vec<Version>,
     /// When it was deleted, in Unix seconds.
     deleted: Option<i64>,
-}
-
-/// One version of a secret.
-#[derive(Debug, Clone)]
-pub(super) struct Version {
-    pub(super) id: String,
-    pub(super) value: SecretString,
-    pub(super) content_type: Option<String>,
-    pub(super) tags: BTreeMap<String, String>,
-    pub(super) attributes: Attributes,
-    pub(super) created: i64,
-    pub(super) updated: i64,
-}
-
-/// The part of a version's attributes that its owner sets. Times in Unix seconds.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub struct Attributes {
-    /// Whether the value can be read.
-    #[serde(default = "yes")]
-    pub enabled: bool,
-    /// Informational only.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub nbf: Option<i64>,
-    /// Informational only.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub exp: Option<i64>,
-}
-
-fn yes() -> bool {
-    true
-}
-
-impl Default for Attributes {
-    fn default() -> Self {
-        Self {
-            enabled: true,
-            nbf: None,
-            exp: None,
-        }
-    }
-}
-
-/// The body of a set request.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct NewSecret {
-    /// What is kept secret.
-    pub value: SecretString,
-    /// What the owner says the value is.
-    #[serde(default)]
-    pub content_type: Option<String>,
-    /// The owner's own labels.
-    #[serde(default)]
-    pub tags: BTreeMap<String, String>,
-    /// Enabled unless said otherwise.
-    #[serde(default)]
-    pub attributes: Attributes,
-}
-
-impl NewSecret {
-    /// A secret with nothing but its value.
-    #[must_use]
-    pub fn of(value: &str) -> Self {
-        Self {
-            value: value.to_owned().into(),
-            content_type: None,
-            tags: BTreeMap::new(),
-            attributes: Attributes::default(),
-        }
-    }
-}
-
-impl fmt::Debug for NewSecret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NewSecret").finish_non_exhaustive()
-    }
-}
-
-/// The body of an update request. What is absent stays as it is.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Change {
-    pub(super) content_type: Option<String>,
-    pub(super) tags: Option<BTreeMap<String, String>>,
-    #[serde(default)]
-    attributes: AttributesChange,
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct AttributesChange {
-    enabled: Option<bool>,
-    nbf: Option<i64>,
-    exp: Option<i64>,
-}
-
-impl Change {
-    fn apply(self, version: &mut Version) {
-        let Self {
-            content_type,
-            tags,
-            attributes,
-        } = self;
-        version.content_type = content_type.or(version.content_type.take());
-        if let Some(tags) = tags {
-            version.tags = tags;
-        }
-        let own = &mut version.attributes;
-        own.enabled = attributes.enabled.unwrap_or(own.enabled);
-        own.nbf = attributes.nbf.or(own.nbf);
-        own.exp = attributes.exp.or(own.exp);
-        version.updated = now();
-    }
-}
-
-/// A secret that is deleted and can be recovered.
-pub(super) struct Deleted {
-    pub(super) name: String,
-    pub(super) latest: Version,
-    /// In Unix seconds.
-    pub(super) at: i64,
 }
 
 impl Store {
@@ -178,27 +63,57 @@ impl Store {
         at: OffsetDateTime,
     ) -> Result<String, getrandom::Error> {
         let id = random_hex()?;
-        let at = at.unix_timestamp();
-        let version = Version {
-            id: id.clone(),
-            value: new.value,
-            content_type: new.content_type,
-            tags: new.tags,
-            attributes: new.attributes,
-            created: at,
-            updated: at,
-        };
-        self.lock()
-            .secrets
-            .entry(key(name))
-            .or_insert_with(|| Secret {
-                name: name.to_owned(),
-                versions: Vec::new(),
-                deleted: None,
-            })
-            .versions
-            .push(version);
+        let version = Version::new(id.clone(), new, at, false);
+        self.lock().push(name, version);
         Ok(id)
+    }
+
+    /// Adds a version of a key and returns its id.
+    ///
+    /// # Errors
+    ///
+    /// The operating system has no randomness to give.
+    pub fn add_key(
+        &self,
+        name: &str,
+        new: NewKey,
+        at: OffsetDateTime,
+    ) -> Result<String, CertificateError> {
+        let version = Key::make(new, at)?;
+        let id = version.id.clone();
+        self.lock().keys.push(name, version);
+        Ok(id)
+    }
+
+    /// Adds a version of a certificate, with the key and the secret of the same name, and returns
+    /// its id.
+    ///
+    /// # Errors
+    ///
+    /// A DNS name that is none, or the operating system has no randomness to give.
+    pub fn add_certificate(
+        &self,
+        name: &str,
+        new: NewCertificate,
+        at: OffsetDateTime,
+    ) -> Result<String, CertificateError> {
+        let (certificate, key, secret) = Certificate::make(new, at)?;
+        let id = certificate.id.clone();
+        let mut contents = self.lock();
+        contents.push(name, Version::new(id.clone(), secret, at, true));
+        contents.keys.push(name, key);
+        contents.certificates.push(name, certificate);
+        Ok(id)
+    }
+
+    /// What `read` finds in the keys.
+    pub(super) fn keys<T>(&self, read: impl FnOnce(&Collection<Key>) -> T) -> T {
+        read(&self.lock().keys)
+    }
+
+    /// What `read` finds in the certificates.
+    pub(super) fn certificates<T>(&self, read: impl FnOnce(&Collection<Certificate>) -> T) -> T {
+        read(&self.lock().certificates)
     }
 
     /// Changes what is not the value of one version, the latest if `version` is `None`.
@@ -337,6 +252,15 @@ pub(super) enum Restored {
 }
 
 impl Contents {
+    fn push(&mut self, name: &str, version: Version) {
+        let secret = self.secrets.entry(key(name)).or_insert_with(|| Secret {
+            name: name.to_owned(),
+            versions: Vec::new(),
+            deleted: None,
+        });
+        secret.versions.push(version);
+    }
+
     fn alive(&self, name: &str) -> Option<&Secret> {
         let secret = self.secrets.get(&key(name));
         secret.filter(|secret| secret.is_alive())
@@ -379,11 +303,4 @@ fn key(name: &str) -> String {
 /// In Unix seconds.
 fn now() -> i64 {
     OffsetDateTime::now_utc().unix_timestamp()
-}
-
-/// 128 random bits in lower-case hexadecimal.
-pub(super) fn random_hex() -> Result<String, getrandom::Error> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes)?;
-    Ok(format!("{:032x}", u128::from_be_bytes(bytes)))
 }

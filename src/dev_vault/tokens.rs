@@ -20,7 +20,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use time::OffsetDateTime;
 
-use super::store::random_hex;
+use super::secrets::random_hex;
 
 /// Whom a token for a vault is for.
 pub(super) const AUDIENCE: &str = "https://vault.azure.net";

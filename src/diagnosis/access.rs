@@ -10,12 +10,14 @@ use crate::key_vault::error::Denial;
 impl Case<'_> {
     pub(super) fn denied(&self, denial: Denial) -> Words {
         let (vault, who) = (self.vault(), self.who());
+        let verb = if self.is_list() { "list" } else { "read" };
+        let kinds = self.subject.kind.collection();
         let detail = match denial {
             Denial::Role => {
-                format!("{who} has no role that allows it to read secrets in {vault}.")
+                format!("{who} has no role that allows it to {verb} {kinds} in {vault}.")
             }
             Denial::AccessPolicy => {
-                format!("{who} has no access policy that allows it to read secrets in {vault}.")
+                format!("{who} has no access policy that allows it to {verb} {kinds} in {vault}.")
             }
             Denial::Policy => format!(
                 "A policy of {vault} refuses this operation (ForbiddenByPolicy). Some pages use this word for the vault's firewall."

@@ -36,6 +36,26 @@ impl Case<'_> {
         self.vault().replacen('t', "T", 1)
     }
 
+    /// The object's name; empty where all of a kind are meant.
+    pub(super) fn name(&self) -> &str {
+        self.subject.name.unwrap_or_default()
+    }
+
+    /// The object as a person calls it: "the secret Ab".
+    pub(super) fn object(&self) -> String {
+        format!("the {} {}", self.subject.kind, self.name())
+    }
+
+    /// The same at the start of a sentence.
+    pub(super) fn object_first(&self) -> String {
+        self.object().replacen('t', "T", 1)
+    }
+
+    /// Whether what a vault has is listed, and not one object asked for by name.
+    pub(super) fn is_list(&self) -> bool {
+        self.subject.name.is_none()
+    }
+
     /// Where the vault is asked: host and, if it is not 443, port.
     pub(super) fn host(&self) -> &str {
         self.asked().map_or("", VaultUrl::authority)
@@ -88,7 +108,7 @@ impl Case<'_> {
 
     /// Whether the platform resolves what is explained, with an identity of its own.
     pub(super) fn is_platforms(&self) -> bool {
-        self.is_on_azure() && self.subject.named.is_reference()
+        self.is_on_azure() && self.subject.named.is_reference() && !self.is_list()
     }
 
     pub(super) fn is_local_vault(&self) -> bool {

@@ -10,8 +10,11 @@ use super::{
     case::Case,
     function_app::{Identity, RunsIn, is_harmless},
 };
+use crate::key_vault::ObjectKind;
 
 const APP_SETTINGS: &str = "az functionapp config appsettings";
+/// What a person writes in the place of a time.
+pub(super) const DATE: &str = "<yyyy-mm-dd>T00:00:00Z";
 /// What a person writes in the place of a reference.
 const FORM: &str = "@Microsoft.KeyVault(VaultName=...;SecretName=...)";
 
@@ -67,18 +70,33 @@ impl Case<'_> {
     /// Step 3 of the recipe, for a vault with roles.
     pub(super) fn grant_role(&self, vault: &str) -> String {
         let (principal, kind) = self.principal();
+        let role = if self.needs_reader() {
+            "Key Vault Reader"
+        } else {
+            "Key Vault Secrets User"
+        };
         format!(
-            "az role assignment create --role \"Key Vault Secrets User\" --assignee-object-id \"{principal}\" --assignee-principal-type {kind} --scope \"{}\"",
+            "az role assignment create --role \"{role}\" --assignee-object-id \"{principal}\" --assignee-principal-type {kind} --scope \"{}\"",
             vault_id(vault)
         )
     }
 
-    /// Step 3 of the recipe, for a vault with access policies.
+    /// Step 3 of the recipe, for a vault with access policies. They replace those of the same
+    /// kind, so a policy on secrets has what references need, too.
     pub(super) fn grant_policy(&self, vault: &str) -> String {
         let (principal, _) = self.principal();
-        format!(
-            "az keyvault set-policy --name {vault} --object-id \"{principal}\" --secret-permissions get list"
-        )
+        let permissions = if self.needs_reader() {
+            "--secret-permissions get list --key-permissions get list --certificate-permissions get list"
+        } else {
+            "--secret-permissions get list"
+        };
+        format!("az keyvault set-policy --name {vault} --object-id \"{principal}\" {permissions}")
+    }
+
+    /// Whether the role that resolves references is not the one that is needed: it opens no list
+    /// of keys and of certificates.
+    fn needs_reader(&self) -> bool {
+        self.is_list() || self.subject.kind != ObjectKind::Secret
     }
 
     /// The tenants of the vault and of the identity.
@@ -224,6 +242,28 @@ impl Case<'_> {
         }
     }
 
+    /// Which versions of the object are there.
+    pub(super) fn list_versions(&self, vault: &str) -> String {
+        format!(
+            "az keyvault {} list-versions {} -o table",
+            self.subject.kind,
+            of_object(vault, self.name())
+        )
+    }
+
+    /// Changes the attributes of the version, of the latest if none is given; `change` is an
+    /// option of the command.
+    pub(super) fn set_attributes(&self, vault: &str, change: &str) -> String {
+        let version = self.subject.version;
+        let version = version.map(|version| format!(" --version {version}"));
+        format!(
+            "az keyvault {} set-attributes {}{} {change}",
+            self.subject.kind,
+            of_object(vault, self.name()),
+            version.unwrap_or_default()
+        )
+    }
+
     pub(super) fn allow_elsewhere(&self) -> Fix {
         Fix::without_command(format!(
             "Allow it in the configuration of what serves {}.",
@@ -270,54 +310,43 @@ fn harmless_or<'a>(text: &'a str, placeholder: &'a str) -> &'a str {
     if is_harmless(text) { text } else { placeholder }
 }
 
-/// Which secrets are there.
-pub(super) fn list_secrets(vault: &str) -> String {
-    format!("az keyvault secret list --vault-name {vault} --query \"[].name\" -o tsv")
-}
-
-/// Which versions of a secret are there.
-pub(super) fn list_versions(vault: &str, secret: &str) -> String {
-    format!(
-        "az keyvault secret list-versions {} -o table",
-        of_secret(vault, secret)
-    )
+/// Which objects of a kind are there.
+pub(super) fn list(vault: &str, kind: ObjectKind) -> String {
+    format!("az keyvault {kind} list --vault-name {vault} --query \"[].name\" -o tsv")
 }
 
 /// Whether one version is there. Its value is not shown.
 pub(super) fn show_version(vault: &str, secret: &str, version: &str) -> String {
-    let secret = of_secret(vault, secret);
+    let secret = of_object(vault, secret);
     format!("az keyvault secret show {secret} --version {version} --query attributes")
 }
 
 /// Takes a deletion back.
 pub(super) fn recover(vault: &str, secret: &str) -> String {
-    format!("az keyvault secret recover {}", of_secret(vault, secret))
+    format!("az keyvault secret recover {}", of_object(vault, secret))
 }
 
-/// Changes the attributes of one version, of the latest if it is `None`; `change` is an
-/// option of the command.
 /// Stores a new value, which is read from a file: a command line is kept in a history.
 pub(super) fn set_secret(vault: &str, secret: &str) -> String {
-    let secret = of_secret(vault, secret);
-    format!("az keyvault secret set {secret} --file <file> --expires <yyyy-mm-dd>T00:00:00Z")
+    let secret = of_object(vault, secret);
+    format!("az keyvault secret set {secret} --file <file> --expires {DATE}")
 }
 
-pub(super) fn set_attributes(
-    vault: &str,
-    secret: &str,
-    version: Option<&str>,
-    change: &str,
-) -> String {
-    let version = version.map(|version| format!(" --version {version}"));
-    let version = version.unwrap_or_default();
-    let secret = of_secret(vault, secret);
-    format!("az keyvault secret set-attributes {secret}{version} {change}")
+/// Makes a new version of a key, of the same type.
+pub(super) fn rotate_key(vault: &str, key: &str) -> String {
+    format!("az keyvault key rotate {}", of_object(vault, key))
 }
 
-fn of_secret(vault: &str, secret: &str) -> String {
+/// How a certificate is made and renewed.
+pub(super) fn show_policy(vault: &str, certificate: &str) -> String {
+    let certificate = of_object(vault, certificate);
+    format!("az keyvault certificate show {certificate} --query policy")
+}
+
+pub(super) fn of_object(vault: &str, name: &str) -> String {
     // A name may begin with a hyphen, which would make it an option.
-    let equals = if secret.starts_with('-') { '=' } else { ' ' };
-    format!("--vault-name {vault} --name{equals}{secret}")
+    let equals = if name.starts_with('-') { '=' } else { ' ' };
+    format!("--vault-name {vault} --name{equals}{name}")
 }
 
 /// A time as `az` takes it.

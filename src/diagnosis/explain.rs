@@ -47,10 +47,8 @@ impl Case<'_> {
             Cause::Readable => self.readable(),
             Cause::Syntax(what) => self.syntax(what),
             Cause::Stale(other_form) => self.stale(other_form.as_deref()),
-            Cause::Expires {
-                on,
-                is_certificates,
-            } => self.expires(*on, *is_certificates),
+            Cause::Expires(end) => self.expires(end),
+            Cause::Listing => self.listing(),
             Cause::AppConfiguration => self.app_configuration(),
             Cause::EmptyValue => self.empty_value(),
         }
@@ -58,9 +56,9 @@ impl Case<'_> {
 
     fn failed(&self, error: &Error) -> Words {
         match error {
-            Error::SecretNotFound => self.not_found(),
-            Error::SecretVersionNotFound => self.version_not_found(),
-            Error::SecretDisabled => self.disabled(),
+            Error::NotFound(_) => self.not_found(),
+            Error::VersionNotFound(_) => self.version_not_found(),
+            Error::Disabled(_) => self.disabled(),
             Error::AccessDenied(denial) => self.denied(*denial),
             Error::TokenRefused => self.token_refused(),
             Error::ForbiddenByFirewall => self.firewall(),
@@ -71,6 +69,7 @@ impl Case<'_> {
             Error::TlsFailed(failure) => self.tls_failed(*failure),
             Error::NoCertificateAuthorities => self.no_certificate_authorities(),
             Error::TooManyVersions => self.too_many_versions(),
+            Error::TooManyObjects => self.too_many_objects(),
             Error::TooManyVaults => self.too_many_vaults(),
             Error::BudgetSpent { retry_after } => Self::budget_spent(*retry_after),
             Error::Throttled { retry_after } => self.throttled(*retry_after),

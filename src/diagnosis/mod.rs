@@ -9,7 +9,8 @@
 //! | --- | --- |
 //! | which words has a cause? | [`explain()`], which asks one of the next |
 //! | what is wrong with a reference itself? | `reference` |
-//! | what is wrong with a secret? | `secret` |
+//! | what is wrong with a secret, a key or a certificate? | `object` |
+//! | what happens when one expires? | `expiry` |
 //! | whom does the vault refuse? | `access` |
 //! | which network refuses, and how is it opened? | `network` |
 //! | why does nothing answer, or not a vault? | `connection` |
@@ -24,24 +25,26 @@ mod access;
 mod case;
 mod commands;
 mod connection;
+mod expiry;
 pub mod explain;
 pub mod fix;
 pub mod function_app;
 mod handler;
 mod network;
+mod object;
 mod reference;
-mod secret;
 mod sign_in;
 
 use std::time::Duration;
 
 use time::OffsetDateTime;
 
+pub use expiry::warning;
 pub use explain::{explain, iso_format};
 pub use fix::Fix;
 pub use function_app::{DevVaultAlias, FunctionApp, Identity, Plan, RunsIn, Surroundings};
 
-use crate::key_vault::{Error, VaultUrl};
+use crate::key_vault::{Error, ObjectKind, VaultUrl};
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,17 +77,27 @@ pub enum Cause {
     /// The vault has another value than the app. A reference in the form `SecretUri` can be
     /// written in this other form.
     Stale(Option<String>),
-    /// The secret expires then, or has. Key Vault serves its value all the same.
-    Expires {
-        /// When.
-        on: OffsetDateTime,
-        /// It belongs to a certificate, which is what can be renewed.
-        is_certificates: bool,
-    },
+    /// The object expires, or has.
+    Expires(Expires),
+    /// The handler is still reading what the vault has.
+    Listing,
     /// A reference to App Configuration that was not resolved.
     AppConfiguration,
     /// The setting is there and empty.
     EmptyValue,
+}
+
+/// The end of an object's validity.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expires {
+    /// When.
+    pub on: OffsetDateTime,
+    /// It is a certificate's secret, and the certificate is what can be renewed.
+    pub is_certificates: bool,
+    /// It is disabled already.
+    pub is_disabled: bool,
+    /// The reference with a version that lasts longer, where it is pinned to this one.
+    pub newer: Option<String>,
 }
 
 impl Cause {
@@ -101,7 +114,8 @@ impl Cause {
             | Self::OtherSignIn
             | Self::Readable => "Initialized",
             Self::UnusualSpelling(_) | Self::Syntax(_) => "InvalidSyntax",
-            Self::Stale(_) | Self::Expires { .. } => "Resolved",
+            Self::Stale(_) | Self::Expires(_) => "Resolved",
+            Self::Listing => "Listing",
             Self::AppConfiguration | Self::EmptyValue => "OtherReasons",
         }
     }
@@ -118,9 +132,11 @@ impl From<Error> for Cause {
 pub struct Subject<'a> {
     /// The vault, if there is one.
     pub vault: Option<&'a VaultUrl>,
-    /// The secret's name.
-    pub secret: &'a str,
-    /// The secret's version; the latest one if `None`.
+    /// What kind of object.
+    pub kind: ObjectKind,
+    /// The object's name; all of the kind if `None`.
+    pub name: Option<&'a str>,
+    /// The object's version; the latest one if `None`.
     pub version: Option<&'a str>,
     /// The setting that names the vault.
     pub named: Named<'a>,

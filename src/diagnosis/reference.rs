@@ -22,7 +22,7 @@ impl Case<'_> {
     }
 
     pub(super) fn other_identity(&self, client_id: &str) -> Words {
-        let secret = self.subject.secret;
+        let secret = self.name();
         Words::new(
             format!(
                 "The handler's user-assigned identity can read {secret} in {}. The platform resolves references with the system-assigned identity unless keyVaultReferenceIdentity names another.",
@@ -36,7 +36,7 @@ impl Case<'_> {
     }
 
     pub(super) fn other_sign_in(&self) -> Words {
-        let secret = self.subject.secret;
+        let secret = self.name();
         Words::new(
             format!(
                 "The handler can read {secret} in {}, but it signs in as another identity than the platform, which uses the app's managed identity.",
@@ -47,7 +47,7 @@ impl Case<'_> {
     }
 
     pub(super) fn readable(&self) -> Words {
-        let secret = self.subject.secret;
+        let secret = self.name();
         Words::new(
             format!(
                 "The handler can read {secret} in {}. The setting or the access may have changed after the platform last tried.",

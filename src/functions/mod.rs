@@ -5,19 +5,24 @@
 //! CONTRIBUTING.md shows it. A function takes plain requests and never learns which protocol mode
 //! carried them.
 
+mod certificates_metadata;
 mod config_check;
+mod expiring;
+mod keys_metadata;
+mod metadata;
+mod page;
 mod query;
 mod refusal;
 mod secrets_metadata;
 
-use std::{fmt, sync::Arc};
-
-use axum::body::Bytes;
+use std::{fmt, sync::Arc, time::Duration};
 
 use crate::{
     diagnosis::Cause,
     host::router::Functions,
-    key_vault::{CachePolicy, MetadataSource, SecretCache, VaultUrl, Vaults, error::SettingError},
+    key_vault::{
+        CachePolicy, MetadataCache, MetadataSource, VaultUrl, Vaults, error::SettingError,
+    },
     references::Inspector,
 };
 
@@ -25,11 +30,17 @@ use crate::{
 #[must_use]
 pub fn all() -> Functions<AppState> {
     Functions::new()
+        .register("certificates-metadata", certificates_metadata::get)
         .register("config-check", config_check::get)
+        .register("expiring", expiring::get)
+        .register("keys-metadata", keys_metadata::get)
         .register("secrets-metadata", secrets_metadata::get)
 }
 
 pub use config_check::{DATABASE_PASSWORD, EXTERNAL_API_KEY};
+
+/// How far ahead is looked where nobody says how far.
+const MONTH: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// What the functions share.
 #[derive(Clone)]
@@ -39,6 +50,8 @@ struct Shared {
     references: Inspector,
     /// What `config-check` answers.
     reports: config_check::Reports,
+    /// What the vaults have.
+    snapshots: expiring::Snapshots,
     /// Or why there is none.
     described: Result<DescribedVault, Cause>,
     vaults: Arc<Vaults>,
@@ -46,16 +59,16 @@ struct Shared {
     wrong: Vec<SettingError>,
 }
 
-/// The vault behind `secrets-metadata`, with the answers about its secrets.
+/// The vault behind the functions that describe one object, with the answers about its objects.
 struct DescribedVault {
     url: VaultUrl,
-    answers: SecretCache<Bytes>,
+    answers: MetadataCache<Arc<metadata::Described>>,
 }
 
-/// How `secrets-metadata` reads its vault.
+/// How the vault of `KEY_VAULT_URL` is read.
 #[derive(Debug, Clone, Copy)]
 pub struct MetadataOptions {
-    /// Which operation is used.
+    /// Which operation is used for secrets.
     pub source: MetadataSource,
     /// For how long answers are kept, and how many.
     pub cache: CachePolicy,
@@ -74,12 +87,12 @@ impl AppState {
     ) -> Self {
         let described = url.map(|url| {
             let (vaults, vault) = (vaults.clone(), url.clone());
-            let answers = SecretCache::new(options.cache, move |id| {
+            let answers = MetadataCache::new(options.cache, move |id| {
                 let (vaults, vault) = (vaults.clone(), vault.clone());
                 async move {
                     let vault = vaults.open(&vault).await?;
                     let metadata = vault.metadata(&id, options.source).await?;
-                    Ok(secrets_metadata::body(&metadata))
+                    Ok(Arc::new(metadata::Described::new(metadata)))
                 }
             });
             DescribedVault { url, answers }
@@ -87,6 +100,7 @@ impl AppState {
         Self(Arc::new(Shared {
             references,
             reports: config_check::Reports::new(),
+            snapshots: expiring::Snapshots::new(options.cache),
             described,
             vaults,
             wrong,

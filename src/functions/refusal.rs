@@ -3,23 +3,35 @@
 
 use axum::http::StatusCode;
 
-use crate::{answer::Problem, diagnosis::Explanation};
+use crate::{answer::Problem, diagnosis::Explanation, key_vault::ObjectKind};
 
-pub(super) fn invalid_name() -> Problem {
+pub(super) fn invalid_name(kind: ObjectKind) -> Problem {
+    let code = match kind {
+        ObjectKind::Secret => "InvalidSecretName",
+        ObjectKind::Key => "InvalidKeyName",
+        ObjectKind::Certificate => "InvalidCertificateName",
+    };
     Problem::new(
         StatusCode::BAD_REQUEST,
-        "InvalidSecretName",
-        "This cannot be the name of a secret.",
+        code,
+        format!("This cannot be the name of a {kind}."),
         "Use 1 to 127 letters, digits and hyphens.",
     )
 }
 
-pub(super) fn invalid_version() -> Problem {
+pub(super) fn invalid_version(kind: ObjectKind) -> Problem {
+    let code = match kind {
+        ObjectKind::Secret => "InvalidSecretVersion",
+        ObjectKind::Key => "InvalidKeyVersion",
+        ObjectKind::Certificate => "InvalidCertificateVersion",
+    };
     Problem::new(
         StatusCode::BAD_REQUEST,
-        "InvalidSecretVersion",
-        "This cannot be the version of a secret.",
-        "Use the 32 hexadecimal digits that end the secret's identifier, once, or leave ?version= out for the latest.",
+        code,
+        format!("This cannot be the version of a {kind}."),
+        format!(
+            "Use the 32 hexadecimal digits that end the {kind}'s identifier, once, or leave ?version= out for the latest."
+        ),
     )
 }
 
@@ -58,7 +70,12 @@ pub(super) fn because(explanation: Explanation) -> Problem {
 
 fn status(code: &str) -> StatusCode {
     match code {
-        "SecretNotFound" | "SecretVersionNotFound" => StatusCode::NOT_FOUND,
+        "SecretNotFound"
+        | "SecretVersionNotFound"
+        | "KeyNotFound"
+        | "KeyVersionNotFound"
+        | "CertificateNotFound"
+        | "CertificateVersionNotFound" => StatusCode::NOT_FOUND,
         "SecretDisabled" => StatusCode::CONFLICT,
         "KeyVaultUrlNotSet" | "WrongSetting" | "VaultUnreachable" | "Throttled"
         | "VaultUnavailable" => StatusCode::SERVICE_UNAVAILABLE,
@@ -87,7 +104,8 @@ mod tests {
         let vault = VaultUrl::of_public_vault("your-kv").expect("a vault");
         let subject = Subject {
             vault: Some(&vault),
-            secret: "Ab",
+            kind: ObjectKind::Secret,
+            name: Some("Ab"),
             version: None,
             named: Named::KeyVaultUrl,
         };
@@ -104,6 +122,7 @@ mod tests {
     #[test]
     fn each_cause_has_its_status_and_code() {
         let wait = |seconds| Some(Duration::from_secs(seconds));
+        let secret = ObjectKind::Secret;
         let wrong = SettingError {
             name: "KEY_VAULT_URL",
             found: "text that is not a vault's address",
@@ -112,14 +131,14 @@ mod tests {
             is_reference: false,
         };
         for (error, status, code, retry_after) in [
-            (Error::SecretNotFound, 404, "SecretNotFound", None),
+            (Error::NotFound(secret), 404, "SecretNotFound", None),
             (
-                Error::SecretVersionNotFound,
+                Error::VersionNotFound(secret),
                 404,
                 "SecretVersionNotFound",
                 None,
             ),
-            (Error::SecretDisabled, 409, "SecretDisabled", None),
+            (Error::Disabled(secret), 409, "SecretDisabled", None),
             (
                 Error::AccessDenied(Denial::Role),
                 502,

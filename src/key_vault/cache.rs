@@ -33,7 +33,7 @@ use tokio::{
 use super::{
     error::Error,
     limits::{FAILURE_PAUSE, FORCED_PAUSE, PAUSE_LIMIT, READERS_LIMIT},
-    names::SecretId,
+    names::ObjectId,
 };
 use crate::telemetry::invocation;
 
@@ -54,7 +54,7 @@ impl CachePolicy {
     /// `error` is cached for this long.
     fn pause_after(&self, error: &Error) -> Duration {
         match error {
-            Error::SecretNotFound | Error::SecretVersionNotFound => self.missing_for,
+            Error::NotFound(_) | Error::VersionNotFound(_) => self.missing_for,
             // As the vault wishes, unless that is very long.
             Error::Throttled { retry_after } | Error::Unavailable { retry_after } => retry_after
                 .unwrap_or_default()
@@ -73,15 +73,15 @@ impl CachePolicy {
 }
 
 /// Reads through to the vault.
-pub struct SecretCache<T>(Arc<Inner<T>>);
+pub struct MetadataCache<T>(Arc<Inner<T>>);
 
 struct Inner<T> {
     policy: CachePolicy,
-    slots: Cache<SecretId, Arc<Slot<T>>, RandomState>,
+    slots: Cache<ObjectId, Arc<Slot<T>>, RandomState>,
     readers: Arc<Semaphore>,
     /// Whether answers are given past their time because the vault cannot be asked.
     is_outage: AtomicBool,
-    load: Box<dyn Fn(SecretId) -> BoxFuture<'static, Result<T, Error>> + Send + Sync>,
+    load: Box<dyn Fn(ObjectId) -> BoxFuture<'static, Result<T, Error>> + Send + Sync>,
 }
 
 /// What the last read of a secret left.
@@ -143,15 +143,15 @@ pub struct Failed {
     pub was_remembered: bool,
 }
 
-impl<T> fmt::Debug for SecretCache<T> {
+impl<T> fmt::Debug for MetadataCache<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SecretCache").finish_non_exhaustive()
+        f.debug_struct("MetadataCache").finish_non_exhaustive()
     }
 }
 
-impl<T: Clone + Send + Sync + 'static> SecretCache<T> {
+impl<T: Clone + Send + Sync + 'static> MetadataCache<T> {
     /// Keeps what `load` answers. `load` must end by itself.
-    pub fn new<F>(policy: CachePolicy, load: impl Fn(SecretId) -> F + Send + Sync + 'static) -> Self
+    pub fn new<F>(policy: CachePolicy, load: impl Fn(ObjectId) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Result<T, Error>> + Send + 'static,
     {
@@ -171,7 +171,7 @@ impl<T: Clone + Send + Sync + 'static> SecretCache<T> {
     /// # Errors
     ///
     /// What `load` returned to whoever asked, now or a moment ago.
-    pub async fn get(&self, id: &SecretId) -> Result<Found<T>, Failed> {
+    pub async fn get(&self, id: &ObjectId) -> Result<Found<T>, Failed> {
         let seen = self.0.slots.get(id).await;
         if let Some(slot) = &seen {
             let now = Instant::now();
@@ -202,13 +202,13 @@ impl<T: Clone + Send + Sync + 'static> SecretCache<T> {
         self.0.outcome_of(&slot)
     }
 
-    /// Like [`SecretCache::get`], but from the vault, by a read that begins after this call.
-    /// For one secret that is done once in five seconds; in between it is [`SecretCache::get`].
+    /// Like [`MetadataCache::get`], but from the vault, by a read that begins after this call.
+    /// For one secret that is done once in five seconds; in between it is [`MetadataCache::get`].
     ///
     /// # Errors
     ///
-    /// As [`SecretCache::get`].
-    pub async fn refresh(&self, id: &SecretId) -> Result<Found<T>, Failed> {
+    /// As [`MetadataCache::get`].
+    pub async fn refresh(&self, id: &ObjectId) -> Result<Found<T>, Failed> {
         let seen = self.0.slots.get(id).await;
         if seen.as_ref().is_some_and(|slot| slot.is_forced()) {
             return self.get(id).await;
@@ -225,7 +225,7 @@ impl<T: Clone + Send + Sync + 'static> SecretCache<T> {
     /// if something else is there by now, no read is needed.
     async fn read(
         &self,
-        id: &SecretId,
+        id: &ObjectId,
         seen: Option<Arc<Slot<T>>>,
         is_forced: bool,
     ) -> Result<Arc<Slot<T>>, Failed> {
@@ -242,7 +242,7 @@ impl<T: Clone + Send + Sync + 'static> SecretCache<T> {
 
     /// Reads in the background what `seen` is, once. If too much is under way, the next caller
     /// tries.
-    fn renew(&self, id: &SecretId, seen: &Arc<Slot<T>>) {
+    fn renew(&self, id: &ObjectId, seen: &Arc<Slot<T>>) {
         if !seen.is_renewing.swap(true, Ordering::Relaxed) {
             match self.0.readers.clone().try_acquire_owned() {
                 Ok(reader) => drop(self.spawn(id, Some(seen.clone()), false, reader)),
@@ -255,7 +255,7 @@ impl<T: Clone + Send + Sync + 'static> SecretCache<T> {
     /// that runs it hangs up. So each waits in a task.
     fn spawn(
         &self,
-        id: &SecretId,
+        id: &ObjectId,
         seen: Option<Arc<Slot<T>>>,
         is_forced: bool,
         reader: OwnedSemaphorePermit,
@@ -316,7 +316,7 @@ impl<T: Clone> Inner<T> {
                 self.asked();
                 Known::Answer(Answer { value, loaded: now })
             }
-            Err(error) if may_pass(&error) => {
+            Err(error) if error.may_pass() => {
                 match before.and_then(|before| before.known.answer()) {
                     Some(answer) => {
                         if self.may_give(answer, now) && is_about_the_vault(&error) {
@@ -397,34 +397,6 @@ fn is_about_the_vault(error: &Error) -> bool {
         error,
         Error::TooManyVersions | Error::RequestRefused | Error::UnexpectedAnswer
     )
-}
-
-/// Whether an old answer may be given in spite of `error`. What the vault has decided is not
-/// a failure: a secret that is gone is gone, and a right that was revoked is revoked.
-fn may_pass(error: &Error) -> bool {
-    match error {
-        Error::SecretNotFound
-        | Error::SecretVersionNotFound
-        | Error::SecretDisabled
-        | Error::AccessDenied(_)
-        | Error::TokenRefused
-        | Error::ForbiddenByFirewall
-        | Error::ForbiddenByConnection => false,
-        Error::VaultNotFound
-        | Error::TlsFailed(_)
-        | Error::Unreachable(_)
-        | Error::TooManyVersions
-        | Error::TooManyVaults
-        | Error::NoCertificateAuthorities
-        | Error::BudgetSpent { .. }
-        | Error::Throttled { .. }
-        | Error::Unavailable { .. }
-        | Error::TimedOut
-        | Error::Credential(_)
-        | Error::WrongSetting(_)
-        | Error::RequestRefused
-        | Error::UnexpectedAnswer => true,
-    }
 }
 
 #[cfg(test)]

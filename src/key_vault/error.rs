@@ -4,18 +4,20 @@ use std::{sync::Arc, time::Duration};
 
 use serde::Serialize;
 
+use super::names::ObjectKind;
+
 /// A cause. No variant holds text from outside.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// The vault has no secret of this name.
-    #[error("the vault has no such secret")]
-    SecretNotFound,
-    /// The secret exists, this version of it does not.
-    #[error("the secret has no such version")]
-    SecretVersionNotFound,
-    /// The secret is disabled, and reading it was refused for that.
-    #[error("the secret is disabled")]
-    SecretDisabled,
+    /// The vault has no object of this kind and name.
+    #[error("the vault has no such {0}")]
+    NotFound(ObjectKind),
+    /// The object exists, this version of it does not.
+    #[error("the {0} has no such version")]
+    VersionNotFound(ObjectKind),
+    /// The object is disabled, and reading it was refused for that.
+    #[error("the {0} is disabled")]
+    Disabled(ObjectKind),
     /// The identity may not do this.
     #[error("access denied: {0:?}")]
     AccessDenied(Denial),
@@ -37,9 +39,12 @@ pub enum Error {
     /// Nothing answers at the vault's address, or the answer breaks off.
     #[error("the vault cannot be reached")]
     Unreachable(Reach),
-    /// The secret has more versions than can be listed in the time of one call.
-    #[error("the secret has too many versions to list")]
+    /// The object has more versions than can be listed in the time of one call.
+    #[error("there are too many versions to list")]
     TooManyVersions,
+    /// The vault has more objects than the handler lists.
+    #[error("there are too many objects to list")]
+    TooManyObjects,
     /// The handler reads as many vaults as it can already.
     #[error("too many vaults")]
     TooManyVaults,
@@ -250,9 +255,15 @@ impl Error {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
-            Self::SecretNotFound => "SecretNotFound",
-            Self::SecretVersionNotFound => "SecretVersionNotFound",
-            Self::SecretDisabled => "SecretDisabled",
+            Self::NotFound(ObjectKind::Secret) => "SecretNotFound",
+            Self::NotFound(ObjectKind::Key) => "KeyNotFound",
+            Self::NotFound(ObjectKind::Certificate) => "CertificateNotFound",
+            Self::VersionNotFound(ObjectKind::Secret) => "SecretVersionNotFound",
+            Self::VersionNotFound(ObjectKind::Key) => "KeyVersionNotFound",
+            Self::VersionNotFound(ObjectKind::Certificate) => "CertificateVersionNotFound",
+            Self::Disabled(ObjectKind::Secret) => "SecretDisabled",
+            Self::Disabled(ObjectKind::Key) => "KeyDisabled",
+            Self::Disabled(ObjectKind::Certificate) => "CertificateDisabled",
             Self::AccessDenied(_) => "AccessToKeyVaultDenied",
             Self::TokenRefused => "UnauthorizedClient",
             Self::ForbiddenByFirewall => "ForbiddenByFirewall",
@@ -261,6 +272,7 @@ impl Error {
             Self::TlsFailed(_) => "VaultTlsFailed",
             Self::Unreachable(_) => "VaultUnreachable",
             Self::TooManyVersions => "TooManyVersions",
+            Self::TooManyObjects => "TooManyObjects",
             Self::TooManyVaults => "TooManyVaults",
             Self::NoCertificateAuthorities => "NoCertificateAuthorities",
             Self::BudgetSpent { .. } => "TooManyVaultRequests",
@@ -271,6 +283,36 @@ impl Error {
             Self::WrongSetting(_) => "WrongSetting",
             Self::RequestRefused => "RequestRefused",
             Self::UnexpectedAnswer => "UnexpectedAnswer",
+        }
+    }
+
+    /// Whether an old answer may be given in spite of this. What the vault has decided is not a
+    /// failure: a secret that is gone is gone, and a right that was revoked is revoked.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::NotFound(_)
+            | Self::VersionNotFound(_)
+            | Self::Disabled(_)
+            | Self::AccessDenied(_)
+            | Self::TokenRefused
+            | Self::ForbiddenByFirewall
+            | Self::ForbiddenByConnection => false,
+            Self::VaultNotFound
+            | Self::TlsFailed(_)
+            | Self::Unreachable(_)
+            | Self::TooManyVersions
+            | Self::TooManyObjects
+            | Self::TooManyVaults
+            | Self::NoCertificateAuthorities
+            | Self::BudgetSpent { .. }
+            | Self::Throttled { .. }
+            | Self::Unavailable { .. }
+            | Self::TimedOut
+            | Self::Credential(_)
+            | Self::WrongSetting(_)
+            | Self::RequestRefused
+            | Self::UnexpectedAnswer => true,
         }
     }
 }

@@ -38,6 +38,21 @@ pub(super) const VAULT_ANSWER_LIMIT: usize = 512 * 1024;
 /// Most vaults that are open at the same time: each has a client and its state.
 pub(super) const VAULTS_LIMIT: usize = 64;
 
+// Listing what a vault has.
+
+/// Most pages of one kind that are listed, empty ones included: 10,000 objects, in pages of 25.
+pub const LISTED_PAGES_LIMIT: usize = 400;
+
+/// Most objects that are listed of all vaults together, which bounds the memory.
+pub const OBJECTS_LIMIT: usize = 30_000;
+
+/// Time to list everything. At the inventory's own pace, all pages of three kinds take 2 minutes.
+pub const LISTING_LIMIT: Duration = Duration::from_secs(5 * 60);
+
+/// How often a page is asked for again that did not come, with a second in between. A vault that
+/// says when to come back is asked then, and that is not counted.
+pub(super) const PAGE_RETRIES: u32 = 3;
+
 // Sparing a vault.
 
 /// Reads of one vault that are under way at the same time.
@@ -53,6 +68,9 @@ pub(super) const REQUESTS_LIMIT: usize = 400;
 
 /// Probes of config-check leave the rest to the reads of secrets.
 pub(super) const PROBES_LIMIT: usize = REQUESTS_LIMIT / 2;
+
+/// The inventory leaves the rest to both: nobody waits for its next page.
+pub(super) const INVENTORY_LIMIT: usize = REQUESTS_LIMIT / 4;
 
 /// The time in which Key Vault counts requests.
 pub(super) const BUDGET_WINDOW: Duration = Duration::from_secs(10);

@@ -3,11 +3,12 @@
 //!
 //! | question | file |
 //! | --- | --- |
-//! | what may a secret, a version, a vault be called? | [`names`] |
+//! | what may an object, a version, a vault be called? | [`names`] |
 //! | when is the vault not asked? | [`cache`] |
 //! | which vaults are open? | `vaults` |
-//! | how is a secret read? | `vault` |
-//! | what does Key Vault say about a secret, and when it refuses? | `wire`, `refusal` |
+//! | how is an object read? | `vault`, by the official `clients` |
+//! | which objects does a vault have? | `inventory` |
+//! | what does Key Vault say about an object, and when it refuses? | `wire`, `refusal` |
 //! | how often is a vault asked? | `pacing` |
 //! | which requests leave the process at all? | `transport` |
 //! | how do they travel, and why did one not arrive? | [`https`] |
@@ -20,10 +21,12 @@
 //! | what is limited, and why so? | [`limits`] |
 
 pub mod cache;
+mod clients;
 pub mod credential;
 pub mod dns;
 pub mod error;
 pub mod https;
+mod inventory;
 pub mod limits;
 pub mod names;
 mod pacing;
@@ -36,11 +39,12 @@ mod vault;
 mod vaults;
 mod wire;
 
-pub use cache::{CachePolicy, Failed, Found, Outcome, SecretCache};
+pub use cache::{CachePolicy, Failed, Found, MetadataCache, Outcome};
 pub use error::Error;
-pub use names::{SecretId, SecretName, SecretVersion, VaultUrl};
+pub use inventory::Listed;
+pub use names::{ObjectId, ObjectKind, ObjectName, ObjectVersion, VaultUrl};
 #[cfg(feature = "dev-vault")]
 pub(crate) use sdk::final_failure;
 pub use vault::{Connection, MetadataSource, Vault};
 pub use vaults::Vaults;
-pub use wire::SecretMetadata;
+pub use wire::{CertificateDetails, Details, KeyDetails, Metadata};

@@ -6,45 +6,91 @@
 use std::{fmt, hash};
 
 use azure_core::http::Url;
+use serde::Serialize;
 
-/// Name of a secret: 1 to 127 ASCII letters, digits and hyphens. Compared without regard to
+/// What a vault keeps. Key Vault calls all three objects, and each lives in a collection of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ObjectKind {
+    /// A text that is served to whoever may get it.
+    Secret,
+    /// A key that signs or encrypts within the vault.
+    Key,
+    /// A certificate, with a key and a secret of the same name.
+    Certificate,
+}
+
+/// Name of an object: 1 to 127 ASCII letters, digits and hyphens. Compared without regard to
 /// letter case, as Key Vault does.
 #[derive(Debug, Clone)]
-pub struct SecretName(Box<str>);
+pub struct ObjectName(Box<str>);
 
-/// Version of a secret: 32 hexadecimal digits, kept in lower case.
+/// Version of an object: 32 hexadecimal digits, kept in lower case.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct SecretVersion(Box<str>);
+pub struct ObjectVersion(Box<str>);
 
 /// Address of a vault: `https`, a host, perhaps a port, and nothing else.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct VaultUrl(Url);
 
-/// A secret, or one version of it, in some vault.
+/// An object, or one version of it, in some vault.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct SecretId {
-    /// Which secret.
-    pub name: SecretName,
+pub struct ObjectId {
+    /// What it is.
+    pub kind: ObjectKind,
+    /// Which one.
+    pub name: ObjectName,
     /// Which version; the latest if `None`.
-    pub version: Option<SecretVersion>,
+    pub version: Option<ObjectVersion>,
 }
 
-/// Text that is not the name of a secret.
+/// Text that is not the name of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a secret's name has 1 to 127 characters out of 0-9, a-z, A-Z and -")]
-pub struct InvalidSecretName;
+#[error("a name has 1 to 127 characters out of 0-9, a-z, A-Z and -")]
+pub struct InvalidObjectName;
 
-/// Text that is not the version of a secret.
+/// Text that is not the version of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a secret's version has 32 hexadecimal digits")]
-pub struct InvalidSecretVersion;
+#[error("a version has 32 hexadecimal digits")]
+pub struct InvalidObjectVersion;
 
 /// Text that is not the address of a vault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a vault's address looks like https://NAME.vault.azure.net, without a path")]
 pub struct InvalidVaultUrl;
 
-impl SecretName {
+impl ObjectKind {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::Secret, Self::Key, Self::Certificate];
+
+    /// Its name in the singular.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Secret => "secret",
+            Self::Key => "key",
+            Self::Certificate => "certificate",
+        }
+    }
+
+    /// What Key Vault's paths call the collection.
+    #[must_use]
+    pub fn collection(self) -> &'static str {
+        match self {
+            Self::Secret => "secrets",
+            Self::Key => "keys",
+            Self::Certificate => "certificates",
+        }
+    }
+}
+
+impl fmt::Display for ObjectKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl ObjectName {
     /// Longest name that Key Vault takes.
     pub const MAX_LEN: usize = 127;
 
@@ -53,12 +99,12 @@ impl SecretName {
     /// # Errors
     ///
     /// Any character that Key Vault would not take.
-    pub fn parse(text: &str) -> Result<Self, InvalidSecretName> {
+    pub fn parse(text: &str) -> Result<Self, InvalidObjectName> {
         let is_valid = (1..=Self::MAX_LEN).contains(&text.len())
             && text
                 .bytes()
                 .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-        is_valid.then(|| Self(text.into())).ok_or(InvalidSecretName)
+        is_valid.then(|| Self(text.into())).ok_or(InvalidObjectName)
     }
 
     /// The name as it was written.
@@ -68,15 +114,15 @@ impl SecretName {
     }
 }
 
-impl PartialEq for SecretName {
+impl PartialEq for ObjectName {
     fn eq(&self, other: &Self) -> bool {
         self.0.eq_ignore_ascii_case(&other.0)
     }
 }
 
-impl Eq for SecretName {}
+impl Eq for ObjectName {}
 
-impl hash::Hash for SecretName {
+impl hash::Hash for ObjectName {
     fn hash<H: hash::Hasher>(&self, state: &mut H) {
         // In one piece: a hasher takes as long for one byte as for eight.
         let mut lower = [0; Self::MAX_LEN];
@@ -88,23 +134,23 @@ impl hash::Hash for SecretName {
     }
 }
 
-impl fmt::Display for SecretName {
+impl fmt::Display for ObjectName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl SecretVersion {
+impl ObjectVersion {
     /// Parses a version.
     ///
     /// # Errors
     ///
     /// Anything but 32 hexadecimal digits.
-    pub fn parse(text: &str) -> Result<Self, InvalidSecretVersion> {
+    pub fn parse(text: &str) -> Result<Self, InvalidObjectVersion> {
         let is_valid = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
         is_valid
             .then(|| Self(text.to_ascii_lowercase().into()))
-            .ok_or(InvalidSecretVersion)
+            .ok_or(InvalidObjectVersion)
     }
 
     /// The version in lower case.
@@ -114,7 +160,7 @@ impl SecretVersion {
     }
 }
 
-impl fmt::Display for SecretVersion {
+impl fmt::Display for ObjectVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
@@ -217,7 +263,7 @@ impl fmt::Display for VaultUrl {
     }
 }
 
-impl fmt::Display for SecretId {
+impl fmt::Display for ObjectId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.version {
             Some(version) => write!(f, "{}/{version}", self.name),
@@ -233,7 +279,7 @@ mod tests {
     #[test]
     fn a_name_can_never_leave_its_path_segment() {
         for text in ["ExternalApiKey", "a", "0-9", &"x".repeat(127)] {
-            assert!(SecretName::parse(text).is_ok(), "{text}");
+            assert!(ObjectName::parse(text).is_ok(), "{text}");
         }
         for text in [
             "",
@@ -249,7 +295,7 @@ mod tests {
             "a\n",
             &"x".repeat(128),
         ] {
-            assert!(SecretName::parse(text).is_err(), "{text}");
+            assert!(ObjectName::parse(text).is_err(), "{text}");
         }
     }
 
@@ -258,9 +304,9 @@ mod tests {
         let hash = |text: &str| {
             use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
             BuildHasherDefault::<DefaultHasher>::new()
-                .hash_one(SecretName::parse(text).expect(text))
+                .hash_one(ObjectName::parse(text).expect(text))
         };
-        let name = |text| SecretName::parse(text).expect("a name");
+        let name = |text| ObjectName::parse(text).expect("a name");
         assert_eq!(name("ApiKey"), name("apikey"));
         assert_eq!(hash("ApiKey"), hash("APIKEY"));
         assert_ne!(name("ApiKey"), name("ApiKey2"));
@@ -269,7 +315,7 @@ mod tests {
 
     #[test]
     fn a_version_is_32_hexadecimal_digits() {
-        let version = SecretVersion::parse("86126C1A06244D778606E003C7E7CB34").expect("valid");
+        let version = ObjectVersion::parse("86126C1A06244D778606E003C7E7CB34").expect("valid");
         assert_eq!(version.as_str(), "86126c1a06244d778606e003c7e7cb34");
         for text in [
             "",
@@ -277,7 +323,7 @@ mod tests {
             "86126c1a06244d778606e003c7e7cb3g",
             "versions",
         ] {
-            assert!(SecretVersion::parse(text).is_err(), "{text}");
+            assert!(ObjectVersion::parse(text).is_err(), "{text}");
         }
     }
 

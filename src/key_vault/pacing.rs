@@ -21,29 +21,34 @@ use tokio::{
 use super::{
     error::Error,
     limits::{
-        BUDGET_WINDOW, FIRST_FAILURE_PAUSE, LEAST_TIME, OWN_PAUSE_LIMIT, PAUSE_LIMIT,
-        PROBES_AT_ONCE, PROBES_LIMIT, READS_AT_ONCE, REFUSED_TOKEN_PAUSE_LIMIT, REQUESTS_LIMIT,
+        BUDGET_WINDOW, FIRST_FAILURE_PAUSE, INVENTORY_LIMIT, LEAST_TIME, OWN_PAUSE_LIMIT,
+        PAUSE_LIMIT, PROBES_AT_ONCE, PROBES_LIMIT, READS_AT_ONCE, REFUSED_TOKEN_PAUSE_LIMIT,
+        REQUESTS_LIMIT,
     },
+    names::ObjectKind,
 };
 
 fn lock<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What a read of a vault is for. Each has permits of its own, and probes leave a part of the
-/// budget to reads.
+/// What a read of a vault is for. Each has permits of its own, probes leave a part of the budget
+/// to reads, and the inventory a part to both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lane {
     /// `secrets/<name>`.
     Reads,
     /// config-check's attempts and comparisons.
     Probes,
+    /// What a vault has, page by page.
+    Inventory,
 }
 
 /// Lets the reads of one vault through.
 pub(super) struct Pacing {
     reads: Semaphore,
     probes: Semaphore,
+    inventory: Semaphore,
     budget: Arc<Budget>,
     handshake: Handshake,
     pause: Pause,
@@ -55,6 +60,7 @@ impl Pacing {
         Self {
             reads: Semaphore::new(READS_AT_ONCE),
             probes: Semaphore::new(PROBES_AT_ONCE),
+            inventory: Semaphore::new(ObjectKind::ALL.len()),
             budget,
             handshake: Handshake::default(),
             pause: Pause::default(),
@@ -71,13 +77,12 @@ impl Pacing {
         let permits = match lane {
             Lane::Reads => &self.reads,
             Lane::Probes => &self.probes,
+            Lane::Inventory => &self.inventory,
         };
         let permitted = async {
             // The semaphore is never closed.
             let _permit = permits.acquire().await;
-            if lane == Lane::Probes {
-                self.budget.has_room_for_a_probe()?;
-            }
+            self.budget.has_room(lane)?;
             if Instant::now() + LEAST_TIME > until {
                 return Err(Error::TimedOut);
             }
@@ -106,10 +111,15 @@ impl Budget {
         Ok(())
     }
 
-    /// Whether a probe may begin.
-    fn has_room_for_a_probe(&self) -> Result<(), Error> {
+    /// Whether something for `lane` may begin. A read is counted when it is sent.
+    fn has_room(&self, lane: Lane) -> Result<(), Error> {
+        let limit = match lane {
+            Lane::Reads => return Ok(()),
+            Lane::Probes => PROBES_LIMIT,
+            Lane::Inventory => INVENTORY_LIMIT,
+        };
         let now = Instant::now();
-        check(&self.sent(now), PROBES_LIMIT, now)
+        check(&self.sent(now), limit, now)
     }
 
     fn sent(&self, now: Instant) -> MutexGuard<'_, VecDeque<Instant>> {
@@ -172,9 +182,9 @@ impl Handshake {
 fn is_signed_answer(error: &Error) -> bool {
     matches!(
         error,
-        Error::SecretNotFound
-            | Error::SecretVersionNotFound
-            | Error::SecretDisabled
+        Error::NotFound(_)
+            | Error::VersionNotFound(_)
+            | Error::Disabled(_)
             | Error::AccessDenied(_)
     )
 }

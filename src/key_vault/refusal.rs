@@ -13,6 +13,7 @@ use serde::Deserialize;
 
 use super::{
     error::{Denial, Error, Reach},
+    names::ObjectKind,
     sdk::{ASKED_WAIT, own_cause},
 };
 
@@ -45,9 +46,12 @@ fn answered(status: StatusCode, raw: Option<&RawResponse>) -> Error {
     let retry_after = raw.and_then(asked_wait);
     let refusal = raw.and_then(Refusal::of);
     match (status, refusal) {
-        (StatusCode::NotFound, Some(refusal)) if refusal.code == "SecretNotFound" => {
-            Error::SecretNotFound
-        }
+        (StatusCode::NotFound, Some(refusal)) => match &*refusal.code {
+            "SecretNotFound" => Error::NotFound(ObjectKind::Secret),
+            "KeyNotFound" => Error::NotFound(ObjectKind::Key),
+            "CertificateNotFound" => Error::NotFound(ObjectKind::Certificate),
+            _ => Error::UnexpectedAnswer,
+        },
         (StatusCode::Unauthorized, _) => Error::TokenRefused,
         (StatusCode::Forbidden, Some(refusal)) => refusal.forbidden(),
         (StatusCode::Forbidden, None) => Error::AccessDenied(Denial::Other),
@@ -81,8 +85,13 @@ struct InnerError {
 }
 
 /// Inner codes of a 403.
-const CODES: [(&str, Error); 6] = [
-    ("SecretDisabled", Error::SecretDisabled),
+const CODES: [(&str, Error); 8] = [
+    ("SecretDisabled", Error::Disabled(ObjectKind::Secret)),
+    ("KeyDisabled", Error::Disabled(ObjectKind::Key)),
+    (
+        "CertificateDisabled",
+        Error::Disabled(ObjectKind::Certificate),
+    ),
     ("ForbiddenByFirewall", Error::ForbiddenByFirewall),
     ("ForbiddenByConnection", Error::ForbiddenByConnection),
     ("ForbiddenByRbac", Error::AccessDenied(Denial::Role)),
@@ -174,7 +183,7 @@ mod tests {
             ("SomethingNew", Error::AccessDenied(Denial::Other)),
             ("ForbiddenByFirewall", Error::ForbiddenByFirewall),
             ("ForbiddenByConnection", Error::ForbiddenByConnection),
-            ("SecretDisabled", Error::SecretDisabled),
+            ("SecretDisabled", Error::Disabled(ObjectKind::Secret)),
         ] {
             assert_eq!(refused(inner), cause, "{inner}");
         }
@@ -244,7 +253,7 @@ mod tests {
     #[test]
     fn not_found_is_believed_only_from_key_vault() {
         let body = r#"{"error":{"code":"SecretNotFound","message":"A secret …"}}"#;
-        assert_eq!(refusal(404, body, &[]), Error::SecretNotFound);
+        assert_eq!(refusal(404, body, &[]), Error::NotFound(ObjectKind::Secret));
         assert_eq!(refusal(404, "<html>", &[]), Error::UnexpectedAnswer);
     }
 

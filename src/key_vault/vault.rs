@@ -1,37 +1,29 @@
-//! Reads of one vault: from a secret's name to its metadata, without its value.
+//! Reads of one vault: from an object's name to its metadata, without a secret's value.
 
 use std::{fmt, sync::Arc, time::Duration};
 
 use azure_core::{
     Bytes,
     credentials::TokenCredential,
-    http::{ClientMethodOptions, HttpClient, Transport, pager::PagerOptions},
+    http::{HttpClient, Transport},
 };
-use azure_security_keyvault_secrets::{
-    SecretClient, SecretClientOptions,
-    models::{
-        SecretClientGetDeletedSecretOptions, SecretClientGetSecretOptions,
-        SecretClientListSecretPropertiesVersionsOptions,
-    },
-};
-use futures_util::TryStreamExt;
 use secrecy::SecretString;
 use tokio::time::Instant;
 use tracing::Instrument;
 
 use super::{
+    clients::Clients,
     error::Error,
-    limits::{CALL_LIMIT, PAGES_LIMIT, READ_RETRIES, VERSIONS_LIMIT},
-    names::{SecretId, SecretName, VaultUrl},
+    limits::{CALL_LIMIT, PAGES_LIMIT, VERSIONS_LIMIT},
+    names::{ObjectId, ObjectKind, ObjectName, ObjectVersion, VaultUrl},
     pacing::{Budget, Lane, Pacing},
-    sdk::client_options,
     token::SharedToken,
     transport::{Attempts, Guarded},
-    wire::{self, NO_VERSION, SecretMetadata},
+    wire::{self, Metadata, NO_VERSION},
 };
 use crate::telemetry::spans;
 
-/// Which operation reads the metadata.
+/// Which operation reads a secret's metadata.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MetadataSource {
     /// List the versions' properties: the value never enters the process. Needs `list`
@@ -75,7 +67,7 @@ impl fmt::Debug for Connection {
 
 /// One vault.
 pub struct Vault {
-    client: SecretClient,
+    pub(super) clients: Clients,
     limit: Duration,
     pacing: Pacing,
 }
@@ -83,7 +75,7 @@ pub struct Vault {
 impl fmt::Debug for Vault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Vault")
-            .field("endpoint", &self.client.endpoint().as_str())
+            .field("endpoint", &self.clients.endpoint())
             .finish_non_exhaustive()
     }
 }
@@ -97,36 +89,35 @@ impl Vault {
             connection.budget.clone(),
         );
         let transport = Transport::with_policy(Arc::new(transport));
-        let options = SecretClientOptions {
-            // An emulator on this machine has no name below the challenge's domain.
-            verify_challenge_resource: Some(!url.is_loopback()),
-            client_options: client_options(transport, READ_RETRIES),
-            ..Default::default()
-        };
-        let client = SecretClient::new(url.as_str(), connection.token.clone(), Some(options))
-            .map_err(Error::from_sdk)?;
+        let credential: Arc<dyn TokenCredential> = connection.token.clone();
         Ok(Self {
-            client,
+            clients: Clients::new(url, &credential, &transport)?,
             limit: CALL_LIMIT + connection.token_time,
             pacing: Pacing::new(connection.budget.clone()),
         })
     }
 
-    /// Reads what the vault says about `id`.
+    /// Reads what the vault says about `id`. `source` is about secrets: of a key and a
+    /// certificate the vault gives nothing away.
     ///
     /// # Errors
     ///
     /// By cause; at the latest after [`CALL_LIMIT`] plus the connection's token time.
-    pub async fn metadata(
-        &self,
-        id: &SecretId,
-        source: MetadataSource,
-    ) -> Result<SecretMetadata, Error> {
-        let operation = Operation::new("metadata", Lane::Reads, &id.name);
+    pub async fn metadata(&self, id: &ObjectId, source: MetadataSource) -> Result<Metadata, Error> {
+        let operation = Operation::new("metadata", Lane::Reads, id.kind, id.name.as_str());
         let read = async {
-            match source {
-                MetadataSource::Versions => self.listed(id, &operation).await,
-                MetadataSource::Get => wire::secret(&self.got(id, &operation).await?),
+            match (id.kind, source) {
+                (ObjectKind::Secret, MetadataSource::Versions) => self.listed(id, &operation).await,
+                (ObjectKind::Secret, MetadataSource::Get) => {
+                    wire::object(id.kind, &self.got(id, &operation).await?)
+                }
+                (ObjectKind::Key | ObjectKind::Certificate, _) => {
+                    match self.got(id, &operation).await {
+                        // The list has less to tell, and that it is disabled.
+                        Err(Error::Disabled(_)) => self.listed(id, &operation).await,
+                        got => wire::object(id.kind, &got?),
+                    }
+                }
             }
         };
         self.run(&operation, read).await
@@ -137,20 +128,29 @@ impl Vault {
     /// # Errors
     ///
     /// As [`Vault::metadata`].
-    pub async fn probed_metadata(&self, id: &SecretId) -> Result<SecretMetadata, Error> {
-        let operation = Operation::new("metadata", Lane::Probes, &id.name);
+    pub async fn probed_metadata(&self, id: &ObjectId) -> Result<Metadata, Error> {
+        let operation = Operation::new("metadata", Lane::Probes, id.kind, id.name.as_str());
         self.run(&operation, self.listed(id, &operation)).await
     }
 
-    /// Reads the value of `id`, as a probe. Only for comparing it and for resolving references
-    /// where the platform does not, never for an answer.
+    /// Reads the value of a secret, as a probe. Only for comparing it and for resolving
+    /// references where the platform does not, never for an answer.
     ///
     /// # Errors
     ///
     /// As [`Vault::metadata`].
-    pub async fn value(&self, id: &SecretId) -> Result<SecretString, Error> {
-        let operation = Operation::new("value", Lane::Probes, &id.name);
-        let read = async { wire::value(&self.got(id, &operation).await?) };
+    pub async fn value(
+        &self,
+        name: &ObjectName,
+        version: Option<&ObjectVersion>,
+    ) -> Result<SecretString, Error> {
+        let operation = Operation::of_secret("value", name);
+        let id = ObjectId {
+            kind: ObjectKind::Secret,
+            name: name.clone(),
+            version: version.cloned(),
+        };
+        let read = async { wire::value(&self.got(&id, &operation).await?) };
         self.run(&operation, read).await
     }
 
@@ -160,30 +160,26 @@ impl Vault {
     /// # Errors
     ///
     /// Who or what refused.
-    pub async fn may_get(&self, name: &SecretName) -> Result<(), Error> {
-        let operation = Operation::new("may get", Lane::Probes, name);
+    pub async fn may_get(&self, name: &ObjectName) -> Result<(), Error> {
+        let operation = Operation::of_secret("may get", name);
         let read = async {
-            match self
-                .get(name, Some(NO_VERSION.to_owned()), &operation)
-                .await
-            {
-                Ok(_) | Err(Error::SecretNotFound | Error::SecretDisabled) => Ok(()),
+            let version = Some(NO_VERSION.to_owned());
+            let context = operation.attempts.context();
+            let got = self.clients.get(ObjectKind::Secret, name, version, context);
+            match got.await {
+                Ok(_) | Err(Error::NotFound(_) | Error::Disabled(_)) => Ok(()),
                 Err(error) => Err(error),
             }
         };
         self.run(&operation, read).await
     }
 
-    /// Whether `name` is deleted and can be recovered, as far as the identity may know.
-    pub async fn is_deleted(&self, name: &SecretName) -> bool {
-        let operation = Operation::new("is deleted", Lane::Probes, name);
-        let options = SecretClientGetDeletedSecretOptions {
-            method_options: operation.method_options(),
-        };
-        let read = async {
-            let read = self.client.get_deleted_secret(name.as_str(), Some(options));
-            read.await.map_err(Error::from_sdk)
-        };
+    /// Whether the secret `name` is deleted and can be recovered, as far as the identity may
+    /// know.
+    pub async fn is_deleted(&self, name: &ObjectName) -> bool {
+        let operation = Operation::of_secret("is deleted", name);
+        let context = operation.attempts.context();
+        let read = self.clients.deleted_secret(name, context);
         self.run(&operation, read).await.is_ok()
     }
 
@@ -193,7 +189,7 @@ impl Vault {
     ///
     /// Why that failed. That the identity may not read is no failure here.
     pub async fn warm_up(&self) -> Result<(), Error> {
-        let name = SecretName::parse("warm-up").map_err(|_| Error::UnexpectedAnswer)?;
+        let name = ObjectName::parse("warm-up").map_err(|_| Error::UnexpectedAnswer)?;
         match self.may_get(&name).await {
             Err(Error::AccessDenied(_)) => Ok(()),
             other => other,
@@ -201,7 +197,7 @@ impl Vault {
     }
 
     /// Runs one read within the limits of time and number, and writes its line.
-    async fn run<T>(
+    pub(super) async fn run<T>(
         &self,
         operation: &Operation<'_>,
         read: impl Future<Output = Result<T, Error>>,
@@ -222,31 +218,18 @@ impl Vault {
     }
 
     /// The metadata of `id` by the list of its versions.
-    async fn listed(
-        &self,
-        id: &SecretId,
-        operation: &Operation<'_>,
-    ) -> Result<SecretMetadata, Error> {
-        let options = SecretClientListSecretPropertiesVersionsOptions {
-            method_options: PagerOptions {
-                context: operation.attempts.context(),
-                ..Default::default()
-            },
-            ..Default::default()
-        };
-        let mut pages = self
-            .client
-            .list_secret_properties_versions(id.name.as_str(), Some(options))
-            .map_err(Error::from_sdk)?
-            .into_pages();
-        let mut latest: Option<SecretMetadata> = None;
-        let (mut seen, mut pages_seen) = (0, 0);
-        while let Some(page) = pages.try_next().await.map_err(Error::from_sdk)? {
-            let page = wire::page(&page.into_body())?;
-            seen += page.len();
+    async fn listed(&self, id: &ObjectId, operation: &Operation<'_>) -> Result<Metadata, Error> {
+        let mut latest: Option<Metadata> = None;
+        let (mut seen, mut pages, mut next) = (0, 0, None);
+        loop {
+            let context = operation.attempts.context();
+            let page = self.clients.versions(id.kind, &id.name, next, context);
+            let page = page.await?;
+            let items = wire::page(id.kind, &page.body)?;
+            seen += items.len();
             // Pages can be empty and still have a next one.
-            pages_seen += 1;
-            for item in page {
+            pages += 1;
+            for item in items {
                 if id.version.is_none() {
                     latest = Some(match latest {
                         Some(latest) => latest.or_later(item),
@@ -256,81 +239,78 @@ impl Vault {
                     return Ok(item);
                 }
             }
-            if seen > VERSIONS_LIMIT || pages_seen > PAGES_LIMIT {
+            next = page.next;
+            if next.is_none() {
+                break;
+            }
+            if seen > VERSIONS_LIMIT || pages > PAGES_LIMIT {
                 return Err(Error::TooManyVersions);
             }
         }
         // An unknown name is an empty list here, not a 404.
         latest.ok_or(if seen == 0 {
-            Error::SecretNotFound
+            Error::NotFound(id.kind)
         } else {
-            Error::SecretVersionNotFound
+            Error::VersionNotFound(id.kind)
         })
     }
 
-    /// The answer about `id` that has its value in it.
-    async fn got(&self, id: &SecretId, operation: &Operation<'_>) -> Result<Bytes, Error> {
+    /// The whole object; a secret's answer has its value in it.
+    async fn got(&self, id: &ObjectId, operation: &Operation<'_>) -> Result<Bytes, Error> {
         let version = id.version.as_ref().map(ToString::to_string);
-        let got = self.get(&id.name, version, operation).await;
-        if id.version.is_none() || !matches!(got, Err(Error::SecretNotFound)) {
+        let context = operation.attempts.context();
+        let got = self.clients.get(id.kind, &id.name, version, context).await;
+        if id.version.is_none() || !matches!(got, Err(Error::NotFound(_))) {
             return got;
         }
-        // The service has one code for both. The secret exists if it has versions.
-        let any = SecretId {
-            name: id.name.clone(),
+        // The service has one code for both. The object exists if it has versions.
+        let any = ObjectId {
             version: None,
+            ..id.clone()
         };
         // Without the right to list, nothing is known but that this version is not there.
         Err(match self.listed(&any, operation).await {
-            Err(Error::SecretNotFound) => Error::SecretNotFound,
-            _ => Error::SecretVersionNotFound,
+            Err(error @ Error::NotFound(_)) => error,
+            _ => Error::VersionNotFound(id.kind),
         })
-    }
-
-    async fn get(
-        &self,
-        name: &SecretName,
-        version: Option<String>,
-        operation: &Operation<'_>,
-    ) -> Result<Bytes, Error> {
-        let options = SecretClientGetSecretOptions {
-            secret_version: version,
-            method_options: operation.method_options(),
-            ..Default::default()
-        };
-        let response = self.client.get_secret(name.as_str(), Some(options)).await;
-        let response = response.map_err(Error::from_sdk)?;
-        Ok(response.into_body().into())
     }
 }
 
 /// One read, for its line.
-struct Operation<'a> {
+pub(super) struct Operation<'a> {
     name: &'static str,
     lane: Lane,
-    secret: &'a SecretName,
-    attempts: Attempts,
+    kind: ObjectKind,
+    /// Empty where all of a kind are read.
+    object: &'a str,
+    pub(super) attempts: Attempts,
 }
 
 impl<'a> Operation<'a> {
-    fn new(name: &'static str, lane: Lane, secret: &'a SecretName) -> Self {
+    pub(super) fn new(name: &'static str, lane: Lane, kind: ObjectKind, object: &'a str) -> Self {
         Self {
             name,
             lane,
-            secret,
+            kind,
+            object,
             attempts: Attempts::default(),
         }
     }
 
-    fn method_options(&self) -> ClientMethodOptions<'static> {
-        ClientMethodOptions {
-            context: self.attempts.context(),
-        }
+    /// A probe of one secret.
+    fn of_secret(name: &'static str, secret: &'a ObjectName) -> Self {
+        Self::new(name, Lane::Probes, ObjectKind::Secret, secret.as_str())
     }
 
-    /// An app can have 1,000 references: what config-check tries is for who looks closely.
+    /// An app can have 1,000 references, and a vault as many pages: what nobody asked for by name
+    /// is for who looks closely.
     fn log(&self, elapsed: Duration, outcome: &str) {
-        let (operation, secret) = (self.name, self.secret.as_str());
+        let operation = self.name;
+        let named = |kind| (self.kind == kind && !self.object.is_empty()).then_some(self.object);
+        let secret = named(ObjectKind::Secret);
+        let key = named(ObjectKind::Key);
+        let certificate = named(ObjectKind::Certificate);
+        let kind = self.object.is_empty().then(|| self.kind.as_str());
         let elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
         let attempts = self.attempts.count();
         macro_rules! line {
@@ -338,6 +318,9 @@ impl<'a> Operation<'a> {
                 tracing::$level!(
                     operation,
                     secret,
+                    key,
+                    certificate,
+                    kind,
                     elapsed_ms,
                     attempts,
                     outcome,
@@ -347,7 +330,7 @@ impl<'a> Operation<'a> {
         }
         match self.lane {
             Lane::Reads => line!(info),
-            Lane::Probes => line!(debug),
+            Lane::Probes | Lane::Inventory => line!(debug),
         }
     }
 }

@@ -56,6 +56,18 @@ impl Vaults {
         Self { alias, ..self }
     }
 
+    /// The vault that is read where `named` is asked for: two addresses can mean one vault.
+    #[must_use]
+    pub fn meant<'a>(&'a self, named: &'a VaultUrl) -> &'a VaultUrl {
+        #[cfg(feature = "dev-vault")]
+        if let Some((alias, meant)) = &self.alias
+            && alias == named
+        {
+            return meant;
+        }
+        named
+    }
+
     /// The client of one vault.
     ///
     /// # Errors
@@ -65,11 +77,7 @@ impl Vaults {
         let connection = self.connection.get_or_try_init(&self.connect).await;
         let connection =
             connection.inspect_err(|error| spans::count_read("connect", error.code()))?;
-        #[cfg(feature = "dev-vault")]
-        let url = match &self.alias {
-            Some((named, meant)) if named == url => meant,
-            _ => url,
-        };
+        let url = self.meant(url);
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(vault) = open.get(url) {
             return Ok(vault.clone());

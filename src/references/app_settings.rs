@@ -12,6 +12,7 @@ use super::{
     status::{PlatformStatus, Status},
     syntax::{Reference, SyntaxError},
 };
+use crate::diagnosis::Named;
 
 /// The settings that `config-check` looks at.
 #[derive(Debug, Default)]
@@ -166,6 +167,18 @@ fn digest(value: &SecretString) -> [u8; 32] {
 }
 
 impl AppSetting {
+    /// What an explanation calls this setting.
+    #[must_use]
+    pub fn named(&self) -> Named<'_> {
+        match self.kind {
+            SettingKind::AppSetting => Named::Setting(&self.name),
+            SettingKind::ConnectionString(kind) => Named::ConnectionString {
+                name: &self.name,
+                kind: kind.as_str(),
+            },
+        }
+    }
+
     /// A setting as it stands in the environment. The value itself is not kept.
     #[must_use]
     #[expect(

@@ -19,8 +19,8 @@ use super::{
     verdict::{weigh, why_unresolved},
 };
 use crate::{
-    diagnosis::{Cause, Explanation, Facts, Named, Subject, Surroundings, explain},
-    key_vault::Vaults,
+    diagnosis::{Cause, Expires, Explanation, Facts, Subject, Surroundings, explain},
+    key_vault::{ObjectKind, Vaults},
 };
 
 /// A secret that expires within this many days is worth a word.
@@ -114,6 +114,22 @@ impl Inspector {
         self.not_listed
     }
 
+    /// Every well-formed reference with its setting, in the settings' order.
+    pub fn references(&self) -> impl Iterator<Item = (&AppSetting, &Reference)> {
+        self.inspected.iter().filter_map(|one| match one {
+            Inspected::Reference(probe) => Some((&probe.setting, &probe.reference)),
+            Inspected::Other(_) => None,
+        })
+    }
+
+    /// How many references to vaults there are, whatever is wrong with them.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        let malformed = self.inspected.iter().map(Inspected::setting);
+        let malformed = malformed.filter(|setting| setting.syntax_error().is_some());
+        self.references().count() + malformed.count() + self.not_listed
+    }
+
     /// Where the handler runs, for other refusals.
     #[must_use]
     pub fn surroundings(&self) -> &Surroundings {
@@ -181,10 +197,12 @@ impl Inspector {
             ..report
         };
         match (told.expires, told.days_left) {
-            (Some(on), Some(..SOON)) => report.also_explained(because(&Cause::Expires {
+            (Some(on), Some(..SOON)) => report.also_explained(because(&Cause::Expires(Expires {
                 on,
                 is_certificates: expiry.is_certificates,
-            })),
+                is_disabled: expiry.is_disabled,
+                newer: expiry.newer,
+            }))),
             _ => report,
         }
     }
@@ -286,15 +304,10 @@ impl Inspector {
     ) -> Explanation {
         let subject = Subject {
             vault: reference.map(|reference| &reference.vault),
-            secret: reference.map_or("", |reference| reference.name.as_str()),
+            kind: ObjectKind::Secret,
+            name: reference.map(|reference| reference.name.as_str()),
             version: reference.and_then(|reference| reference.version.as_deref()),
-            named: match setting.kind() {
-                SettingKind::AppSetting => Named::Setting(setting.name()),
-                SettingKind::ConnectionString(kind) => Named::ConnectionString {
-                    name: setting.name(),
-                    kind: kind.as_str(),
-                },
-            },
+            named: setting.named(),
         };
         let now = OffsetDateTime::now_utc();
         explain(cause, &subject, &self.surroundings, now)

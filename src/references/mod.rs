@@ -32,6 +32,7 @@ pub use inspector::{Inspector, ReportOptions, SOON};
 pub use kind::{ReferenceKind, is_reference};
 pub use masked::Masked;
 pub use probe::Resolves;
+pub(crate) use probe::newer;
 pub use report::{ExpiryReport, Freshness, ReferenceReport, Source};
 pub use status::Status;
 pub use syntax::{Reference, SyntaxError};

@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout_at};
 use super::{app_settings::AppSetting, single_flight::SingleFlight, syntax::Reference};
 use crate::{
     diagnosis::{Cause, Facts},
-    key_vault::{Error, SecretId, SecretName, Vault, Vaults},
+    key_vault::{Error, Metadata, ObjectId, ObjectKind, ObjectName, Vault, Vaults},
 };
 
 /// How long a finding stands before the reference is tried, or its value compared, again.
@@ -37,12 +37,15 @@ pub enum Resolves {
 }
 
 /// What a vault says about the end of a secret's version.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Expiry {
     /// When; never, if `None`.
     pub(super) expires: Option<OffsetDateTime>,
     /// A certificate's life cycle owns it.
     pub(super) is_certificates: bool,
+    pub(super) is_disabled: bool,
+    /// The reference with a newer version, which there is and which can be used.
+    pub(super) newer: Option<String>,
 }
 
 /// A setting with a well-formed reference, and what was found out about it.
@@ -135,12 +138,14 @@ impl Probe {
     async fn read_expiry(self: Arc<Self>) -> Result<Expiry, Cause> {
         let (vault, secret) = self.open().await?;
         match vault.probed_metadata(&secret).await {
-            Err(Error::SecretNotFound) => Err(missing(&vault, &secret.name).await),
+            Err(Error::NotFound(_)) => Err(missing(&vault, &secret.name).await),
             metadata => {
                 let metadata = metadata?;
                 Ok(Expiry {
                     expires: metadata.expires,
                     is_certificates: metadata.managed,
+                    is_disabled: metadata.enabled == Some(false),
+                    newer: newer(&vault, &self.reference, &metadata).await,
                 })
             }
         }
@@ -148,8 +153,8 @@ impl Probe {
 
     async fn value(&self) -> Result<SecretString, Cause> {
         let (vault, secret) = self.open().await?;
-        match vault.value(&secret).await {
-            Err(Error::SecretNotFound) => Err(missing(&vault, &secret.name).await),
+        match vault.value(&secret.name, secret.version.as_ref()).await {
+            Err(Error::NotFound(_)) => Err(missing(&vault, &secret.name).await),
             value => Ok(value?),
         }
     }
@@ -162,7 +167,7 @@ impl Probe {
             Err(Error::AccessDenied(_)) => return Err(Cause::MayNotList),
             // What has so many versions is there, and the latest one can be got.
             Err(Error::TooManyVersions) if secret.version.is_none() => return Ok(Facts::default()),
-            Err(Error::SecretNotFound) => return Err(missing(&vault, &secret.name).await),
+            Err(Error::NotFound(_)) => return Err(missing(&vault, &secret.name).await),
             metadata => metadata?,
         };
         Ok(Facts {
@@ -172,19 +177,39 @@ impl Probe {
         })
     }
 
-    async fn open(&self) -> Result<(Arc<Vault>, SecretId), Error> {
+    async fn open(&self) -> Result<(Arc<Vault>, ObjectId), Error> {
         let secret = self.reference.secret();
-        let secret = secret.map_err(|_| Error::SecretVersionNotFound)?;
+        let secret = secret.map_err(|_| Error::VersionNotFound(ObjectKind::Secret))?;
         Ok((self.vaults.open(&self.reference.vault).await?, secret))
     }
 }
 
+/// `reference` with the version that it could be pinned to instead of `pinned`, which it is pinned
+/// to, if there is one that can be used for longer.
+pub(crate) async fn newer(
+    vault: &Vault,
+    reference: &Reference,
+    pinned: &Metadata,
+) -> Option<String> {
+    let secret = reference.secret().ok()?;
+    let version = secret.version.clone()?;
+    let latest = ObjectId {
+        version: None,
+        ..secret
+    };
+    let latest = vault.probed_metadata(&latest).await.ok()?;
+    let newest = latest.version.clone().filter(|newest| *newest != version)?;
+    latest
+        .outlives(pinned.expires)
+        .then(|| reference.at_version(&newest).to_string())
+}
+
 /// A missing secret may only be deleted.
-async fn missing(vault: &Vault, name: &SecretName) -> Cause {
+async fn missing(vault: &Vault, name: &ObjectName) -> Cause {
     if vault.is_deleted(name).await {
         Cause::Deleted
     } else {
-        Cause::Failed(Error::SecretNotFound)
+        Cause::Failed(Error::NotFound(ObjectKind::Secret))
     }
 }
 

@@ -12,7 +12,7 @@ use std::fmt;
 
 use super::kind::{BYTE_ORDER_MARK, MARK, find_mark, is_wrapping, strip_prefix_ignoring_case};
 use crate::key_vault::{
-    SecretId, SecretName, SecretVersion, VaultUrl, names::InvalidSecretVersion,
+    ObjectId, ObjectKind, ObjectName, ObjectVersion, VaultUrl, names::InvalidObjectVersion,
 };
 
 const KEYS: [&str; 4] = ["SecretUri", "VaultName", "SecretName", "SecretVersion"];
@@ -24,7 +24,7 @@ pub struct Reference {
     /// The vault's address.
     pub vault: VaultUrl,
     /// The secret's name.
-    pub name: SecretName,
+    pub name: ObjectName,
     /// The version as it is written; `None` follows the latest.
     pub version: Option<String>,
     /// Whether the text differs from the documented spelling in letter case or white space,
@@ -115,6 +115,15 @@ impl Reference {
         })
     }
 
+    /// The same reference, pinned to `version`.
+    #[must_use]
+    pub fn at_version(&self, version: &ObjectVersion) -> Self {
+        Self {
+            version: Some(version.to_string()),
+            ..self.clone()
+        }
+    }
+
     /// A `SecretUri` of a vault in the public cloud in its other form, `VaultName=...`.
     #[must_use]
     pub fn other_form(&self) -> Option<String> {
@@ -126,9 +135,10 @@ impl Reference {
     /// # Errors
     ///
     /// A version that no secret can have, such as the recipe's `abc123def456`.
-    pub fn secret(&self) -> Result<SecretId, InvalidSecretVersion> {
-        let version = self.version.as_deref().map(SecretVersion::parse);
-        Ok(SecretId {
+    pub fn secret(&self) -> Result<ObjectId, InvalidObjectVersion> {
+        let version = self.version.as_deref().map(ObjectVersion::parse);
+        Ok(ObjectId {
+            kind: ObjectKind::Secret,
             name: self.name.clone(),
             version: version.transpose()?,
         })
@@ -189,7 +199,7 @@ fn read(value: &str) -> Result<Reference, Wrong<'_>> {
             (url, name, version)
         }
     };
-    let parsed = SecretName::parse(name).map_err(|_| Wrong(SyntaxErrorKind::SecretName, name))?;
+    let parsed = ObjectName::parse(name).map_err(|_| Wrong(SyntaxErrorKind::SecretName, name))?;
     // An empty version means the latest.
     let version = version.filter(|version| !version.is_empty());
     if let Some(version) = version

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     diagnosis::{Cause, Facts, Identity, Surroundings},
-    key_vault::Error,
+    key_vault::{Error, ObjectKind},
 };
 
 /// The status that is answered, and a sentence for the detail where the platform has another one
@@ -47,7 +47,7 @@ pub(super) fn why_unresolved(
             is_disabled: false,
             ..facts
         };
-        return (Error::SecretDisabled.into(), others);
+        return (Error::Disabled(ObjectKind::Secret).into(), others);
     }
     if reference.has_unusual_spelling {
         return (Cause::UnusualSpelling(reference.to_string()), facts);

@@ -1,4 +1,5 @@
-//! How secrets are described: by which operation, and for how long an answer is kept.
+//! How secrets are described: by which operation, for how long an answer is kept, and whether the
+//! end of one is announced.
 
 use std::time::Duration;
 
@@ -13,6 +14,19 @@ impl Reader<'_> {
         MetadataOptions {
             source: self.metadata_source(),
             cache: self.cache(),
+        }
+    }
+
+    pub(super) fn expiry_warnings(&mut self) -> bool {
+        let name = names::EXPIRY_WARNINGS;
+        match self.text(name).map(|text| text.trim().to_ascii_lowercase()) {
+            None => true,
+            Some(word) if word == "on" => true,
+            Some(word) if word == "off" => false,
+            Some(_) => {
+                self.refuse(name, "an unknown word", "on or off");
+                true
+            }
         }
     }
 

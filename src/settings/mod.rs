@@ -46,6 +46,8 @@ pub struct Settings {
     pub own_ca: Option<OwnCa>,
     /// How they are described, and for how long an answer is kept.
     pub metadata: MetadataOptions,
+    /// Whether a line says that a secret of the app expires soon.
+    pub expiry_warnings: bool,
     /// What could sign in.
     pub credential: CredentialSettings,
     /// What is said before the first request.
@@ -100,6 +102,7 @@ impl Settings {
         let settings = Self {
             own_ca: reader.own_ca(),
             metadata: reader.metadata(),
+            expiry_warnings: reader.expiry_warnings(),
             export: reader.export(),
             app_settings: app_settings::read(environment, resolves),
             surroundings: reader.surroundings(&credential, &vault),
@@ -168,6 +171,7 @@ mod tests {
             names::SECRET_CACHE_MAX_STALE_SECONDS,
             names::SECRET_CACHE_NEGATIVE_TTL_SECONDS,
             names::SECRET_CACHE_CAPACITY,
+            names::EXPIRY_WARNINGS,
         ];
         let errors = read(&bad.map(|name| (name, canary))).expect_err("all bad");
         assert_eq!(errors.len(), bad.len(), "{errors:?}");

@@ -26,6 +26,8 @@ names! {
     SECRET_CACHE_NEGATIVE_TTL_SECONDS,
     /// Answers that are kept.
     SECRET_CACHE_CAPACITY,
+    /// `off`: no lines about secrets that expire.
+    EXPIRY_WARNINGS,
     /// Narrows the choice of credential.
     AZURE_TOKEN_CREDENTIALS,
     /// Application, or user-assigned managed identity.

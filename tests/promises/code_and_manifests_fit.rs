@@ -113,7 +113,7 @@ async fn an_empty_route_prefix_and_a_route_that_is_the_hosts_own() {
         ("config-check", r#""get","post""#, "/config-check"),
         ("Secrets-Metadata", r#""post""#, "/secrets-metadata"),
         ("config-check", "", "/config-check"),
-        ("{anything}", r#""get""#, "/config-check"),
+        ("{anything}", r#""get""#, "/certificates-metadata"),
         ("/", r#""get""#, "/ "),
     ] {
         let root = Folder::app_root();

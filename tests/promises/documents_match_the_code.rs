@@ -134,6 +134,7 @@ fn the_table_of_the_whole_stack_follows_from_its_prices() {
         ),
         ("| `networkMode=privateEndpoint`", amount(endpoints)),
         ("| telemetry at its cap", amount(capped)),
+        ("| `alertEmail=…`", amount(DOLLAR / 2)),
     ] {
         let line = costs.lines().find(|line| line.starts_with(row));
         let last = line.expect(row).trim_end_matches(" |").rsplit("| ").next();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use keyvault_functions::{
     dev_vault::DevVault,
-    key_vault::{MetadataSource, SecretName, Vaults},
+    key_vault::{MetadataSource, ObjectName, Vaults},
 };
 use tokio::time::{advance, sleep};
 use tracing::{Level, subscriber::DefaultGuard};
@@ -81,7 +81,7 @@ async fn the_probes_of_config_check_are_lines_for_who_looks_closely() {
         let connection = DevVault::default().connection();
         let vaults = Vaults::new(move || std::future::ready(Ok(connection.clone())));
         let vault = vaults.open(&DevVault::url().expect("valid")).await;
-        let name = SecretName::parse("Ab").expect("a name");
+        let name = ObjectName::parse("Ab").expect("a name");
         vault
             .expect("opened")
             .may_get(&name)

@@ -4,26 +4,19 @@
 use std::time::Duration;
 
 use keyvault_functions::{
-    dev_vault::{Attributes, DevVault, NewSecret},
-    references::{AppSetting, Resolves, status::read_platform_report},
+    dev_vault::DevVault,
+    references::{AppSetting, Resolves},
 };
 use serde_json::{Value, json};
-use time::OffsetDateTime;
 use tokio::time::advance;
 
-use super::support::{Fault, InProcess, Setup, func_a};
+use super::support::{
+    Fault, InProcess, Setup,
+    expiry::{in_days, resolved, set, set_again},
+    func_a,
+};
 
-const DAY: i64 = 24 * 60 * 60;
 const BROWSER: &str = "text/html,application/xhtml+xml";
-
-/// The platform has resolved a reference to `secret`.
-fn resolved(name: &str, secret: &str) -> AppSetting {
-    let raw = format!("@Microsoft.KeyVault(VaultName=embedded;{secret})");
-    let report = json!({ name: {"rawReference": raw, "status": "Resolved"} }).to_string();
-    let entry = read_platform_report(&report).remove(0);
-    AppSetting::new(name, "canary-value".to_owned().into())
-        .reported(entry.raw_reference.as_deref(), entry.status)
-}
 
 fn app(settings: Vec<AppSetting>) -> InProcess {
     InProcess::with(Setup {
@@ -31,39 +24,6 @@ fn app(settings: Vec<AppSetting>) -> InProcess {
         surroundings: func_a(),
         ..Setup::default()
     })
-}
-
-/// Sets `secret`, which expires in so many seconds, and gives its version.
-fn set(vault: &DevVault, secret: &str, expires_in: impl Into<Option<i64>>) -> String {
-    set_at(vault, secret, expires_in, OffsetDateTime::now_utc())
-}
-
-/// Sets it once more, in another second: the vault keeps no shorter times.
-fn set_again(vault: &DevVault, secret: &str, expires_in: impl Into<Option<i64>>) {
-    let later = OffsetDateTime::now_utc() + Duration::from_secs(2);
-    set_at(vault, secret, expires_in, later);
-}
-
-fn set_at(
-    vault: &DevVault,
-    secret: &str,
-    expires_in: impl Into<Option<i64>>,
-    created: OffsetDateTime,
-) -> String {
-    let now = OffsetDateTime::now_utc().unix_timestamp();
-    let new = NewSecret {
-        attributes: Attributes {
-            exp: expires_in.into().map(|seconds| now + seconds),
-            ..Attributes::default()
-        },
-        ..NewSecret::of("canary-value")
-    };
-    vault.store().set_at(secret, new, created).expect("set")
-}
-
-/// Half a day more than `days`, so that no clock decides.
-fn in_days(days: i64) -> i64 {
-    days * DAY + DAY / 2
 }
 
 async fn references(app: &InProcess, query: &str) -> Vec<Value> {
@@ -150,7 +110,7 @@ async fn a_pinned_reference_has_the_expiry_of_its_version() {
     assert_eq!(told[1]["days_left"], 200);
     let fix = told[0]["fix"].as_str().expect("text");
     assert!(
-        fix.starts_with("The reference is pinned to a version"),
+        fix.starts_with("The reference is pinned to this version, and there is a newer one."),
         "{fix}"
     );
 }

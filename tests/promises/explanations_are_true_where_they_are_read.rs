@@ -7,12 +7,12 @@ use std::fmt::Write as _;
 use keyvault_functions::{
     dev_vault::DevVault,
     diagnosis::{
-        Cause, DevVaultAlias, Facts, FunctionApp, Identity, Named, Plan, RunsIn, Subject,
+        Cause, DevVaultAlias, Expires, Facts, FunctionApp, Identity, Named, Plan, RunsIn, Subject,
         Surroundings, explain,
     },
     key_vault::{
-        Error, VaultUrl,
-        error::{CredentialError, CredentialKind},
+        Error, ObjectKind, VaultUrl,
+        error::{CredentialError, CredentialKind, Denial},
     },
     references::Status,
 };
@@ -115,10 +115,12 @@ fn on_a_laptop() -> Vec<Place> {
 }
 
 fn expires(on: OffsetDateTime, is_certificates: bool) -> Cause {
-    Cause::Expires {
+    Cause::Expires(Expires {
         on,
         is_certificates,
-    }
+        is_disabled: false,
+        newer: None,
+    })
 }
 
 fn causes() -> Vec<Cause> {
@@ -139,6 +141,7 @@ fn causes() -> Vec<Cause> {
         expires(now() + time::Duration::hours(100), false),
         expires(now() - time::Duration::hours(100), false),
         expires(now() + time::Duration::hours(1), true),
+        Cause::Listing,
         Cause::AppConfiguration,
         Cause::EmptyValue,
     ];
@@ -155,6 +158,8 @@ fn is_possible(cause: &Cause, place: &Place) -> bool {
         Cause::Failed(Error::VaultNotFound) => !is_embedded || is_other_vault,
         _ if is_other_vault => false,
         Cause::NoVault => !is_reference && !is_embedded,
+        // References are to secrets.
+        _ if is_reference && kind_of(cause) != ObjectKind::Secret => false,
         // References name their own vaults.
         Cause::Failed(Error::WrongSetting(wrong)) if wrong.name == "KEY_VAULT_URL" => {
             !is_reference && !is_embedded
@@ -181,13 +186,13 @@ fn is_possible(cause: &Cause, place: &Place) -> bool {
                     (true, Identity::SystemAssigned) | (false, Identity::Developer)
                 )
         }
-        Cause::Failed(Error::SecretNotFound | Error::SecretVersionNotFound) => true,
+        Cause::Failed(Error::NotFound(_) | Error::VersionNotFound(_)) | Cause::Listing => true,
         Cause::Failed(_) => !is_embedded,
         Cause::Deleted
         | Cause::Syntax(_)
         | Cause::AppConfiguration
         | Cause::Stale(None)
-        | Cause::Expires { .. } => is_reference,
+        | Cause::Expires(_) => is_reference,
         Cause::MayNotList
         | Cause::ResolvedSinceStart
         | Cause::UnusualSpelling(_)
@@ -207,15 +212,29 @@ fn is_possible(cause: &Cause, place: &Place) -> bool {
     }
 }
 
+fn kind_of(cause: &Cause) -> ObjectKind {
+    match cause {
+        Cause::Failed(
+            Error::NotFound(kind) | Error::VersionNotFound(kind) | Error::Disabled(kind),
+        ) => *kind,
+        _ => ObjectKind::Secret,
+    }
+}
+
+fn is_about_a_list(cause: &Cause) -> bool {
+    matches!(cause, Cause::Listing | Cause::Failed(Error::TooManyObjects))
+}
+
 fn words(cause: &Cause, place: &Place) -> String {
     let is_pinned = matches!(
         cause,
-        Cause::Failed(Error::SecretVersionNotFound | Error::TooManyVersions)
+        Cause::Failed(Error::VersionNotFound(_) | Error::TooManyVersions)
     );
     let version = is_pinned.then_some(VERSION);
     let subject = Subject {
         vault: (*cause != Cause::NoVault).then_some(&place.vault),
-        secret: "ExternalApiKey",
+        kind: kind_of(cause),
+        name: (!is_about_a_list(cause)).then_some("ExternalApiKey"),
         version,
         named: place.named,
     };
@@ -262,12 +281,73 @@ fn every_cause_in_every_place() {
     insta::assert_snapshot!(text.trim_end());
 }
 
+/// What a list of a whole vault meets, and what expires: each kind in words of its own.
+#[test]
+fn every_kind_of_object_has_its_words() {
+    let newer = "@Microsoft.KeyVault(VaultName=your-kv;SecretName=ExternalApiKey;SecretVersion=2)";
+    let soon = now() + time::Duration::hours(100);
+    let past = now() - time::Duration::hours(100);
+    let denied = |denial| Cause::Failed(Error::AccessDenied(denial));
+    let end = |is_disabled, newer: Option<&str>| {
+        Cause::Expires(Expires {
+            on: soon,
+            is_certificates: false,
+            is_disabled,
+            newer: newer.map(str::to_owned),
+        })
+    };
+    let one = Some("ExternalApiKey");
+    let cases = [
+        (ObjectKind::Secret, None, denied(Denial::Role)),
+        (ObjectKind::Key, None, denied(Denial::Role)),
+        (ObjectKind::Key, None, denied(Denial::AccessPolicy)),
+        (ObjectKind::Key, one, denied(Denial::Role)),
+        (ObjectKind::Certificate, one, denied(Denial::Other)),
+        (ObjectKind::Key, one, expires(soon, false)),
+        (ObjectKind::Key, one, expires(past, false)),
+        (ObjectKind::Certificate, one, expires(soon, false)),
+        (ObjectKind::Secret, one, end(false, Some(newer))),
+        (ObjectKind::Secret, one, end(true, None)),
+    ];
+    let mut text = String::new();
+    for (kind, name, cause) in cases {
+        let _ = writeln!(text, "# {kind} {name:?} {cause:?}\n");
+        let is_place = |place: &&Place| {
+            let names = [
+                "Azure, Flex",
+                "Azure, Premium",
+                "the embedded vault: secrets",
+            ];
+            names.iter().any(|name| place.name.starts_with(name))
+        };
+        let places = places();
+        for place in places.iter().filter(is_place) {
+            let subject = Subject {
+                vault: Some(&place.vault),
+                kind,
+                name,
+                version: None,
+                named: place.named,
+            };
+            let explained = explain(&cause, &subject, &place.surroundings, now());
+            let _ = writeln!(text, "{}\n  detail  {}", place.name, explained.detail);
+            let _ = writeln!(text, "  fix     {}", explained.fix.sentence);
+            for command in &explained.fix.commands {
+                let _ = writeln!(text, "        $ {command}");
+            }
+        }
+        text.push('\n');
+    }
+    insta::assert_snapshot!(text.trim_end());
+}
+
 #[test]
 fn expiry_is_told_in_addition_and_never_instead() {
     let place = &places()[0];
     let subject = Subject {
         vault: Some(&place.vault),
-        secret: "ExternalApiKey",
+        kind: ObjectKind::Secret,
+        name: Some("ExternalApiKey"),
         version: None,
         named: place.named,
     };

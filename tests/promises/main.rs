@@ -23,6 +23,7 @@ mod a_crowd_costs_what_one_caller_costs;
 mod a_fleet_stays_below_the_vaults_limit;
 #[cfg(unix)]
 mod a_person_at_a_terminal_is_served;
+mod a_secret_that_expires_is_a_line_in_time;
 mod a_wrong_setting_is_an_answer_under_a_host;
 mod all_protocol_modes_give_the_same_answer;
 mod an_instance_spares_the_vaults;
@@ -65,3 +66,4 @@ mod traces_continue_into_the_vault;
 mod unresolved_references_are_never_set;
 #[cfg(target_os = "linux")]
 mod values_leave_no_trace_in_memory;
+mod what_breaks_when_is_told;

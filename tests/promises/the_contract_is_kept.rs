@@ -15,7 +15,7 @@ use axum::{
     http::{HeaderValue, header},
 };
 use keyvault_functions::{
-    dev_vault::NewSecret,
+    dev_vault::{Attributes, KeyType, NewCertificate, NewKey, NewSecret},
     diagnosis::Cause,
     host::{
         authorization::{AuthLevel, FunctionKey, Keys},
@@ -23,7 +23,7 @@ use keyvault_functions::{
         manifest::{FunctionManifest, Manifest},
         router::{Entry, Functions},
     },
-    key_vault::{Error, error::SettingError},
+    key_vault::{Error, ObjectKind, error::SettingError},
     references::{AppSetting, Status, status::read_platform_report},
 };
 use serde_json::{Map, Value, json};
@@ -32,11 +32,28 @@ use tokio::time::advance;
 
 use super::support::{
     Answer, Contract, Facts, Fault, FunctionsHost, InProcess, Setup, answer, client, codes,
-    every_error, func_a, read_envelope, repository,
+    every_error,
+    expiry::{in_days, resolved, set},
+    func_a, read_envelope, repository,
 };
 
 const CHECK: &str = "/api/config-check";
 const SECRETS: &str = "/api/secrets/{secret_name}";
+const EXPIRING: &str = "/api/expiring";
+/// The functions that describe one object: their path, one that is there, and its kind.
+const DESCRIBED: [(&str, &str, ObjectKind); 3] = [
+    (SECRETS, "/api/secrets/ExternalApiKey", ObjectKind::Secret),
+    (
+        "/api/keys/{key_name}",
+        "/api/keys/SigningKey",
+        ObjectKind::Key,
+    ),
+    (
+        "/api/certificates/{certificate_name}",
+        "/api/certificates/WebCertificate",
+        ObjectKind::Certificate,
+    ),
+];
 /// What the app holds in the place of a reference.
 const VALUE: &str = "canary-held";
 
@@ -293,27 +310,134 @@ async fn of_config_check(met: &mut Met) {
     }
 }
 
-async fn of_secrets(met: &mut Met) {
+async fn of_described(met: &mut Met) {
     let app = InProcess::with(Setup::default());
     let store = app.vault.store();
     let at = OffsetDateTime::from_unix_timestamp(1_700_000_000).expect("a time");
+    let tags = BTreeMap::from([("env".to_owned(), "dev".to_owned())]);
     for _ in 0..2 {
         let tagged = NewSecret {
-            tags: BTreeMap::from([("env".to_owned(), "dev".to_owned())]),
+            tags: tags.clone(),
             ..NewSecret::of("canary")
         };
         store.set_at("Rotated", tagged, at).expect("set");
     }
     let path = "/api/secrets/Rotated";
-    met.get(&app, path).await;
-    met.get(&app, path).await;
-    met.get(&app, "/api/secrets/ExternalApiKey").await;
+    let key = || NewKey {
+        key_type: KeyType::Rsa,
+        attributes: Attributes::default(),
+        tags: tags.clone(),
+    };
+    let certificate = || NewCertificate {
+        dns_names: vec!["www.example.com".to_owned()],
+        attributes: Attributes::default(),
+        tags: tags.clone(),
+    };
+    for name in ["Tagged", "Rotated"] {
+        store.add_key(name, key(), at).expect("added");
+        store
+            .add_certificate(name, certificate(), at)
+            .expect("added");
+    }
+    store.add_key("Rotated", key(), at).expect("added");
+    store
+        .add_certificate("Rotated", certificate(), at)
+        .expect("added");
+    for path in [path, "/api/keys/Tagged", "/api/certificates/Tagged"] {
+        met.get(&app, path).await;
+        met.get(&app, path).await;
+    }
+    for (_, path, _) in DESCRIBED {
+        met.get(&app, path).await;
+    }
+    // What is disabled is described by its versions, of which two are of one second.
+    for (path, code) in [
+        ("/api/keys/Rotated", "KeyDisabled"),
+        ("/api/certificates/Rotated", "CertificateDisabled"),
+    ] {
+        app.fail_with(Fault::DenyGetting(code));
+        met.get(&app, path).await;
+    }
+    app.fail_with(None);
     advance(Duration::from_secs(331)).await;
     app.fail_with(Fault::Outage(500));
     // The first is answered while the vault is asked again.
     for _ in 0..100 {
-        met.get(&app, path).await;
+        for path in [path, "/api/keys/Tagged", "/api/certificates/Tagged"] {
+            met.get(&app, path).await;
+        }
         advance(Duration::from_secs(1)).await;
+    }
+}
+
+async fn of_expiring(met: &mut Met) {
+    let pinned = format!(
+        "SecretName=DatabasePassword;SecretVersion={}",
+        "1".repeat(32)
+    );
+    let app = || {
+        InProcess::with(Setup {
+            settings: vec![
+                resolved("PASSWORD", "SecretName=DatabasePassword"),
+                resolved("PINNED", &pinned),
+                resolved("NEVER", "SecretName=Never"),
+            ],
+            ..Setup::default()
+        })
+    };
+    let queries = [
+        "",
+        "?strict=true",
+        "?no_expiry=true",
+        "?strict=true&no_expiry=true",
+    ];
+    let whole = app();
+    set(&whole.vault, "Never", None);
+    let key = NewKey {
+        key_type: KeyType::Elliptic,
+        attributes: Attributes {
+            exp: Some(0),
+            ..Attributes::default()
+        },
+        tags: BTreeMap::new(),
+    };
+    let now = OffsetDateTime::now_utc();
+    let store = whole.vault.store();
+    store.add_key("OldKey", key, now).expect("added");
+    let many = app();
+    for number in 0..1_001 {
+        set(&many.vault, &format!("n{number}"), in_days(3));
+    }
+    let denied = app();
+    denied.fail_with(Fault::Deny("ForbiddenByRbac"));
+    let not_the_versions = app();
+    not_the_versions.fail_with(Fault::DenyListing("ForbiddenByRbac"));
+    for query in ["", "?strict=true"] {
+        let silent = app();
+        silent.fail_with(Fault::Silence);
+        met.get(&silent, &format!("{EXPIRING}{query}")).await;
+    }
+    let none = InProcess::with(Setup {
+        no_vault: Some(Cause::NoVault),
+        ..Setup::default()
+    });
+    for app in [whole, many, denied, not_the_versions, none] {
+        for query in queries {
+            met.get(&app, &format!("{EXPIRING}{query}")).await;
+            let page = app.get_as(&format!("{EXPIRING}{query}"), "text/html").await;
+            met.answer(EXPIRING, &page);
+        }
+    }
+}
+
+/// Whether reading one object of `kind` can fail like this. A disabled key or certificate is
+/// described all the same.
+fn may_be_met(error: &Error, kind: ObjectKind) -> bool {
+    match error {
+        Error::NotFound(of) | Error::VersionNotFound(of) => *of == kind,
+        Error::Disabled(of) => *of == kind && kind == ObjectKind::Secret,
+        Error::TooManyObjects => false,
+        _ => true,
     }
 }
 
@@ -334,28 +458,50 @@ async fn refusals_of_the_functions(met: &mut Met) {
             surroundings: func_a(),
             ..Setup::default()
         });
-        let answer = app.get("/api/secrets/ExternalApiKey").await;
-        met.refusal(format!("{error:?}"), SECRETS, &answer);
+        for (documented, path, kind) in DESCRIBED {
+            if may_be_met(&error, kind) {
+                let answer = app.get(path).await;
+                // The other kinds are refused in the same words, but for these.
+                let has_own_words = matches!(
+                    error,
+                    Error::NotFound(_) | Error::VersionNotFound(_) | Error::AccessDenied(_)
+                );
+                match kind {
+                    ObjectKind::Secret => met.refusal(format!("{error:?}"), documented, &answer),
+                    kind if has_own_words => {
+                        met.refusal(format!("{error:?} of a {kind}"), documented, &answer);
+                    }
+                    _ => met.answer(documented, &answer),
+                }
+            }
+        }
     }
     let none = InProcess::with(Setup {
         no_vault: Some(Cause::NoVault),
         ..Setup::default()
     });
-    let answer = none.get("/api/secrets/ExternalApiKey").await;
-    met.refusal("NoVault", SECRETS, &answer);
+    for (documented, path, _) in DESCRIBED {
+        met.refusal("NoVault", documented, &none.get(path).await);
+    }
     let app = InProcess::with(Setup::default());
     let version = "0".repeat(32);
+    for (documented, path, _) in DESCRIBED {
+        let (collection, _) = path.rsplit_once('/').expect("a collection");
+        for path in [
+            format!("{collection}/Missing"),
+            format!("{collection}/a_b"),
+            format!("{collection}/%FF"),
+            format!("{collection}/"),
+            format!("{path}?version={version}"),
+            format!("{path}?version=x"),
+            format!("{path}?refresh=x"),
+        ] {
+            met.refusal(format!("GET {path}"), documented, &app.get(&path).await);
+        }
+    }
     for (documented, path) in [
-        (SECRETS, "/api/secrets/Missing"),
-        (SECRETS, "/api/secrets/a_b"),
-        (SECRETS, "/api/secrets/%FF"),
-        (SECRETS, "/api/secrets/"),
-        (
-            SECRETS,
-            &format!("/api/secrets/ExternalApiKey?version={version}"),
-        ),
-        (SECRETS, "/api/secrets/ExternalApiKey?version=x"),
-        (SECRETS, "/api/secrets/ExternalApiKey?refresh=x"),
+        (EXPIRING, "/api/expiring?within=x"),
+        (EXPIRING, "/api/expiring?no_expiry=x"),
         (CHECK, "/api/config-check?strict=x"),
         (CHECK, "/api/config-check?freshness=x"),
         (CHECK, "/api/config-check?expiry=x"),
@@ -497,7 +643,8 @@ async fn what_is_documented_is_answered_and_each_refusal_is_as_agreed() {
         met.get(&app, &filled(path)).await;
     }
     of_config_check(&mut met).await;
-    of_secrets(&mut met).await;
+    of_described(&mut met).await;
+    of_expiring(&mut met).await;
     refusals_of_the_functions(&mut met).await;
     for (name, function) in &manifest().functions {
         refusals_of_the_host(&mut met, name, function).await;
@@ -530,9 +677,10 @@ fn each_code_in_the_sources_is_documented() {
     for (file, text) in sources(&repository().join("src")) {
         let production = text.split("#[cfg(test)]").next().expect("a part");
         for call in production.split("Problem::new(").skip(1) {
-            // Elsewhere the code is the cause's, and each cause is met above.
-            if call.trim_start().starts_with("StatusCode::") {
-                let code = call.split('"').nth(1).expect("a code");
+            // Elsewhere the code is the cause's or the kind's, and each of those is met above.
+            let code = call.split(',').nth(1).expect("a second argument").trim();
+            if let Some(code) = code.strip_prefix('"') {
+                let code = code.trim_end_matches('"');
                 assert!(known.contains(code), "{file}: {code}");
                 met += 1;
             }

@@ -3,6 +3,7 @@
 
 use std::{fs, net::TcpListener};
 
+use keyvault_functions::dev_vault::{Contents, DevVault};
 use serde_json::Value;
 
 use super::support::{DevVaultProcess, Folder, Handler, Standalone, client, repository};
@@ -52,7 +53,8 @@ async fn the_dev_vault_opens_to_a_token_of_its_own_identity_only() {
     for host in ["localhost", "127.0.0.1"] {
         let (status, secrets) = list(&vault, host, own).await;
         assert_eq!(status, 200, "{secrets}");
-        assert_eq!(secrets["value"].as_array().map(Vec::len), Some(2));
+        // The third is the certificate's.
+        assert_eq!(secrets["value"].as_array().map(Vec::len), Some(3));
     }
     assert_eq!(list(&vault, "localhost", "made-up").await.0, 401);
     let (_, given) = token(&vault, header, "https://management.azure.com").await;
@@ -148,6 +150,7 @@ async fn the_dev_vault_listens_on_loopback_only() {
 #[tokio::test]
 async fn what_keeps_the_dev_vault_from_starting_is_named() {
     let files = Folder::new();
+    files.write("wrong.json", r#"{"secret": {}}"#);
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = taken.local_addr().expect("an address").port().to_string();
     let path = files.path().join("no-folder/ca.pem");
@@ -161,6 +164,12 @@ async fn what_keeps_the_dev_vault_from_starting_is_named() {
             "no-folder/ca.pem cannot be written",
         ),
         (&["--ca-out", "a", "--port", &port], 69, "already in use"),
+        (&["--contents", "none.json"], 66, "none.json cannot be read"),
+        (
+            &["--contents", "wrong.json"],
+            78,
+            "wrong.json: line 1, column 9: a member that nothing here has",
+        ),
     ] {
         let arguments = [&["dev-vault"], arguments].concat();
         let mut handler = Handler::start(files.path(), &arguments, &[]);
@@ -169,4 +178,16 @@ async fn what_keeps_the_dev_vault_from_starting_is_named() {
         assert_eq!(status.code(), Some(code), "{arguments:?}: {output}");
         assert!(output.contains(text), "{arguments:?}: {output}");
     }
+}
+
+/// What `docs/dev-vault.md` shows can be given to `--contents`.
+#[test]
+fn the_documented_contents_can_be_in_a_vault() {
+    let text = fs::read_to_string(repository().join("docs/dev-vault.md")).expect("the document");
+    let (_, section) = text.split_once("## Contents").expect("a section");
+    let (_, json) = section.split_once("```json").expect("JSON");
+    let (json, _) = json.split_once("```").expect("its end");
+    let vault = DevVault::default();
+    let contents = Contents::parse(json).expect("valid");
+    contents.put_into(vault.store()).expect("put");
 }

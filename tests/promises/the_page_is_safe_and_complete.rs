@@ -83,7 +83,7 @@ async fn what_is_broken_comes_first_and_says_who_checked_it() {
         page.find(text)
             .unwrap_or_else(|| panic!("no {text}: {page}"))
     };
-    let places = ["SECOND", "FOURTH", "FIRST", "THIRD"].map(|name| place(&format!(">{name}<")));
+    let places = ["SECOND", "FOURTH", "THIRD", "FIRST"].map(|name| place(&format!(">{name}<")));
     assert!(places.is_sorted(), "{page}");
     assert_eq!(page.matches("checked by this handler").count(), 4, "{page}");
     let json = app.get("/api/config-check").await.json();

@@ -166,3 +166,26 @@ fn the_address_that_azure_gives_a_vault_is_understood() {
     let url = VaultUrl::parse("https://your-kv.vault.azure.net/").expect("an address");
     assert_eq!(url.azure_name(), Some("your-kv"));
 }
+
+/// The alert looks for the codes of the lines about expiry, and takes the sentence from them.
+#[test]
+fn the_alert_finds_the_lines_that_the_handler_writes() {
+    let source = repository().join("src/functions/expiring/warnings.rs");
+    let source = fs::read_to_string(source).expect("the lines' source");
+    let mut rules = 0;
+    for (snapshot, resources) in snapshots() {
+        for rule in of_type(&resources, "Microsoft.Insights/scheduledQueryRules") {
+            let query = rule["properties"]["criteria"]["allOf"][0]["query"].as_str();
+            let query = query.expect("a query");
+            let (_, codes) = query.split_once("has_any (").expect("codes");
+            let (codes, rest) = codes.split_once(')').expect("their end");
+            for code in codes.split(", ") {
+                assert!(source.contains(code), "{snapshot}: {code}");
+            }
+            // The module's name stands before the sentence, and the date is its end.
+            assert!(rest.contains("warnings: (.+? on "), "{snapshot}: {query}");
+            rules += 1;
+        }
+    }
+    assert_eq!(rules, 1);
+}

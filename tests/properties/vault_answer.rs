@@ -13,10 +13,13 @@ use azure_core::{
     time::OffsetDateTime,
 };
 use keyvault_functions::key_vault::{
-    Connection, MetadataSource, SecretId, SecretName, SecretVersion, VaultUrl, Vaults,
-    limits::CALL_LIMIT,
+    Connection, Listed, MetadataSource, ObjectId, ObjectKind, ObjectName, ObjectVersion, VaultUrl,
+    Vaults, limits::CALL_LIMIT,
 };
 use tokio::time::Instant;
+
+/// The time that a list has here.
+const LISTING: Duration = Duration::from_secs(20);
 
 #[derive(Debug)]
 struct Answers(StatusCode, Bytes);
@@ -76,14 +79,32 @@ async fn read(status: StatusCode, operation: &str, body: Bytes) {
     let vaults = Vaults::new(move || std::future::ready(Ok(connection.clone())));
     let url = VaultUrl::of_public_vault("your-kv").expect("a vault");
     let vault = vaults.open(&url).await.expect("opened");
-    let id = SecretId {
-        name: SecretName::parse("Ab").expect("a name"),
+    let kind = match operation {
+        "key" | "list-keys" => ObjectKind::Key,
+        "certificate" | "list-certificates" => ObjectKind::Certificate,
+        _ => ObjectKind::Secret,
+    };
+    let id = ObjectId {
+        kind,
+        name: ObjectName::parse("Ab").expect("a name"),
         version: None,
     };
     let started = Instant::now();
+    if operation.starts_with("list-") {
+        let until = started + LISTING;
+        let listed = vault.list(kind, until, |page| {
+            let is_name = |one: &Listed| ObjectName::parse(one.name.as_str()).is_ok();
+            assert!(page.iter().all(is_name), "{page:?}");
+            true
+        });
+        let _ = listed.await;
+        let longest = LISTING + CALL_LIMIT;
+        assert!(started.elapsed() <= longest, "{:?}", started.elapsed());
+        return;
+    }
     let found = match operation {
         "get" => vault.metadata(&id, MetadataSource::Get).await.map(Some),
-        "value" => vault.value(&id).await.map(|_| None),
+        "value" => vault.value(&id.name, None).await.map(|_| None),
         "may-get" => vault.may_get(&id.name).await.map(|()| None),
         "deleted" => {
             vault.is_deleted(&id.name).await;
@@ -96,9 +117,12 @@ async fn read(status: StatusCode, operation: &str, body: Bytes) {
     };
     assert!(started.elapsed() <= CALL_LIMIT, "{:?}", started.elapsed());
     if let Ok(Some(metadata)) = found {
-        assert!(SecretName::parse(&metadata.name).is_ok(), "{metadata:?}");
-        let version = metadata.version.as_ref().map(SecretVersion::as_str);
-        let is_version = |version: &str| SecretVersion::parse(version).is_ok();
+        assert!(
+            ObjectName::parse(metadata.name.as_str()).is_ok(),
+            "{metadata:?}"
+        );
+        let version = metadata.version.as_ref().map(ObjectVersion::as_str);
+        let is_version = |version: &str| ObjectVersion::parse(version).is_ok();
         assert!(version.is_none_or(is_version), "{metadata:?}");
     }
 }

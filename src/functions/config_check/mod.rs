@@ -12,22 +12,19 @@ use std::{
 use axum::{
     body::Bytes,
     extract::{Request, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderValue, StatusCode, header},
     response::Response,
 };
 use time::OffsetDateTime;
 
 use self::answer::Answer;
 pub use self::answer::{DATABASE_PASSWORD, EXTERNAL_API_KEY};
-use super::{AppState, Shared, query::Query};
+use super::{AppState, Shared, page as pages, query::Query};
 use crate::{
     answer::{Problem, json_bytes, line},
     host::invocation::defect,
     references::{ReportOptions, single_flight::SingleFlight},
 };
-
-/// For how long secrets must not expire where nobody says so.
-const WITHIN: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// What the callers of one moment share: one report for each thing that can be asked about the
 /// references. A crowd of callers takes the memory of one report, not of one each.
@@ -50,7 +47,7 @@ pub(super) async fn get(
 ) -> Result<Response, Problem> {
     let known = ["strict", "freshness", "expiry", "within"];
     let query = Query::parse(request.uri().query(), &known)?;
-    let is_page = prefers_html(request.headers());
+    let is_page = pages::is_wanted(request.headers());
     let strict = query.switch("strict")?;
     let within = query.time("within")?;
     let asked_for_expiry = query.switch("expiry")? || within.is_some();
@@ -61,14 +58,15 @@ pub(super) async fn get(
     };
     let report = app.0.reports.get(&app, options).await?;
     // What a program did not ask for does not make it fail.
-    let until = asked_for_expiry.then(|| OffsetDateTime::now_utc() + within.unwrap_or(WITHIN));
+    let until =
+        asked_for_expiry.then(|| OffsetDateTime::now_utc() + within.unwrap_or(super::MONTH));
     let status = if strict && !report.answer.is_healthy(until) {
         StatusCode::SERVICE_UNAVAILABLE
     } else {
         StatusCode::OK
     };
     let mut response = if is_page {
-        page::respond(status, report.page())
+        pages::respond(status, report.page())
     } else {
         json_bytes(status, report.json())
     };
@@ -137,43 +135,5 @@ impl Report {
     fn page(&self) -> Bytes {
         let page = self.page.get_or_init(|| page::render(&self.answer));
         page.clone()
-    }
-}
-
-/// Whether a person is looking: a browser asks for HTML, a program for JSON or for anything.
-fn prefers_html(headers: &HeaderMap) -> bool {
-    let names = |kind: &[u8]| {
-        let mut accepted = headers.get_all(header::ACCEPT).into_iter();
-        accepted.any(|value| {
-            let mut parts = value.as_bytes().windows(kind.len());
-            parts.any(|part| part.eq_ignore_ascii_case(kind))
-        })
-    };
-    names(b"text/html") && !names(b"application/json")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn html_is_for_who_names_it_and_not_json() {
-        let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
-        for (accept, html) in [
-            ("", false),
-            ("*/*", false),
-            ("application/json", false),
-            ("application/json, text/plain, */*", false),
-            ("text/html", true),
-            ("Text/HTML", true),
-            (browser, true),
-            ("text/html, application/json", false),
-            ("text/html;q=0.5, application/json;q=0.4", false),
-        ] {
-            let mut headers = HeaderMap::new();
-            headers.insert("accept", accept.parse().expect("a value"));
-            assert_eq!(prefers_html(&headers), html, "{accept}");
-        }
-        assert!(!prefers_html(&HeaderMap::new()));
     }
 }

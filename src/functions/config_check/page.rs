@@ -1,58 +1,18 @@
 //! The page that a person sees who opens `config-check` in a browser: one file, no script,
 //! nothing from elsewhere. Every text from outside is escaped by the template.
 
-use std::sync::LazyLock;
-
-use axum::{
-    body::Bytes,
-    http::{HeaderName, HeaderValue, StatusCode, header},
-    response::Response,
-};
-use base64::{Engine, engine::general_purpose::STANDARD};
-use maud::{DOCTYPE, Markup, PreEscaped, html};
-use sha2::{Digest, Sha256};
+use axum::body::Bytes;
+use maud::{Markup, html};
 
 use super::answer::Answer;
 use crate::{
-    answer::json_bytes,
+    functions::page::{expires, explanation, frame},
     key_vault::error::SettingError,
-    references::{ExpiryReport, Freshness, ReferenceKind, ReferenceReport, SOON, Source},
+    references::{Freshness, ReferenceKind, ReferenceReport, SOON, Source},
 };
-
-const STYLE: &str = include_str!("page.css");
-
-/// Nothing but this page's own style, by its digest.
-static POLICY: LazyLock<String> = LazyLock::new(|| {
-    let digest = STANDARD.encode(Sha256::digest(STYLE));
-    format!(
-        "default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; \
-         form-action 'none'; frame-ancestors 'none'"
-    )
-});
 
 /// The answer as a page.
 pub(super) fn render(answer: &Answer) -> Bytes {
-    markup(answer).into_string().into()
-}
-
-/// Sends a page that [`render`] made.
-pub(super) fn respond(status: StatusCode, page: Bytes) -> Response {
-    let mut response = json_bytes(status, page);
-    let headers = response.headers_mut();
-    let html = HeaderValue::from_static("text/html; charset=utf-8");
-    headers.insert(header::CONTENT_TYPE, html);
-    if let Ok(policy) = HeaderValue::from_str(&POLICY) {
-        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
-    }
-    // The address of this page can hold a function key.
-    headers.insert(
-        HeaderName::from_static("referrer-policy"),
-        HeaderValue::from_static("no-referrer"),
-    );
-    response
-}
-
-fn markup(answer: &Answer) -> Markup {
     let all = answer.references.len();
     // What needs a person comes first; the sort keeps the settings' order otherwise.
     let mut references: Vec<_> = answer.references.iter().collect();
@@ -69,48 +29,36 @@ fn markup(answer: &Answer) -> Markup {
             "expire within 30 days",
         );
     let wrong = wrong_settings(answer.settings.len());
-    html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                title { (wrong.as_deref().unwrap_or(&summary)) " – config-check" }
-                style { (PreEscaped(STYLE)) }
-            }
-            body {
-                main {
-                    @if let Some(wrong) = wrong {
-                        h1 { "Settings of this handler" }
-                        p.summary { (wrong) }
-                        ul.references {
-                            @for setting in &answer.settings { (wrong_setting(setting)) }
-                        }
-                    }
-                    h1 { "Key Vault references" }
-                    p.summary { (summary) }
-                    @if all > 0 {
-                        ul.references {
-                            @for reference in references { (row(reference)) }
-                        }
-                    }
-                    h2 { "App settings" }
-                    dl {
-                        dt { "EXTERNAL_API_KEY" }
-                        dd {
-                            (is_set(answer.external_api_key_set))
-                            @if answer.external_api_key_set {
-                                ", begins with " code { (answer.api_key_prefix.as_str()) }
-                            }
-                        }
-                        dt { "DATABASE_PASSWORD" }
-                        dd { (is_set(answer.database_password_set)) }
-                    }
-                }
+    let title = format!("{} – config-check", wrong.as_deref().unwrap_or(&summary));
+    let main = html! {
+        @if let Some(wrong) = wrong {
+            h1 { "Settings of this handler" }
+            p.summary { (wrong) }
+            ul.references {
+                @for setting in &answer.settings { (wrong_setting(setting)) }
             }
         }
-    }
+        h1 { "Key Vault references" }
+        p.summary { (summary) }
+        @if all > 0 {
+            ul.references {
+                @for reference in references { (row(reference)) }
+            }
+        }
+        h2 { "App settings" }
+        dl {
+            dt { "EXTERNAL_API_KEY" }
+            dd {
+                (is_set(answer.external_api_key_set))
+                @if answer.external_api_key_set {
+                    ", begins with " code { (answer.api_key_prefix.as_str()) }
+                }
+            }
+            dt { "DATABASE_PASSWORD" }
+            dd { (is_set(answer.database_password_set)) }
+        }
+    };
+    frame(&title, &main)
 }
 
 fn summary(unresolved: usize, all: usize, not_listed: usize) -> String {
@@ -180,17 +128,6 @@ impl Urgency {
     }
 }
 
-fn expires(expiry: &ExpiryReport) -> String {
-    match expiry.days_left {
-        None => "never expires".to_owned(),
-        Some(-1) => "expired within the last day".to_owned(),
-        Some(days @ ..0) => format!("expired {} days ago", -days - 1),
-        Some(0) => "expires within a day".to_owned(),
-        Some(1) => "expires in 1 day".to_owned(),
-        Some(days) => format!("expires in {days} days"),
-    }
-}
-
 fn is_set(is_set: bool) -> &'static str {
     if is_set { "set" } else { "not set" }
 }
@@ -228,29 +165,17 @@ fn row(reference: &ReferenceReport) -> Markup {
                 @if reference.kind == ReferenceKind::AppConfiguration { "App Configuration – " }
                 (source)
                 @if let Some(freshness) = freshness { " – " (freshness) }
-                @if let Some(expiry) = &reference.expiry { " – " b { (expires(expiry)) } }
+                @if let Some(expiry) = &reference.expiry { " – " b { (expiry.days_left.map_or_else(|| "never expires".to_owned(), expires)) } }
             }
             // Nothing is broken, and a person did not ask for it.
             @if reference.is_resolved() && reference.expiry.is_none() && reference.freshness.is_none()
                 && reference.detail.is_some() {
                 details {
                     summary { "When it expires is unknown" }
-                    (explanation(reference))
+                    (explanation(reference.detail.as_deref(), reference.fix.as_ref()))
                 }
             } @else {
-                (explanation(reference))
-            }
-        }
-    }
-}
-
-fn explanation(reference: &ReferenceReport) -> Markup {
-    html! {
-        @if let Some(detail) = &reference.detail { p.detail { (detail) } }
-        @if let Some(fix) = &reference.fix {
-            p.fix { (fix.sentence) }
-            @for command in &fix.commands {
-                pre tabindex="0" { code { (command) } }
+                (explanation(reference.detail.as_deref(), reference.fix.as_ref()))
             }
         }
     }

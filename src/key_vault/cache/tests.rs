@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use tokio::time::{advance, sleep};
 
 use super::*;
-use crate::key_vault::{SecretName, error::Denial};
+use crate::key_vault::{ObjectKind, ObjectName, error::Denial};
 
 const SLOW: Duration = Duration::from_millis(200);
 const POLICY: CachePolicy = CachePolicy {
@@ -18,9 +18,10 @@ const POLICY: CachePolicy = CachePolicy {
 /// Longer than any jitter makes it.
 const PAST_TTL: Duration = Duration::from_secs(331);
 
-fn id(name: &str) -> SecretId {
-    SecretId {
-        name: SecretName::parse(name).expect("a name"),
+fn id(name: &str) -> ObjectId {
+    ObjectId {
+        kind: ObjectKind::Secret,
+        name: ObjectName::parse(name).expect("a name"),
         version: None,
     }
 }
@@ -42,10 +43,10 @@ impl Fake {
     }
 }
 
-fn over_fake() -> (Arc<Fake>, Arc<SecretCache<usize>>) {
+fn over_fake() -> (Arc<Fake>, Arc<MetadataCache<usize>>) {
     let fake = Arc::new(Fake::default());
     let vault = fake.clone();
-    let cache = SecretCache::new(POLICY, move |_| {
+    let cache = MetadataCache::new(POLICY, move |_| {
         let vault = vault.clone();
         async move {
             let call = vault.calls.fetch_add(1, Ordering::SeqCst) + 1;
@@ -57,7 +58,10 @@ fn over_fake() -> (Arc<Fake>, Arc<SecretCache<usize>>) {
     (fake, Arc::new(cache))
 }
 
-async fn all(cache: &Arc<SecretCache<usize>>, callers: usize) -> Vec<Result<Found<usize>, Failed>> {
+async fn all(
+    cache: &Arc<MetadataCache<usize>>,
+    callers: usize,
+) -> Vec<Result<Found<usize>, Failed>> {
     join_all((0..callers).map(async |_| cache.get(&id("a")).await)).await
 }
 
@@ -200,10 +204,10 @@ async fn a_vault_that_throttles_is_left_alone_for_as_long_as_it_asks() {
 #[tokio::test(start_paused = true)]
 async fn a_missing_secret_is_remembered_for_a_shorter_time() {
     let (fake, cache) = over_fake();
-    fake.fail(Error::SecretNotFound);
+    fake.fail(Error::NotFound(ObjectKind::Secret));
     for round in 0..5 {
         let failed = Failed {
-            error: Error::SecretNotFound,
+            error: Error::NotFound(ObjectKind::Secret),
             was_remembered: round > 0,
         };
         assert_eq!(cache.get(&id("a")).await, Err(failed));
@@ -242,10 +246,10 @@ async fn a_forced_read_is_one_read_and_no_hammer() {
 #[tokio::test(start_paused = true)]
 async fn a_forced_read_does_not_believe_in_an_old_failure() {
     let (fake, cache) = over_fake();
-    fake.fail(Error::SecretNotFound);
+    fake.fail(Error::NotFound(ObjectKind::Secret));
     all(&cache, 1).await;
     fake.fail(None);
-    let failed = Err(remembered(Error::SecretNotFound));
+    let failed = Err(remembered(Error::NotFound(ObjectKind::Secret)));
     assert_eq!(cache.get(&id("a")).await, failed);
     assert_eq!(cache.refresh(&id("a")).await.expect("loaded").value, 2);
 }
@@ -293,7 +297,7 @@ async fn a_load_outlives_the_caller_that_hangs_up() {
 #[tokio::test(start_paused = true)]
 async fn a_load_that_panics_harms_nobody() {
     let calls = AtomicUsize::new(0);
-    let cache = SecretCache::new(POLICY, move |_| {
+    let cache = MetadataCache::new(POLICY, move |_| {
         let call = calls.fetch_add(1, Ordering::SeqCst);
         async move {
             assert!(call > 0, "a defect");

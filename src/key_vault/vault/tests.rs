@@ -22,7 +22,7 @@ use time::OffsetDateTime;
 use super::*;
 use crate::key_vault::{
     limits::{FIRST_FAILURE_PAUSE, READS_AT_ONCE},
-    names::SecretVersion,
+    names::ObjectVersion,
 };
 
 /// A vault that answers a signed request by the number of its token, and the identity that
@@ -114,13 +114,14 @@ async fn latest_of(listed: &[Listed], asked: Option<char>) -> (String, String) {
     let url = VaultUrl::of_public_vault("v").expect("valid");
     let vault = Vault::new(&url, &connection).expect("a client");
     let version = asked.map(|digit| digit.to_string().repeat(32));
-    let id = SecretId {
-        name: SecretName::parse("n").expect("valid"),
-        version: version.map(|text| SecretVersion::parse(&text).expect("valid")),
+    let id = ObjectId {
+        kind: ObjectKind::Secret,
+        name: ObjectName::parse("n").expect("valid"),
+        version: version.map(|text| ObjectVersion::parse(&text).expect("valid")),
     };
     let read = vault.metadata(&id, MetadataSource::Versions).await;
     let read = read.expect("metadata");
-    let digit = |version: &SecretVersion| version.as_str()[..1].to_owned();
+    let digit = |version: &ObjectVersion| version.as_str()[..1].to_owned();
     let also = read.also_latest.iter().map(digit).collect();
     (read.version.as_ref().map(digit).expect("a version"), also)
 }
@@ -160,8 +161,9 @@ fn choosy(from: &Arc<AtomicUsize>) -> (Vault, Arc<AtomicUsize>) {
 }
 
 async fn read(vault: &Vault) -> Result<(), Error> {
-    let id = SecretId {
-        name: SecretName::parse("n").expect("valid"),
+    let id = ObjectId {
+        kind: ObjectKind::Secret,
+        name: ObjectName::parse("n").expect("valid"),
         version: None,
     };
     let read = vault.metadata(&id, MetadataSource::Versions).await;

@@ -62,7 +62,7 @@ fn the_recipes_short_version_is_syntax_and_no_version() {
     let reference = parse("SecretUri=https://your-kv.vault.azure.net/secrets/n/abc123def456");
     let reference = reference.expect("well-formed");
     assert_eq!(reference.version.as_deref(), Some("abc123def456"));
-    assert_eq!(reference.secret().err(), Some(InvalidSecretVersion));
+    assert_eq!(reference.secret().err(), Some(InvalidObjectVersion));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use keyvault_functions::key_vault::{
-    Error,
+    Error, ObjectKind,
     error::{
         CredentialError, CredentialKind, Denial, Reach, SettingError, SignInFailure, TlsFailure,
     },
@@ -18,9 +18,15 @@ pub(crate) fn every_error() -> Vec<Error> {
         |credential, cause| Error::Credential(CredentialError::Failed { credential, cause });
     let answered = |status, aadsts| SignInFailure::Answered { status, aadsts };
     vec![
-        Error::SecretNotFound,
-        Error::SecretVersionNotFound,
-        Error::SecretDisabled,
+        Error::NotFound(ObjectKind::Secret),
+        Error::NotFound(ObjectKind::Key),
+        Error::NotFound(ObjectKind::Certificate),
+        Error::VersionNotFound(ObjectKind::Secret),
+        Error::VersionNotFound(ObjectKind::Key),
+        Error::VersionNotFound(ObjectKind::Certificate),
+        Error::Disabled(ObjectKind::Secret),
+        Error::Disabled(ObjectKind::Key),
+        Error::Disabled(ObjectKind::Certificate),
         Error::AccessDenied(Denial::Role),
         Error::AccessDenied(Denial::AccessPolicy),
         Error::AccessDenied(Denial::Policy),
@@ -40,6 +46,7 @@ pub(crate) fn every_error() -> Vec<Error> {
         Error::Unreachable(Reach::Connection),
         Error::Unreachable(Reach::Interrupted),
         Error::TooManyVersions,
+        Error::TooManyObjects,
         Error::TooManyVaults,
         Error::NoCertificateAuthorities,
         Error::BudgetSpent {
@@ -118,9 +125,15 @@ macro_rules! assert_every {
 fn no_cause_is_left_out() {
     assert_every!(
         every_error(),
-        Error::SecretNotFound,
-        Error::SecretVersionNotFound,
-        Error::SecretDisabled,
+        Error::NotFound(ObjectKind::Secret),
+        Error::NotFound(ObjectKind::Key),
+        Error::NotFound(ObjectKind::Certificate),
+        Error::VersionNotFound(ObjectKind::Secret),
+        Error::VersionNotFound(ObjectKind::Key),
+        Error::VersionNotFound(ObjectKind::Certificate),
+        Error::Disabled(ObjectKind::Secret),
+        Error::Disabled(ObjectKind::Key),
+        Error::Disabled(ObjectKind::Certificate),
         Error::AccessDenied(Denial::Role),
         Error::AccessDenied(Denial::AccessPolicy),
         Error::AccessDenied(Denial::Policy),
@@ -140,6 +153,7 @@ fn no_cause_is_left_out() {
         Error::Unreachable(Reach::Connection),
         Error::Unreachable(Reach::Interrupted),
         Error::TooManyVersions,
+        Error::TooManyObjects,
         Error::TooManyVaults,
         Error::NoCertificateAuthorities,
         Error::BudgetSpent { .. },

@@ -21,6 +21,8 @@ pub(crate) enum Fault {
     Deny(&'static str),
     /// 403 to everything but getting one secret: the identity may get and not list.
     DenyListing(&'static str),
+    /// 403 to every path but those that begin so: the identity has a role for one kind of object.
+    DenyAllBut(&'static str),
     /// 403 to getting a secret: the identity may list and not get.
     DenyGetting(&'static str),
     /// 429, with `Retry-After` in seconds or, as the real service often does, without.
@@ -61,6 +63,7 @@ async fn answer(fault: Option<Fault>, request: Request, next: Next) -> Response 
     match fault {
         Some(Fault::Deny(inner)) => denied(inner),
         Some(Fault::DenyListing(inner)) if is_list => denied(inner),
+        Some(Fault::DenyAllBut(allowed)) if !path.starts_with(allowed) => denied("ForbiddenByRbac"),
         Some(Fault::DenyGetting(inner)) if !is_list => denied(inner),
         Some(Fault::Throttle(wait)) => throttled(wait),
         Some(Fault::BadParameter) => {
@@ -77,7 +80,9 @@ async fn answer(fault: Option<Fault>, request: Request, next: Next) -> Response 
             tokio::time::sleep(delay).await;
             next.run(request).await
         }
-        Some(Fault::DenyListing(_) | Fault::DenyGetting(_)) | None => next.run(request).await,
+        Some(Fault::DenyListing(_) | Fault::DenyGetting(_) | Fault::DenyAllBut(_)) | None => {
+            next.run(request).await
+        }
     }
 }
 

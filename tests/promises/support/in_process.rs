@@ -34,6 +34,7 @@ use super::{Answer, Contract, Fault, faults::Faults, repository};
 #[derive(Clone)]
 pub(crate) struct InProcess {
     router: Entry,
+    pub(crate) app: AppState,
     pub(crate) vault: DevVault,
     faults: Faults,
     asked: Arc<Mutex<Vec<String>>>,
@@ -177,6 +178,7 @@ impl InProcess {
         let router = functions::all().router(&manifest, &app, &setup.access, limits);
         Self {
             router: router.expect("fitting"),
+            app,
             vault,
             faults,
             asked,

@@ -4,6 +4,7 @@
 mod causes;
 mod contract;
 mod dev_vault;
+pub(crate) mod expiry;
 mod faults;
 mod functions_host;
 mod in_process;

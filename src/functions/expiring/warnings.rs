@@ -1,0 +1,205 @@
+//! Lines for an alert rule: one for each secret that the app uses and each tier of the days that
+//! it has left. Only those secrets are asked for, and never a value.
+
+use std::{collections::HashMap, convert::Infallible, time::Duration};
+
+use time::OffsetDateTime;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::metadata;
+use crate::{
+    diagnosis::{Expires, Subject, days_left, warning},
+    functions::{AppState, Shared},
+    key_vault::{Error, Metadata, ObjectId, ObjectVersion, VaultUrl, limits::LISTING_LIMIT},
+    references::{AppSetting, Reference, newer},
+};
+
+/// A start has other things to do, and many processes do not live this long.
+const FIRST_AFTER: Duration = Duration::from_secs(5 * 60);
+/// A tier is a day wide at least, so that each is met.
+const EVERY: Duration = Duration::from_secs(12 * 60 * 60);
+/// What could not be read is tried again sooner: many processes do not live for two looks.
+const AGAIN_AFTER: Duration = Duration::from_secs(30 * 60);
+
+/// Days that are left when a line is due. One more is due once the secret has expired.
+const TIERS: [i64; 4] = [30, 14, 7, 1];
+
+/// How far along the tiers a secret is: the more, the sooner it expires.
+type Stage = usize;
+
+/// 0 while no line is due.
+fn stage(days_left: i64) -> Stage {
+    let passed = TIERS.iter().filter(|tier| days_left <= **tier).count();
+    passed + usize::from(days_left < 0)
+}
+
+/// One secret, or one version of it, and the settings that use it.
+struct Used<'a> {
+    vault: &'a VaultUrl,
+    id: ObjectId,
+    by: Vec<&'a AppSetting>,
+    reference: &'a Reference,
+}
+
+/// A secret and, where it is pinned, the reference with a newer version.
+type Read = (Metadata, Option<String>);
+
+/// What has been said about one secret.
+#[derive(Default)]
+struct Said {
+    /// About which date. Another one is another story.
+    expires: Option<OffsetDateTime>,
+    stage: Stage,
+    /// Why its expiry could not be read, when that was last said.
+    unknown: Option<&'static str>,
+}
+
+impl AppState {
+    /// Writes the lines, for as long as it is polled. `now` is the date.
+    pub async fn warn_of_expiry(&self, now: impl Fn() -> OffsetDateTime) -> Infallible {
+        let used = used(&self.0);
+        let mut said: HashMap<_, Said> = HashMap::new();
+        sleep(FIRST_AFTER).await;
+        loop {
+            let next = Instant::now() + EVERY;
+            let mut due: Vec<usize> = (0..used.len()).collect();
+            loop {
+                let until = Instant::now() + LISTING_LIMIT;
+                let mut unread = Vec::new();
+                for index in due {
+                    let one = &used[index];
+                    let read = self.0.read(one, until).await;
+                    if read.as_ref().is_err_and(Error::may_pass) {
+                        unread.push(index);
+                    }
+                    let said = said.entry(index).or_default();
+                    self.0.say(one, read, said, now());
+                }
+                due = unread;
+                let again = Instant::now() + AGAIN_AFTER;
+                if due.is_empty() || again >= next {
+                    break;
+                }
+                sleep_until(again).await;
+            }
+            sleep_until(next).await;
+        }
+    }
+}
+
+impl Shared {
+    /// What the vault says about a secret, and the reference with a newer version, if it is pinned
+    /// to an older one.
+    async fn read(&self, used: &Used<'_>, until: Instant) -> Result<Read, Error> {
+        if Instant::now() >= until {
+            return Err(Error::TimedOut);
+        }
+        let vault = self.vaults.open(used.vault).await?;
+        let metadata = metadata(&vault, &used.id, until).await?;
+        let newer = newer(&vault, used.reference, &metadata).await;
+        Ok((metadata, newer))
+    }
+
+    fn say(
+        &self,
+        used: &Used<'_>,
+        read: Result<Read, Error>,
+        said: &mut Said,
+        now: OffsetDateTime,
+    ) {
+        let secret = used.id.name.as_str();
+        let (read, newer) = match read {
+            Ok(read) => read,
+            // What is gone does not expire, and config-check tells that it is gone.
+            Err(Error::NotFound(_) | Error::VersionNotFound(_)) => return,
+            Err(error) => {
+                let code = error.code();
+                if said.unknown.replace(code) != Some(code) {
+                    tracing::info!(secret, code, "when a secret of this app expires is unknown");
+                }
+                return;
+            }
+        };
+        said.unknown = None;
+        let Some(expires) = read.expires else {
+            *said = Said::default();
+            return;
+        };
+        let stage = stage(days_left(expires, now));
+        if said.expires.replace(expires) != Some(expires) {
+            // It was renewed, or its date was moved.
+            said.stage = 0;
+        }
+        if stage <= said.stage {
+            return;
+        }
+        said.stage = stage;
+        let subject = Subject {
+            vault: Some(&used.reference.vault),
+            kind: used.id.kind,
+            name: Some(secret),
+            version: used.id.version.as_ref().map(ObjectVersion::as_str),
+            named: used.by[0].named(),
+        };
+        let settings: Vec<_> = used.by.iter().map(|setting| setting.name()).collect();
+        let surroundings = self.references.surroundings();
+        let end = Expires {
+            on: expires,
+            is_certificates: read.managed,
+            is_disabled: read.enabled == Some(false),
+            newer,
+        };
+        let text = warning(&settings, &end, &subject, surroundings, now);
+        let code = if stage > TIERS.len() {
+            "SecretExpired"
+        } else {
+            "SecretExpiresSoon"
+        };
+        tracing::warn!(code, "{text}");
+    }
+}
+
+/// What the app's references point at, each once.
+fn used(app: &Shared) -> Vec<Used<'_>> {
+    let mut used: Vec<Used<'_>> = Vec::new();
+    let mut known = HashMap::new();
+    for (setting, reference) in app.references.references() {
+        let Ok(id) = reference.secret() else { continue };
+        let vault = app.vaults.meant(&reference.vault);
+        let index = *known.entry((vault, id.clone())).or_insert(used.len());
+        match used.get_mut(index) {
+            Some(one) => one.by.push(setting),
+            None => used.push(Used {
+                vault,
+                id,
+                by: vec![setting],
+                reference,
+            }),
+        }
+    }
+    used
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stage_begins_with_its_day() {
+        for (days_left, expected) in [
+            (31, 0),
+            (30, 1),
+            (15, 1),
+            (14, 2),
+            (8, 2),
+            (7, 3),
+            (2, 3),
+            (1, 4),
+            (0, 4),
+            (-1, 5),
+            (-300, 5),
+        ] {
+            assert_eq!(stage(days_left), expected, "{days_left}");
+        }
+    }
+}
