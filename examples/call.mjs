@@ -1,4 +1,4 @@
-// Both routes with nothing but Node. FUNCTION_KEY and MASTER_KEY are what `cargo run` prints.
+// The three questions with nothing but Node. FUNCTION_KEY and MASTER_KEY are what `cargo run` prints.
 const base = process.env.BASE_URL ?? "http://127.0.0.1:7071";
 
 async function call(path, key) {
@@ -17,3 +17,7 @@ for (const { setting, status, fix = "" } of check.references) console.log(settin
 
 const secret = await call("secrets/ExternalApiKey", process.env.MASTER_KEY);
 console.log(secret.name, "expires", secret.expires_on ?? "never");
+
+for (const item of (await call("expiring?within=8w", process.env.MASTER_KEY)).items) {
+  console.log(item.name, "in", item.days_left, "days, used by", item.used_by.join(", ") || "nobody here");
+}

@@ -1,4 +1,4 @@
-"""Both routes with nothing but Python. FUNCTION_KEY and MASTER_KEY are what `cargo run` prints."""
+"""The three questions with nothing but Python. FUNCTION_KEY and MASTER_KEY are what `cargo run` prints."""
 import json
 import os
 import sys
@@ -25,3 +25,6 @@ for reference in check["references"]:
 
 secret = call("secrets/ExternalApiKey", os.environ["MASTER_KEY"])
 print(secret["name"], "expires", secret["expires_on"] or "never")
+
+for item in call("expiring?within=8w", os.environ["MASTER_KEY"])["items"]:
+    print(item["name"], "in", item["days_left"], "days, used by", ", ".join(item["used_by"]) or "nobody here")

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Both routes with curl. FUNCTION_KEY and MASTER_KEY are what `cargo run` prints.
+# The three questions with curl. FUNCTION_KEY and MASTER_KEY are what `cargo run` prints.
 set -euo pipefail
 base=${BASE_URL:-http://127.0.0.1:7071}
 
@@ -8,3 +8,4 @@ call() { printf 'header = "x-functions-key: %s"\n' "$2" | curl --silent --show-e
 
 call 'config-check?strict=true' "$FUNCTION_KEY" || echo "  <- a reference is not resolved: see its \"fix\"" >&2
 call secrets/ExternalApiKey "$MASTER_KEY"
+call 'expiring?within=8w' "$MASTER_KEY"

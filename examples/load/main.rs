@@ -9,6 +9,7 @@
 
 mod client;
 mod in_process;
+mod inventory;
 mod report;
 mod server;
 mod storm;
@@ -28,6 +29,7 @@ use std::{
 use lexopt::ValueExt;
 
 use client::{Seen, Until, count, drive};
+use inventory::MANY_SECRETS;
 use report::{Case, Load, Memory, Report, Start, median};
 use serde_json::json;
 use server::{Program, Server};
@@ -35,13 +37,14 @@ use storm::Storm;
 use vault::{IDENTITY_HEADER, SECRETS, Vault};
 
 const USAGE: &str = "\
-load [--handler FILE] [--bare FILE] [--rounds N] [--seconds S] [--write] [--check] [--storm]
+load [--handler FILE] [--bare FILE] [--rounds N] [--seconds S] [--write] [--check] [--storm] [--inventory]
   --handler FILE  the handler to measure (default: target/release/handler)
   --rounds N      runs of each case and server, one server after the other (default: 5)
   --seconds S     how long one run takes (default: 1)
   --write         put the report into docs/performance.md
   --check         end with 1 if a budget is not met
-  --storm         only crowds of callers while a vault is silent; docs/reliability.md";
+  --storm         only crowds of callers while a vault is silent; docs/reliability.md
+  --inventory     only a list of 5,000 secrets; docs/reliability.md";
 
 /// Runs of each kind of start.
 const STARTS: usize = 31;
@@ -50,6 +53,14 @@ const READS_IN_A_ROW: usize = 350;
 /// Requests after which memory must not have grown.
 const MANY: usize = 1_000_000;
 
+/// What is measured.
+#[derive(Clone, Copy)]
+enum What {
+    Requests,
+    Storms,
+    Inventory,
+}
+
 struct Arguments {
     handler: PathBuf,
     bare: PathBuf,
@@ -57,12 +68,16 @@ struct Arguments {
     time: Duration,
     write: bool,
     check: bool,
-    storm: bool,
+    what: What,
 }
 
 fn main() -> ExitCode {
     let is_met = arguments().and_then(|arguments| {
-        let run = if arguments.storm { storms } else { report };
+        let run = match arguments.what {
+            What::Requests => report,
+            What::Storms => storms,
+            What::Inventory => listed,
+        };
         Ok(run(&arguments)? || !arguments.check)
     });
     match is_met {
@@ -90,7 +105,7 @@ fn report(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
 /// Whether every crowd was served as promised.
 fn storms(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
     let storms = in_folder(|folder| {
-        let vault = Vault::start(folder)?;
+        let vault = Vault::start(folder, SECRETS)?;
         let handler = handler(arguments, &vault, Some(&vault.url));
         storm::measure(&handler, &vault)
     })?;
@@ -98,6 +113,17 @@ fn storms(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
         println!("{storm}");
     }
     Ok(storms.iter().all(Storm::is_met))
+}
+
+/// Whether a large vault was listed as promised.
+fn listed(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
+    let listed = in_folder(|folder| {
+        let vault = Vault::start(folder, MANY_SECRETS)?;
+        let handler = handler(arguments, &vault, Some(&vault.url));
+        inventory::measure(&handler, &vault)
+    })?;
+    println!("{listed}");
+    Ok(listed.is_met())
 }
 
 fn arguments() -> Result<Arguments, Box<dyn Error>> {
@@ -111,7 +137,7 @@ fn arguments() -> Result<Arguments, Box<dyn Error>> {
         time: Duration::from_secs(1),
         write: false,
         check: false,
-        storm: false,
+        what: What::Requests,
     };
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
@@ -125,7 +151,8 @@ fn arguments() -> Result<Arguments, Box<dyn Error>> {
             }
             lexopt::Arg::Long("write") => arguments.write = true,
             lexopt::Arg::Long("check") => arguments.check = true,
-            lexopt::Arg::Long("storm") => arguments.storm = true,
+            lexopt::Arg::Long("storm") => arguments.what = What::Storms,
+            lexopt::Arg::Long("inventory") => arguments.what = What::Inventory,
             other => return Err(other.unexpected().into()),
         }
     }
@@ -145,7 +172,7 @@ fn in_folder<T>(
 }
 
 fn measure(arguments: &Arguments, folder: &Path) -> Result<Report, Box<dyn Error>> {
-    let vault = Vault::start(folder)?;
+    let vault = Vault::start(folder, SECRETS)?;
     let handler = handler(arguments, &vault, Some(&vault.url));
     let cases = cases();
     let answers = folder.join("answers.json");

@@ -34,13 +34,13 @@ pub(crate) struct Vault {
 }
 
 impl Vault {
-    pub(crate) fn start(folder: &Path) -> Result<Self, Box<dyn Error>> {
+    pub(crate) fn start(folder: &Path, secrets: usize) -> Result<Self, Box<dyn Error>> {
         let serving = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
             .build()?;
         let vault = DevVault::default();
-        for number in 0..SECRETS {
+        for number in 0..secrets {
             let name = format!("Load{number}");
             let set = vault.store().set(&name, NewSecret::of("x"));
             set.map_err(|error| error.to_string())?;
