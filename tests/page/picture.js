@@ -7,5 +7,7 @@ const browser = await startBrowser();
 const page = await browser.newPage({ viewport: { width: 860, height: 500 } });
 await page.goto(handler.address);
 await page.screenshot({ path: join(repository, "docs/config-check.png"), fullPage: true });
+await page.goto(handler.expiring);
+await page.screenshot({ path: join(repository, "docs/expiring.png"), fullPage: true });
 await browser.close();
 handler.stop();

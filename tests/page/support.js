@@ -5,23 +5,25 @@ import { chromium } from "playwright-core";
 
 export const repository = resolve(import.meta.dirname, "../..");
 
-/** Starts a standalone handler for the app root `cwd`; `address` opens config-check. */
+/** Starts a standalone handler for the app root `cwd`; `address` opens config-check, `expiring` that. */
 export async function startHandler(cwd) {
   const binary = process.env.HANDLER ?? join(repository, "target/debug/handler");
   const child = spawn(resolve(binary), ["--port", "0"], { cwd, env: {} });
-  const address = await new Promise((found, failed) => {
+  const addresses = await new Promise((found, failed) => {
     let output = "";
     const collect = (data) => {
       output += data;
       const line = output.match(/In a browser:\n\n {2}(\S+)\n/);
-      if (line) found(line[1]);
+      // The master key is in the command for curl.
+      const expiring = output.match(/x-functions-key: (\S+)" \\\n *"(\S+\/api\/expiring)\?/);
+      if (line && expiring) found({ address: line[1], expiring: `${expiring[2]}?code=${expiring[1]}` });
     };
     child.stdout.on("data", collect);
     child.stderr.on("data", collect);
     child.on("error", failed);
     child.on("exit", (code) => failed(new Error(`the handler ended with ${code}: ${output}`)));
   });
-  return { address, stop: () => child.kill() };
+  return { ...addresses, stop: () => child.kill() };
 }
 
 export function startBrowser() {
