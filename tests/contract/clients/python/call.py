@@ -3,8 +3,25 @@
 import os
 
 from keyvault_functions_client import AuthenticatedClient
-from keyvault_functions_client.api.default import config_check, secrets_metadata
-from keyvault_functions_client.models import ConfigCheck, Problem, SecretMetadata, Status, UnhealthyConfigCheck
+from keyvault_functions_client.api.default import (
+    certificates_metadata,
+    config_check,
+    expiring,
+    keys_metadata,
+    secrets_metadata,
+)
+from keyvault_functions_client.models import (
+    CertificateMetadata,
+    ConfigCheck,
+    Expiring,
+    KeyMetadata,
+    ObjectKind,
+    Problem,
+    SecretMetadata,
+    Status,
+    UnhealthyConfigCheck,
+    UnhealthyExpiring,
+)
 
 URL, KEY = os.environ["CONTRACT_URL"], os.environ["CONTRACT_KEY"]
 
@@ -30,6 +47,18 @@ with client(KEY) as caller:
     assert secret.name == "ExternalApiKey" and isinstance(secret.version, str)
     same = secrets_metadata.sync("ExternalApiKey", client=caller, version=secret.version)
     assert same == secret, same
+
+    key = keys_metadata.sync("SigningKey", client=caller)
+    assert isinstance(key, KeyMetadata) and key.curve == "P-256", key
+    certificate = certificates_metadata.sync("WebCertificate", client=caller)
+    assert isinstance(certificate, CertificateMetadata) and certificate.subject == "CN=www.example.com", certificate
+
+    soon = expiring.sync(client=caller, within="2w")
+    assert isinstance(soon, Expiring), soon
+    (item,) = soon.items
+    assert (item.kind, item.name, item.used_by) == (ObjectKind.SECRET, "DatabasePassword", ["DATABASE_PASSWORD"])
+    strict_soon = expiring.sync(client=caller, strict=True)
+    assert isinstance(strict_soon, UnhealthyExpiring), strict_soon
 
     missing = secrets_metadata.sync("Missing", client=caller)
     assert isinstance(missing, Problem) and missing.code == "SecretNotFound", missing

@@ -6,6 +6,7 @@ import type { components, paths } from "./build/contract.js";
 
 type Problem = components["schemas"]["Problem"];
 type ConfigCheck = components["schemas"]["ConfigCheck"];
+type Expiring = components["schemas"]["Expiring"];
 type UnhealthyConfigCheck = components["schemas"]["UnhealthyConfigCheck"];
 
 const baseUrl = process.env["CONTRACT_URL"];
@@ -34,6 +35,20 @@ assert.equal(known.response.status, 200);
 assert.equal(known.data?.name, "ExternalApiKey");
 const same = await secret("ExternalApiKey", { version: known.data.version });
 assert.deepEqual(same.data, known.data);
+
+const signing = await client.GET("/api/keys/{key_name}", { params: { path: { key_name: "SigningKey" } } });
+assert.equal(signing.data?.curve, "P-256");
+const web = await client.GET("/api/certificates/{certificate_name}", {
+  params: { path: { certificate_name: "WebCertificate" } },
+});
+assert.equal(web.data?.subject, "CN=www.example.com");
+const soon = await client.GET("/api/expiring", { params: { query: { within: "2w" } } });
+const { items } = soon.data as Expiring;
+assert.deepEqual(items.map((item) => [item.name, item.used_by]), [
+  ["DatabasePassword", ["DATABASE_PASSWORD"]],
+]);
+const strictly = await client.GET("/api/expiring", { params: { query: { strict: true } } });
+assert.equal(strictly.response.status, 503);
 
 for (const [answer, status, code] of [
   [await secret("Missing"), 404, "SecretNotFound"],
