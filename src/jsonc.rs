@@ -48,7 +48,20 @@ pub fn parse<T: DeserializeOwned>(text: &str) -> Result<T, Invalid> {
             cause: Cause::NotAnObject,
         });
     }
-    serde_json::from_slice(&plain).map_err(|error| Invalid {
+    from_plain(&plain)
+}
+
+/// Reads anything from `text`, a list too.
+///
+/// # Errors
+///
+/// As [`parse`].
+pub fn parse_any(text: &str) -> Result<serde_json::Value, Invalid> {
+    from_plain(&plain(text.trim_start_matches('\u{feff}')))
+}
+
+fn from_plain<T: DeserializeOwned>(plain: &[u8]) -> Result<T, Invalid> {
+    serde_json::from_slice(plain).map_err(|error| Invalid {
         line: error.line(),
         column: error.column(),
         cause: if error.is_data() {

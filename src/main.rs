@@ -31,6 +31,7 @@ fn main() -> ExitCode {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let ended = match Arguments::parse() {
         Ok(Arguments::Run { port }) => run::run(port),
+        Ok(Arguments::Check(options)) => cli::check::run(&options),
         #[cfg(feature = "dev-vault")]
         Ok(Arguments::DevVault {
             port,

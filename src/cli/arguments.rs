@@ -4,6 +4,10 @@ use std::ffi::OsStr;
 #[cfg(feature = "dev-vault")]
 use std::path::PathBuf;
 
+use keyvault_functions::functions::parse_time;
+
+use super::check::Options;
+
 /// What the command line asks for.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Arguments {
@@ -12,6 +16,8 @@ pub(crate) enum Arguments {
         /// Port without a Functions host; 0 lets the system choose.
         port: Option<u16>,
     },
+    /// Check the references of other apps.
+    Check(Options),
     /// Serve the embedded vault to other programs.
     #[cfg(feature = "dev-vault")]
     DevVault {
@@ -30,6 +36,7 @@ const HELP: &str = "\
 keyvault-functions: shows the state of Key Vault secrets and references, never a secret
 
 Usage: handler [--port PORT]
+       handler check --help       the references of any app, from here
        handler dev-vault --help   (in development builds)
 
 Under the Functions host it takes its port and settings from the environment. Without one
@@ -42,6 +49,35 @@ Options:
 
 Exit codes: 64 wrong usage, 69 port not available, 70 internal error, 78 wrong settings.
 The settings are listed in README.md.";
+
+const CHECK_HELP: &str = "\
+Tries the Key Vault references of any Function App or web app from here, with
+your own sign-in: az login, azd auth login, or AZURE_... in the environment. It
+reads no value, and keeps and prints nothing of the other settings.
+
+Usage: handler check [OPTIONS] [FILE]...
+
+  az functionapp config appsettings list -g RG -n APP -o json | handler check -
+  handler check local.settings.json
+  handler check apps/*.json --by secret
+
+FILE is what `az functionapp config appsettings list` prints, or
+`az webapp config connection-string list`; a local.settings.json; or lines
+NAME=value. - is standard input. Each FILE is an app, called like the file.
+
+Options:
+  -n, --name NAME            the app's name, for the commands that are printed
+  -g, --resource-group NAME  its resource group
+      --slot NAME            its slot
+      --by secret            each secret with the apps and settings that use it
+      --strict               end with 1 if a reference cannot be read
+      --expiring TIME        with --strict, also if a secret expires within TIME
+                             (36h, 30d, 8w)
+      --json                 for programs
+  -h, --help                 print this
+
+Exit codes: 0, 1 with --strict, 2 a FILE that is not understood, 64 wrong usage,
+78 wrong settings in the environment.";
 
 #[cfg(feature = "dev-vault")]
 const DEV_VAULT_HELP: &str = "\
@@ -85,6 +121,12 @@ pub(crate) enum UsageError {
     NoValue(String),
     #[error("{0} takes no value; see --help")]
     Value(String),
+    #[error("--expiring takes hours, days or weeks, such as 36h, 30d, 8w; see --help")]
+    Time,
+    #[error("--by takes the word secret; see --help")]
+    By,
+    #[error("--name, --resource-group and --slot are about one FILE; see --help")]
+    OneFile,
     #[error("--port takes a number from 0 to 65535; {0:?} is none; see --help")]
     Port(String),
     #[error("the command line is not understood; see --help")]
@@ -123,11 +165,15 @@ impl Arguments {
 
     fn parse_from(mut parser: lexopt::Parser) -> Result<Self, UsageError> {
         use lexopt::prelude::{Long, Short};
+        let mut begins_with = |command: &str| {
+            let rest = parser.try_raw_args();
+            rest.is_some_and(|mut rest| rest.next_if(|first| first == command).is_some())
+        };
+        if begins_with("check") {
+            return Self::parse_check(parser);
+        }
         #[cfg(feature = "dev-vault")]
-        if parser
-            .try_raw_args()
-            .is_some_and(|mut rest| rest.next_if(|first| first == "dev-vault").is_some())
-        {
+        if begins_with("dev-vault") {
             return Self::parse_dev_vault(parser);
         }
         let mut chosen = None;
@@ -140,6 +186,43 @@ impl Arguments {
             }
         }
         Ok(Self::Run { port: chosen })
+    }
+
+    fn parse_check(mut parser: lexopt::Parser) -> Result<Self, UsageError> {
+        use lexopt::prelude::{Long, Short, Value};
+        let mut options = Options::default();
+        let text = |value: std::ffi::OsString| Some(lossy(&value));
+        while let Some(argument) = parser.next()? {
+            match argument {
+                Value(file) => options.files.push(file.into()),
+                Short('n') | Long("name") => options.name = text(parser.value()?),
+                Short('g') | Long("resource-group") => {
+                    options.resource_group = text(parser.value()?);
+                }
+                Long("slot") => options.slot = text(parser.value()?),
+                Long("json") => options.json = true,
+                Long("strict") => options.strict = true,
+                Long("by") => {
+                    if parser.value()? != "secret" {
+                        return Err(UsageError::By);
+                    }
+                    options.by_secret = true;
+                }
+                Long("expiring") => {
+                    let time = parser.value()?;
+                    let time = time.to_str().and_then(parse_time);
+                    options.expiring = Some(time.ok_or(UsageError::Time)?);
+                }
+                Short('h') | Long("help") => return Ok(Self::Print(CHECK_HELP)),
+                other => return Err(other.unexpected().into()),
+            }
+        }
+        let is_about_one =
+            options.name.is_some() || options.resource_group.is_some() || options.slot.is_some();
+        if is_about_one && options.files.len() > 1 {
+            return Err(UsageError::OneFile);
+        }
+        Ok(Self::Check(options))
     }
 
     #[cfg(feature = "dev-vault")]
@@ -181,6 +264,40 @@ mod tests {
             Ok(Arguments::Run { port: Some(0) })
         );
         assert_eq!(parse(&["--help"]), Ok(Arguments::Print(HELP)));
+    }
+
+    #[test]
+    fn a_check_takes_files_and_options_in_any_order() {
+        let options = Options {
+            files: vec!["a.json".into(), "-".into()],
+            json: true,
+            strict: true,
+            expiring: Some(std::time::Duration::from_secs(36 * 3_600)),
+            by_secret: true,
+            ..Options::default()
+        };
+        let arguments = [
+            "check", "a.json", "--json", "--by", "secret", "--strict", "-",
+        ];
+        let arguments = [&arguments[..], &["--expiring=36h"]].concat();
+        assert_eq!(parse(&arguments), Ok(Arguments::Check(options)));
+        let about_one = Options {
+            name: Some("func-a".to_owned()),
+            resource_group: Some("rg-a".to_owned()),
+            slot: Some("staging".to_owned()),
+            ..Options::default()
+        };
+        let arguments = ["check", "-n", "func-a", "-g", "rg-a", "--slot", "staging"];
+        assert_eq!(parse(&arguments), Ok(Arguments::Check(about_one)));
+        for arguments in [
+            &["check", "--by", "app"][..],
+            &["check", "--expiring", "1y"],
+            &["check", "-n", "a", "one", "two"],
+            &["--port", "0", "check"],
+        ] {
+            let error = parse(arguments).expect_err("refused");
+            assert!(error.ends_with("see --help"), "{error}");
+        }
     }
 
     #[cfg(feature = "dev-vault")]

@@ -7,6 +7,8 @@ use keyvault_functions::{host::grading::without_warn, settings::Environment, sys
 /// Exit codes, from `sysexits.h`. Never 0 on failure: the Functions host would take it for
 /// an intended end and not restart the handler.
 pub(crate) mod exit {
+    /// An input of `check`.
+    pub(crate) const NOT_UNDERSTOOD: u8 = 2;
     pub(crate) const USAGE: u8 = 64;
     #[cfg(feature = "dev-vault")]
     pub(crate) const NO_INPUT: u8 = 66;

@@ -3,6 +3,7 @@
 
 pub(crate) mod arguments;
 pub(crate) mod banner;
+pub(crate) mod check;
 #[cfg(feature = "dev-vault")]
 pub(crate) mod dev_vault;
 pub(crate) mod failure;

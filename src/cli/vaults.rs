@@ -5,9 +5,10 @@ use std::sync::Arc;
 use keyvault_functions::{
     diagnosis::Cause,
     key_vault::{
-        Error, VaultUrl, Vaults,
+        Connection, Error, VaultUrl, Vaults,
         credential::{self, ChosenCredential, is_on_path},
     },
+    references::Reference,
     settings::{Settings, VaultSetting},
 };
 
@@ -40,7 +41,7 @@ pub(super) fn readable(settings: &Settings) -> Result<Readable, Failure> {
         let vaults = Vaults::new(move || std::future::ready(Ok(connection.clone())));
         return Ok((vaults, None));
     }
-    let (vaults, credential) = real(settings);
+    let (vaults, credential) = real(settings, |connection| connection);
     let vaults = match settings.surroundings.dev_vault.clone() {
         Some(alias) => vaults.with_alias(alias.alias, alias.real),
         None => vaults,
@@ -51,11 +52,69 @@ pub(super) fn readable(settings: &Settings) -> Result<Readable, Failure> {
 #[cfg(not(feature = "dev-vault"))]
 #[expect(clippy::unnecessary_wraps, reason = "only the embedded vault can fail")]
 pub(super) fn readable(settings: &Settings) -> Result<Readable, Failure> {
-    Ok(real(settings))
+    Ok(real(settings, |connection| connection))
 }
 
-/// The credential is chosen now and set up when a vault is first needed.
-fn real(settings: &Settings) -> Readable {
+/// What other apps' references are tried with.
+pub(super) struct Outside {
+    pub(super) vaults: Vaults,
+    /// With which credential; `None` where none is needed, or was found.
+    pub(super) checked_as: Option<String>,
+    /// The vault that is inside this process, if that is read.
+    pub(super) embedded: Option<VaultUrl>,
+}
+
+/// The vaults of other apps' references. The budget of a running instance does not bind a program
+/// that ends by itself.
+#[cfg(feature = "dev-vault")]
+pub(super) fn from_outside<'a, R: Iterator<Item = Reference>>(
+    settings: &Settings,
+    references: impl Fn() -> R + 'a,
+) -> Result<Outside, Failure> {
+    use keyvault_functions::dev_vault::DevVault;
+    let embedded = DevVault::url();
+    let is_embedded = |one: Reference| Some(&one.vault) == embedded.as_ref();
+    let is_first_try = settings.vault == VaultSetting::NotSet
+        && references().next().is_some()
+        && references().all(is_embedded);
+    if is_first_try || matches!(settings.vault, VaultSetting::Embedded(_)) {
+        let vault = DevVault::seeded().map_err(|_| Failure::no_randomness())?;
+        let connection = vault.connection().without_budget();
+        return Ok(Outside {
+            vaults: Vaults::new(move || std::future::ready(Ok(connection.clone()))),
+            checked_as: None,
+            embedded,
+        });
+    }
+    let (vaults, credential) = real(settings, Connection::without_budget);
+    let vaults = match settings.surroundings.dev_vault.clone() {
+        Some(alias) => vaults.with_alias(alias.alias, alias.real),
+        None => vaults,
+    };
+    Ok(Outside {
+        vaults,
+        checked_as: credential.map(|credential| credential.to_string()),
+        embedded: None,
+    })
+}
+
+#[cfg(not(feature = "dev-vault"))]
+#[expect(clippy::unnecessary_wraps, reason = "only the embedded vault can fail")]
+pub(super) fn from_outside<'a, R: Iterator<Item = Reference>>(
+    settings: &Settings,
+    _: impl Fn() -> R + 'a,
+) -> Result<Outside, Failure> {
+    let (vaults, credential) = real(settings, Connection::without_budget);
+    Ok(Outside {
+        vaults,
+        checked_as: credential.map(|credential| credential.to_string()),
+        embedded: None,
+    })
+}
+
+/// The credential is chosen now and set up when a vault is first needed. `limited` gives each
+/// connection its limits.
+fn real(settings: &Settings, limited: fn(Connection) -> Connection) -> Readable {
     if let Some(wrong) = settings.needed_to_read() {
         let error = Error::WrongSetting(wrong);
         let vaults = Vaults::new(move || std::future::ready(Err(error.clone())));
@@ -79,6 +138,7 @@ fn real(settings: &Settings) -> Readable {
             tokio::task::spawn_blocking(move || credential::connect(&given.0, given.1.as_ref()))
                 .await
                 .unwrap_or(Err(Error::UnexpectedAnswer))
+                .map(limited)
         }
     });
     (vaults, Some(choice))

@@ -27,6 +27,11 @@ impl Case<'_> {
                 self.vault_first()
             ),
         };
+        let detail = if self.surroundings.checks_an_app {
+            format!("{detail} The app's own identity may be allowed.")
+        } else {
+            detail
+        };
         Words::new(detail, self.allow(denial))
     }
 

@@ -106,6 +106,11 @@ impl Case<'_> {
         self.surroundings.is_on_azure()
     }
 
+    /// Whether the settings that are explained are kept on Azure.
+    pub(super) fn settings_are_on_azure(&self) -> bool {
+        self.is_on_azure() || self.surroundings.checks_an_app
+    }
+
     /// Whether the platform resolves what is explained, with an identity of its own.
     pub(super) fn is_platforms(&self) -> bool {
         self.is_on_azure() && self.subject.named.is_reference() && !self.is_list()

@@ -168,7 +168,7 @@ impl Case<'_> {
             }
             Named::KeyVaultUrl | Named::Setting(_) => ("local.settings.json", "<setting>"),
         };
-        if !self.is_on_azure() {
+        if !self.settings_are_on_azure() {
             return Fix::without_command(format!("In {list}, set {setting} to {FORM}."));
         }
         let setting = harmless_or(setting, placeholder);
@@ -192,7 +192,7 @@ impl Case<'_> {
     /// The command that sets the setting to `reference`, if a command can name the setting.
     pub(super) fn set_to(&self, reference: &str) -> Option<String> {
         let setting = self.subject.named.setting();
-        (self.is_on_azure() && is_harmless(setting))
+        (self.settings_are_on_azure() && is_harmless(setting))
             .then(|| self.set_in_its_list(&format!("\"{setting}={reference}\"")))
     }
 

@@ -13,6 +13,8 @@ pub struct Surroundings {
     pub identity: Identity,
     /// Whether `IDENTITY_ENDPOINT` says where managed identities sign in.
     pub has_identity_endpoint: bool,
+    /// The settings that are explained are those of an app on Azure, although this runs elsewhere.
+    pub checks_an_app: bool,
     /// Where `handler dev-vault` stands in for a vault on Azure.
     pub dev_vault: Option<DevVaultAlias>,
 }

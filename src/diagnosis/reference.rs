@@ -83,7 +83,7 @@ impl Case<'_> {
 
     pub(super) fn app_configuration(&self) -> Words {
         let detail = "The value is still an App Configuration reference. Nothing has resolved it.";
-        let fix = if self.is_on_azure() {
+        let fix = if self.settings_are_on_azure() {
             Fix::with(
                 "Give the app's identity the role App Configuration Data Reader on the store, and check endpoint, key and label. Then make the platform try again with",
                 self.refresh(),

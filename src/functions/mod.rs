@@ -38,6 +38,7 @@ pub fn all() -> Functions<AppState> {
 }
 
 pub use config_check::{DATABASE_PASSWORD, EXTERNAL_API_KEY};
+pub use query::parse_time;
 
 /// How far ahead is looked where nobody says how far.
 const MONTH: Duration = Duration::from_secs(30 * 24 * 60 * 60);

@@ -50,26 +50,12 @@ impl<'a> Query<'a> {
     ///
     /// No such time, or more than 400 days.
     pub(super) fn time(&self, name: &str) -> Result<Option<Duration>, Problem> {
-        const HOUR: u64 = 3_600;
-        const LONGEST: Duration = Duration::from_secs(400 * 24 * HOUR);
-        let Some(text) = self.text(name) else {
-            return Ok(None);
-        };
-        let split = text.len().saturating_sub(1);
-        let time = text.split_at_checked(split).and_then(|(number, unit)| {
-            let hours = match unit {
-                "h" => 1,
-                "d" => 24,
-                "w" => 7 * 24,
-                _ => return None,
-            };
-            let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
-            let number: u64 = is_number.then(|| number.parse().ok())??;
-            number.checked_mul(hours * HOUR).map(Duration::from_secs)
-        });
-        match time {
-            Some(time) if time <= LONGEST => Ok(Some(time)),
-            _ => Err(refusal::not_a_time(name)),
+        match self.text(name) {
+            None => Ok(None),
+            Some(text) => match parse_time(text) {
+                Some(time) => Ok(Some(time)),
+                None => Err(refusal::not_a_time(name)),
+            },
         }
     }
 
@@ -85,6 +71,24 @@ impl<'a> Query<'a> {
             Some(_) => Err(refusal::not_a_switch(name)),
         }
     }
+}
+
+/// A number of hours, days or weeks, such as `36h`, `30d` or `8w`; 400 days at most.
+#[must_use]
+pub fn parse_time(text: &str) -> Option<Duration> {
+    const HOUR: u64 = 3_600;
+    const LONGEST: Duration = Duration::from_secs(400 * 24 * HOUR);
+    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let hours = match unit {
+        "h" => 1,
+        "d" => 24,
+        "w" => 7 * 24,
+        _ => return None,
+    };
+    let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    let number: u64 = is_number.then(|| number.parse().ok())??;
+    let time = number.checked_mul(hours * HOUR).map(Duration::from_secs);
+    time.filter(|time| *time <= LONGEST)
 }
 
 /// The code is the one of [`refusal::not_a_switch`].

@@ -99,11 +99,25 @@ impl Pacing {
 
 /// Counts the signed requests of an instance.
 #[derive(Debug, Default)]
-pub(super) struct Budget(Mutex<VecDeque<Instant>>);
+pub(super) struct Budget {
+    sent: Mutex<VecDeque<Instant>>,
+    is_unlimited: bool,
+}
 
 impl Budget {
+    /// For a program that ends by itself, and is no instance of many.
+    pub(super) fn unlimited() -> Self {
+        Self {
+            is_unlimited: true,
+            ..Self::default()
+        }
+    }
+
     /// Counts one request, which may be sent then.
     pub(super) fn spend(&self) -> Result<(), Error> {
+        if self.is_unlimited {
+            return Ok(());
+        }
         let now = Instant::now();
         let mut sent = self.sent(now);
         check(&sent, REQUESTS_LIMIT, now)?;
@@ -123,7 +137,7 @@ impl Budget {
     }
 
     fn sent(&self, now: Instant) -> MutexGuard<'_, VecDeque<Instant>> {
-        let mut sent = lock(&self.0);
+        let mut sent = lock(&self.sent);
         while sent.front().is_some_and(|at| now - *at >= BUDGET_WINDOW) {
             sent.pop_front();
         }

@@ -59,6 +59,17 @@ impl Connection {
     }
 }
 
+impl Connection {
+    /// Without a limit for the requests to all vaults together.
+    #[must_use]
+    pub fn without_budget(self) -> Self {
+        Self {
+            budget: Arc::new(Budget::unlimited()),
+            ..self
+        }
+    }
+}
+
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connection").finish_non_exhaustive()

@@ -9,12 +9,14 @@
 //! | what does a function get to see of a setting? | [`app_settings`] |
 //! | what may a person see of its value? | [`masked`] |
 //! | what does the handler find when it tries a reference? | `probe` |
+//! | and from outside of the app? | [`check`] |
 //! | what counts if the platform says otherwise? | `verdict` |
 //! | how do callers share one attempt? | `single_flight` |
 //! | which references are there, and how are they? | [`inspector`] |
 //! | what is answered about one? | [`report`] |
 
 pub mod app_settings;
+pub mod check;
 pub mod inspector;
 pub mod kind;
 pub mod masked;

@@ -159,29 +159,37 @@ impl Probe {
         }
     }
 
-    /// Whether the secret is there and may be read, without its value.
     async fn facts(&self) -> Result<Facts, Cause> {
-        let (vault, secret) = self.open().await?;
-        vault.may_get(&secret.name).await?;
-        let metadata = match vault.probed_metadata(&secret).await {
-            Err(Error::AccessDenied(_)) => return Err(Cause::MayNotList),
-            // What has so many versions is there, and the latest one can be got.
-            Err(Error::TooManyVersions) if secret.version.is_none() => return Ok(Facts::default()),
-            Err(Error::NotFound(_)) => return Err(missing(&vault, &secret.name).await),
-            metadata => metadata?,
-        };
-        Ok(Facts {
-            is_disabled: metadata.enabled == Some(false),
-            expires: metadata.expires,
-            not_before: metadata.not_before,
-        })
+        facts(&self.vaults, &self.reference).await
     }
 
     async fn open(&self) -> Result<(Arc<Vault>, ObjectId), Error> {
-        let secret = self.reference.secret();
-        let secret = secret.map_err(|_| Error::VersionNotFound(ObjectKind::Secret))?;
-        Ok((self.vaults.open(&self.reference.vault).await?, secret))
+        open(&self.vaults, &self.reference).await
     }
+}
+
+async fn open(vaults: &Vaults, reference: &Reference) -> Result<(Arc<Vault>, ObjectId), Error> {
+    let secret = reference.secret();
+    let secret = secret.map_err(|_| Error::VersionNotFound(ObjectKind::Secret))?;
+    Ok((vaults.open(&reference.vault).await?, secret))
+}
+
+/// Whether the secret behind `reference` is there and may be read, without its value.
+pub(super) async fn facts(vaults: &Vaults, reference: &Reference) -> Result<Facts, Cause> {
+    let (vault, secret) = open(vaults, reference).await?;
+    vault.may_get(&secret.name).await?;
+    let metadata = match vault.probed_metadata(&secret).await {
+        Err(Error::AccessDenied(_)) => return Err(Cause::MayNotList),
+        // What has so many versions is there, and the latest one can be got.
+        Err(Error::TooManyVersions) if secret.version.is_none() => return Ok(Facts::default()),
+        Err(Error::NotFound(_)) => return Err(missing(&vault, &secret.name).await),
+        metadata => metadata?,
+    };
+    Ok(Facts {
+        is_disabled: metadata.enabled == Some(false),
+        expires: metadata.expires,
+        not_before: metadata.not_before,
+    })
 }
 
 /// `reference` with the version that it could be pinned to instead of `pinned`, which it is pinned

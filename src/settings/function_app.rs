@@ -72,6 +72,7 @@ impl Reader<'_> {
             app: self.function_app(),
             identity,
             has_identity_endpoint: credential.has_identity_endpoint,
+            checks_an_app: false,
             dev_vault: dev_vault(vault),
         }
     }

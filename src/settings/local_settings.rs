@@ -63,7 +63,7 @@ pub(super) fn read(folder: &Path) -> Result<(LocalFile, NamedValues), LocalSetti
     }
 }
 
-fn parse(text: &str) -> Result<(LocalFile, NamedValues), LocalSettingsError> {
+pub(super) fn parse(text: &str) -> Result<(LocalFile, NamedValues), LocalSettingsError> {
     let file: Map<String, Value> = jsonc::parse(text).map_err(|invalid| {
         let cause = match invalid.cause {
             Cause::Shape => Cause::NotAnObject,

@@ -16,6 +16,7 @@ mod credential;
 mod environment;
 mod export;
 mod function_app;
+mod listing;
 mod local_settings;
 mod log;
 mod metadata;
@@ -28,6 +29,7 @@ mod warnings;
 
 pub use crate::key_vault::error::SettingError;
 pub use environment::Environment;
+pub use listing::{Listing, ListingError};
 pub use local_settings::LocalSettingsError;
 pub use log::LogSettings;
 pub use mode::{KeySource, Mode, OwnKey, OwnKeys, STANDALONE_PORT};

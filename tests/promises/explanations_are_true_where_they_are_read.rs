@@ -70,7 +70,7 @@ fn places() -> Vec<Place> {
 
 #[rustfmt::skip]
 fn on_azure() -> Vec<Place> {
-    let azure = |app, identity| Surroundings { runs_in: RunsIn::Azure, app, identity, has_identity_endpoint: true, dev_vault: None };
+    let azure = |app, identity| Surroundings { runs_in: RunsIn::Azure, app, identity, has_identity_endpoint: true, checks_an_app: false, dev_vault: None };
     let app = |slot, plan| FunctionApp::new(Some("func-a"), Some("rg-a"), slot, Some(plan));
     let unknown = FunctionApp::new(None, None, None, Some(Plan::Consumption));
     let flex = || azure(app(None, Plan::FlexConsumption), Identity::SystemAssigned);
@@ -90,10 +90,11 @@ fn on_azure() -> Vec<Place> {
 
 #[rustfmt::skip]
 fn on_a_laptop() -> Vec<Place> {
-    let local = |identity| Surroundings { runs_in: RunsIn::Local, app: FunctionApp::default(), identity, has_identity_endpoint: false, dev_vault: None };
+    let local = |identity| Surroundings { runs_in: RunsIn::Local, app: FunctionApp::default(), identity, has_identity_endpoint: false, checks_an_app: false, dev_vault: None };
     let embedded = || DevVault::url().expect("an address");
     let dev_vault = || vault("https://localhost:8443");
     let az = || local(Identity::Developer);
+    let checking = || Surroundings { checks_an_app: true, app: FunctionApp::new(Some("func-a"), None, None, None), ..az() };
     let endpoint = || Surroundings { has_identity_endpoint: true, ..local(Identity::SystemAssigned) };
     let user_assigned = || Surroundings { identity: Identity::UserAssigned(CLIENT_ID.into()), ..endpoint() };
     let alias = || DevVaultAlias { alias: embedded(), real: dev_vault() };
@@ -103,6 +104,7 @@ fn on_a_laptop() -> Vec<Place> {
         place("a laptop with az: a reference", az(), real(), SETTING),
         place("a laptop with az: secrets/<name>", az(), real(), Named::KeyVaultUrl),
         place("a laptop with an application: a reference", local(application()), real(), SETTING),
+        place("a laptop with az that checks an app: a reference", checking(), real(), SETTING),
         place("a laptop with the dev vault: a reference", endpoint(), dev_vault(), SETTING),
         place("a laptop with the dev vault: a reference to embedded", aliased(), embedded(), SETTING),
         place("a laptop with the dev vault: secrets/<name>", endpoint(), dev_vault(), Named::KeyVaultUrl),

@@ -26,6 +26,7 @@ mod a_person_at_a_terminal_is_served;
 mod a_secret_that_expires_is_a_line_in_time;
 mod a_wrong_setting_is_an_answer_under_a_host;
 mod all_protocol_modes_give_the_same_answer;
+mod an_app_is_checked_from_outside;
 mod an_instance_spares_the_vaults;
 mod an_unresolved_setting_of_ours_is_explained;
 mod bad_settings_are_reported_at_once;

@@ -21,8 +21,19 @@ pub(crate) struct Asked {
 
 impl DevVaultProcess {
     pub(crate) async fn start() -> Self {
+        Self::start_in(Folder::new(), &[]).await
+    }
+
+    /// With what `contents` says besides.
+    pub(crate) async fn start_with(contents: &str) -> Self {
         let files = Folder::new();
-        let arguments = ["dev-vault", "--port", "0", "--ca-out", "ca.pem"];
+        files.write("contents.json", contents);
+        Self::start_in(files, &["--contents", "contents.json"]).await
+    }
+
+    async fn start_in(files: Folder, more: &[&str]) -> Self {
+        let options = ["dev-vault", "--port", "0", "--ca-out", "ca.pem"];
+        let arguments = [&options, more].concat();
         let handler = Handler::start(files.path(), &arguments, &[]);
         handler.wrote("Ctrl+C stops.").await;
         let output = handler.output();

@@ -1,0 +1,111 @@
+//! The report for programs.
+
+use keyvault_functions::diagnosis::{Fix, iso_format};
+use serde::Serialize;
+
+use super::report::{Report, Row};
+
+#[derive(Serialize)]
+struct Answer<'a> {
+    /// With which credential; absent where none was needed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    checked_as: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    apps: Option<Vec<App<'a>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secrets: Option<Vec<Secret<'a>>>,
+}
+
+#[derive(Serialize)]
+struct App<'a> {
+    #[serde(rename = "app")]
+    name: &'a str,
+    file: &'a str,
+    /// Why it was not understood.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
+    references: Vec<Named<'a>>,
+}
+
+#[derive(Serialize)]
+struct Named<'a> {
+    setting: &'a str,
+    #[serde(flatten)]
+    found: Found<'a>,
+}
+
+#[derive(Serialize)]
+struct Secret<'a> {
+    #[serde(flatten)]
+    found: Found<'a>,
+    used_by: Vec<Use<'a>>,
+}
+
+#[derive(Serialize)]
+struct Use<'a> {
+    app: &'a str,
+    setting: &'a str,
+}
+
+#[derive(Serialize)]
+struct Found<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    vault: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<&'a str>,
+    state: &'a str,
+    expires_on: Option<String>,
+    days_left: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fix: Option<&'a Fix>,
+}
+
+impl<'a> Found<'a> {
+    fn of(row: &'a Row<'a>) -> Self {
+        let reference = row.reference;
+        Self {
+            vault: reference.map(|one| one.vault.authority()),
+            secret: reference.map(|one| one.name.as_str()),
+            version: reference.and_then(|one| one.version.as_deref()),
+            state: row.state,
+            expires_on: row.expires.and_then(iso_format),
+            days_left: row.days_left,
+            detail: row.detail.as_deref(),
+            fix: row.fix.as_ref(),
+        }
+    }
+}
+
+pub(super) fn of(report: &Report<'_>, checked_as: Option<&str>, by_secret: bool) -> String {
+    let apps = report.apps.iter().map(|checked| App {
+        name: checked.app.title(),
+        file: &checked.app.file,
+        error: checked.app.settings.as_ref().err().map(String::as_str),
+        references: checked
+            .rows
+            .iter()
+            .map(|row| Named {
+                setting: row.setting.name(),
+                found: Found::of(row),
+            })
+            .collect(),
+    });
+    let secrets = report.secrets.iter().map(|secret| Secret {
+        found: Found::of(&secret.row),
+        used_by: secret
+            .used_by
+            .iter()
+            .map(|(app, setting)| Use { app, setting })
+            .collect(),
+    });
+    let answer = Answer {
+        checked_as,
+        apps: (!by_secret).then(|| apps.collect()),
+        secrets: by_secret.then(|| secrets.collect()),
+    };
+    serde_json::to_string_pretty(&answer).unwrap_or_default()
+}

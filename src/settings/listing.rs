@@ -1,0 +1,268 @@
+//! The settings of an app as other programs list them: `az functionapp config appsettings list`,
+//! `az webapp config connection-string list`, `local.settings.json`, or lines `NAME=value`.
+//!
+//! Only references are kept. Whatever else is in the list is forgotten here.
+
+use serde_json::{Map, Value};
+
+use super::local_settings::{self, CONNECTION_STRINGS, LocalFile};
+use crate::{
+    jsonc::{self, Invalid},
+    references::{AppSetting, ConnectionStringType, SettingKind, is_reference},
+};
+
+/// What a list was understood as.
+#[derive(Debug)]
+pub struct Listing {
+    /// The settings that are meant as references, in their order.
+    pub references: Vec<AppSetting>,
+    /// How many settings there are.
+    pub settings: usize,
+    /// It is a `local.settings.json`, which is where its settings are changed.
+    pub is_local_file: bool,
+}
+
+/// Why a text is no list of settings. Nothing of it is quoted: it may hold secrets.
+#[derive(Debug, thiserror::Error)]
+pub enum ListingError {
+    /// There is nothing in it.
+    #[error("nothing is in it; {EXPECTED}")]
+    Empty,
+    /// It begins as JSON and is none.
+    #[error("line {}, column {}: {}; {EXPECTED}", .0.line, .0.column, .0.cause)]
+    Json(Invalid),
+    /// JSON of another kind.
+    #[error("this JSON is no list of settings; {EXPECTED}")]
+    OtherJson,
+    /// A line without `=`.
+    #[error("line {0} is not NAME=value; {EXPECTED}")]
+    Line(usize),
+    /// Core Tools can encrypt the file with a key that only it has.
+    #[error("the file is encrypted; run `func settings decrypt`")]
+    Encrypted,
+}
+
+const EXPECTED: &str = "expected is what `az functionapp config appsettings list -o json` prints, a local.settings.json, or lines NAME=value";
+
+impl Listing {
+    /// Understands a list.
+    ///
+    /// # Errors
+    ///
+    /// Why it is none.
+    pub fn parse(text: &str) -> Result<Self, ListingError> {
+        let begins = text.trim_start_matches('\u{feff}').trim_start();
+        match begins.chars().next() {
+            None => Err(ListingError::Empty),
+            Some('[') => {
+                let all = jsonc::parse_any(text).map_err(ListingError::Json)?;
+                from_array(all)
+            }
+            Some('{') => {
+                let all = jsonc::parse_any(text).map_err(ListingError::Json)?;
+                from_object(text, all)
+            }
+            Some(_) => from_lines(text),
+        }
+    }
+
+    fn of(settings: impl Iterator<Item = (String, SettingKind, String)>, is_local: bool) -> Self {
+        let mut listing = Self {
+            references: Vec::new(),
+            settings: 0,
+            is_local_file: is_local,
+        };
+        for (name, kind, value) in settings {
+            listing.settings += 1;
+            if is_reference(&value) {
+                let setting = AppSetting::new(name, value.into()).of_kind(kind);
+                listing.references.push(setting);
+            }
+        }
+        listing
+    }
+}
+
+/// `[{"name": …, "value": …}]`, and of connection strings with their `type`.
+fn from_array(all: Value) -> Result<Listing, ListingError> {
+    let Value::Array(all) = all else {
+        return Err(ListingError::OtherJson);
+    };
+    let settings: Option<Vec<_>> = all.into_iter().map(entry).collect();
+    let settings = settings.ok_or(ListingError::OtherJson)?;
+    Ok(Listing::of(settings.into_iter(), false))
+}
+
+fn entry(entry: Value) -> Option<(String, SettingKind, String)> {
+    let Value::Object(mut entry) = entry else {
+        return None;
+    };
+    let Some(Value::String(name)) = entry.remove("name") else {
+        return None;
+    };
+    let mut value = entry.remove("value")?;
+    let mut of_type = entry.remove("type");
+    // Resource Manager's own shape, which `az` prints too.
+    if let Value::Object(inner) = &mut value {
+        of_type = inner.remove("type").or(of_type);
+        value = inner.remove("value")?;
+    }
+    let value = match value {
+        Value::String(value) => value,
+        // A slot setting without a value.
+        Value::Null => String::new(),
+        _ => return None,
+    };
+    let kind = match of_type {
+        Some(Value::String(name)) => {
+            let mut known = ConnectionStringType::ALL.iter();
+            let known = known.find(|(_, one)| one.as_str().eq_ignore_ascii_case(&name));
+            let known = known.map_or(ConnectionStringType::CUSTOM, |(_, one)| *one);
+            SettingKind::ConnectionString(known)
+        }
+        _ => SettingKind::AppSetting,
+    };
+    Some((name, kind, value))
+}
+
+/// `local.settings.json`, Resource Manager's `{"properties": {NAME: value}}`, or `{NAME: value}`.
+fn from_object(text: &str, all: Value) -> Result<Listing, ListingError> {
+    let Value::Object(mut all) = all else {
+        return Err(ListingError::OtherJson);
+    };
+    let has = |name: &str| all.keys().any(|key| key.eq_ignore_ascii_case(name));
+    if has("Values") || has("ConnectionStrings") || has("IsEncrypted") {
+        return match local_settings::parse(text) {
+            Ok((LocalFile::Values | LocalFile::NoValues, values)) => {
+                let settings = values.into_iter().map(|(name, value)| {
+                    match name.strip_prefix(CONNECTION_STRINGS) {
+                        Some(name) => {
+                            let kind = SettingKind::ConnectionString(ConnectionStringType::CUSTOM);
+                            (name.to_owned(), kind, value)
+                        }
+                        None => (name, SettingKind::AppSetting, value),
+                    }
+                });
+                Ok(Listing::of(settings, true))
+            }
+            Err(local_settings::LocalSettingsError::Encrypted) => Err(ListingError::Encrypted),
+            _ => Err(ListingError::OtherJson),
+        };
+    }
+    let flat = match all.remove("properties") {
+        Some(Value::Object(properties)) => properties,
+        _ => all,
+    };
+    let settings: Option<Vec<_>> = texts(flat).collect();
+    let settings = settings.filter(|settings| !settings.is_empty());
+    let settings = settings.ok_or(ListingError::OtherJson)?;
+    Ok(Listing::of(settings.into_iter(), false))
+}
+
+fn texts(all: Map<String, Value>) -> impl Iterator<Item = Option<(String, SettingKind, String)>> {
+    all.into_iter().map(|(name, value)| match value {
+        Value::String(value) => Some((name, SettingKind::AppSetting, value)),
+        _ => None,
+    })
+}
+
+/// `NAME=value`, as in a file for a shell or a container.
+fn from_lines(text: &str) -> Result<Listing, ListingError> {
+    let mut settings = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        let line = line.trim_start_matches('\u{feff}').trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let line = line.strip_prefix("export ").unwrap_or(line);
+        let pair = line.split_once('=');
+        let (name, value) = pair.ok_or(ListingError::Line(index + 1))?;
+        let value = value.trim();
+        let quoted = ['"', '\''].iter().find_map(|quote| {
+            let value = value.strip_prefix(*quote)?;
+            value.strip_suffix(*quote)
+        });
+        let value = quoted.unwrap_or(value).to_owned();
+        settings.push((name.trim().to_owned(), SettingKind::AppSetting, value));
+    }
+    if settings.is_empty() {
+        return Err(ListingError::Empty);
+    }
+    Ok(Listing::of(settings.into_iter(), false))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REFERENCE: &str = "@Microsoft.KeyVault(VaultName=your-kv;SecretName=A)";
+
+    fn names(text: &str) -> Result<(Vec<String>, usize), String> {
+        let listing = Listing::parse(text).map_err(|error| error.to_string())?;
+        let names = listing.references.iter().map(|one| one.name().to_owned());
+        Ok((names.collect(), listing.settings))
+    }
+
+    #[test]
+    fn every_form_is_understood() {
+        let array = format!(
+            r#"[{{"name":"A","slotSetting":false,"value":"{REFERENCE}"}},
+                {{"name":"B","slotSetting":true,"value":"canary"}},{{"name":"C","value":null}}]"#
+        );
+        let typed = format!(
+            r#"[{{"name":"A","type":"SQLAzure","value":"{REFERENCE}"}},
+                {{"name":"B","value":{{"type":"Custom","value":"canary"}}}},{{"name":"C","value":""}}]"#
+        );
+        let local = format!(
+            "{{\"Values\": {{\"A\": \"{REFERENCE}\", \"B\": \"canary\", \"C\": \"\"}}, // a comment\n}}"
+        );
+        let arm = format!(r#"{{"properties":{{"A":"{REFERENCE}","B":"canary","C":""}}}}"#);
+        let flat = format!(r#"{{"A":"{REFERENCE}","B":"canary","C":""}}"#);
+        let lines = format!("# a comment\n\nexport A=\"{REFERENCE}\"\nB=canary=\nC=\n");
+        for text in [array, typed, local, arm, flat, lines] {
+            assert_eq!(names(&text), Ok((vec!["A".to_owned()], 3)), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_connection_string_has_its_type() {
+        let text = format!(r#"[{{"name":"A","type":"sqlazure","value":"{REFERENCE}"}}]"#);
+        let listing = Listing::parse(&text).expect("understood");
+        let kind = listing.references[0].kind();
+        let SettingKind::ConnectionString(kind) = kind else {
+            panic!("{kind:?}");
+        };
+        assert_eq!(kind.as_str(), "SQLAzure");
+    }
+
+    #[test]
+    fn what_is_no_list_says_what_was_expected_and_quotes_nothing() {
+        for (text, begins) in [
+            ("", "nothing is in it"),
+            (" \n\t", "nothing is in it"),
+            ("# only a comment", "nothing is in it"),
+            ("[{\"name\": \"canary\"", "line 1, column "),
+            ("[1]", "this JSON is no list of settings"),
+            ("[{\"canary\": 1}]", "this JSON is no list of settings"),
+            (
+                "{\"canary\": {\"a\": 1}}",
+                "this JSON is no list of settings",
+            ),
+            ("{}", "this JSON is no list of settings"),
+            (
+                "{\"Values\": [\"canary\"]}",
+                "this JSON is no list of settings",
+            ),
+            (
+                "{\"IsEncrypted\": true, \"Values\": {}}",
+                "the file is encrypted",
+            ),
+            ("A=1\ncanary", "line 2 is not NAME=value"),
+            ("<html>canary", "line 1 is not NAME=value"),
+        ] {
+            let error = names(text).expect_err(text);
+            assert!(error.starts_with(begins), "{text}: {error}");
+            assert!(!error.contains("canary"), "{error}");
+        }
+    }
+}
