@@ -75,12 +75,18 @@ impl Listing {
         for (name, kind, value) in settings {
             listing.settings += 1;
             if is_reference(&value) {
-                let setting = AppSetting::new(name, value.into()).of_kind(kind);
+                let setting = AppSetting::new(printable(&name), value.into()).of_kind(kind);
                 listing.references.push(setting);
             }
         }
         listing
     }
+}
+
+/// A name that moves no cursor: the list may be anybody's.
+fn printable(name: &str) -> String {
+    let plain = |c: char| if c.is_control() { '\u{fffd}' } else { c };
+    name.chars().map(plain).collect()
 }
 
 /// `[{"name": …, "value": …}]`, and of connection strings with their `type`.
@@ -222,6 +228,13 @@ mod tests {
         for text in [array, typed, local, arm, flat, lines] {
             assert_eq!(names(&text), Ok((vec!["A".to_owned()], 3)), "{text}");
         }
+    }
+
+    #[test]
+    fn a_name_moves_no_cursor() {
+        let text = format!(r#"{{"A\u001b[2J\u0007":"{REFERENCE}"}}"#);
+        let known = names(&text).expect("understood");
+        assert_eq!(known.0, ["A\u{fffd}[2J\u{fffd}"]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use keyvault_functions::{
     diagnosis::{Cause, Expires, Explanation, Fix, Subject, Surroundings, days_left, explain},
     key_vault::{Error, ObjectKind, Vaults},
     references::{
-        AppSetting, Reference, ReferenceKind, SOON,
+        AppSetting, Reference, SOON,
         check::{Readable, SecretKey},
     },
     settings::Listing,
@@ -195,8 +195,7 @@ fn row<'a>(
         return row(found.code, Some(found), None);
     }
     let Some(reference) = reference else {
-        let is_other = setting.reference_kind() == Some(ReferenceKind::AppConfiguration);
-        return row(if is_other { NOT_CHECKED } else { READABLE }, None, None);
+        return row(NOT_CHECKED, None, None);
     };
     match tried.get(&SecretKey::of(reference, vaults)) {
         Some(Ok(readable)) => {
