@@ -28,6 +28,9 @@ pub enum ListingError {
     /// There is nothing in it.
     #[error("nothing is in it; {EXPECTED}")]
     Empty,
+    /// No text at all.
+    #[error("this is no text; {EXPECTED}")]
+    NotText,
     /// It begins as JSON and is none.
     #[error("line {}, column {}: {}; {EXPECTED}", .0.line, .0.column, .0.cause)]
     Json(Invalid),
@@ -45,6 +48,28 @@ pub enum ListingError {
 const EXPECTED: &str = "expected is what `az functionapp config appsettings list -o json` prints, a local.settings.json, or lines NAME=value";
 
 impl Listing {
+    /// Understands a file: UTF-8, or UTF-16 with its mark, which Windows PowerShell writes.
+    ///
+    /// # Errors
+    ///
+    /// Why it is no list.
+    pub fn read(bytes: &[u8]) -> Result<Self, ListingError> {
+        let units = |of_pair: fn([u8; 2]) -> u16| {
+            let pairs = bytes[2..].chunks_exact(2);
+            let units = pairs.map(move |pair| of_pair([pair[0], pair[1]]));
+            let text: Result<String, _> = char::decode_utf16(units).collect();
+            text.map_err(|_| ListingError::NotText)
+        };
+        let text = match bytes {
+            [0xff, 0xfe, ..] => units(u16::from_le_bytes)?,
+            [0xfe, 0xff, ..] => units(u16::from_be_bytes)?,
+            _ => str::from_utf8(bytes)
+                .map_err(|_| ListingError::NotText)?
+                .to_owned(),
+        };
+        Self::parse(&text)
+    }
+
     /// Understands a list.
     ///
     /// # Errors
@@ -227,6 +252,31 @@ mod tests {
         let lines = format!("# a comment\n\nexport A=\"{REFERENCE}\"\nB=canary=\nC=\n");
         for text in [array, typed, local, arm, flat, lines] {
             assert_eq!(names(&text), Ok((vec!["A".to_owned()], 3)), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_windows_powershell_writes_is_understood() {
+        let text = format!("A={REFERENCE}\r\n");
+        let utf_16 = |of_unit: fn(u16) -> [u8; 2]| -> Vec<u8> {
+            let units = ['\u{feff}'].into_iter().chain(text.chars());
+            let units = units.flat_map(|c| c.encode_utf16(&mut [0; 2]).to_vec());
+            units.flat_map(of_unit).collect()
+        };
+        let mut with_mark = vec![0xef, 0xbb, 0xbf];
+        with_mark.extend_from_slice(text.as_bytes());
+        for bytes in [
+            utf_16(u16::to_le_bytes),
+            utf_16(u16::to_be_bytes),
+            with_mark,
+        ] {
+            let listing = Listing::read(&bytes).expect("understood");
+            assert_eq!(listing.references[0].name(), "A");
+            assert!(listing.references[0].reference().is_some());
+        }
+        for bytes in [&[0xff, 0xfe, 0, 0xd8][..], &[0x80]] {
+            let error = Listing::read(bytes).expect_err("refused").to_string();
+            assert!(error.starts_with("this is no text"), "{error}");
         }
     }
 

@@ -120,13 +120,13 @@ fn read(options: &Options, here: &Surroundings) -> Result<Vec<App>, Failure> {
 fn app(options: &Options, here: &Surroundings, file: &Path) -> App {
     let is_stdin = file == Path::new(STDIN);
     let text = if is_stdin {
-        let mut text = String::new();
-        io::stdin().read_to_string(&mut text).map(|_| text)
+        let mut text = Vec::new();
+        io::stdin().read_to_end(&mut text).map(|_| text)
     } else {
-        fs::read_to_string(file)
+        fs::read(file)
     };
     let listing = match text {
-        Ok(text) => Listing::parse(&text).map_err(|error| error.to_string()),
+        Ok(text) => Listing::read(&text).map_err(|error| error.to_string()),
         Err(error) => Err(format!("cannot be read: {}", system::reason(error.kind()))),
     };
     let stem = file.file_stem().and_then(|stem| stem.to_str());
