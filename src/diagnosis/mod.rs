@@ -201,6 +201,8 @@ pub fn days_left(expires: OffsetDateTime, now: OffsetDateTime) -> i64 {
 pub struct Facts {
     /// Its value is not served.
     pub is_disabled: bool,
+    /// It is a certificate's secret.
+    pub is_certificates: bool,
     /// Informational for Key Vault: it serves the value all the same.
     pub expires: Option<OffsetDateTime>,
     /// Informational for Key Vault: it serves the value all the same.

@@ -6,10 +6,12 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use futures_util::{StreamExt, stream};
 use time::OffsetDateTime;
+use tokio::time::{Instant, sleep};
 
 use super::{probe::facts, syntax::Reference};
 use crate::{
@@ -20,13 +22,18 @@ use crate::{
 /// Secrets that are tried at the same time. A vault has as many permits for probes.
 const AT_ONCE: usize = 8;
 
+/// For how long vaults that throttle are waited for, all in all.
+const THROTTLED_LIMIT: Duration = Duration::from_secs(120);
+/// The wait for a vault that does not say how long.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// What is known of a secret that can be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Readable {
     /// When it expires; never, if `None`.
     pub expires: Option<OffsetDateTime>,
-    /// The identity may get it and may not list, so its expiry is unknown.
-    pub may_not_list: bool,
+    /// It belongs to a certificate.
+    pub is_certificates: bool,
 }
 
 /// What identifies a secret that is asked for.
@@ -66,10 +73,11 @@ pub async fn check(
     }
     let (all, done) = (secrets.len(), Arc::new(AtomicUsize::new(0)));
     progress(0, all);
+    let until = Instant::now() + THROTTLED_LIMIT;
     let tried = stream::iter(secrets).map(|(key, reference)| {
         let (vaults, progress, done) = (vaults.clone(), progress.clone(), done.clone());
         async move {
-            let found = try_one(&vaults, &reference).await;
+            let found = try_one(&vaults, &reference, until).await;
             progress(done.fetch_add(1, Ordering::Relaxed) + 1, all);
             (key, found)
         }
@@ -77,17 +85,29 @@ pub async fn check(
     tried.buffer_unordered(AT_ONCE).collect().await
 }
 
-async fn try_one(vaults: &Vaults, reference: &Reference) -> Result<Readable, Cause> {
-    match facts(vaults, reference).await {
-        Ok(facts) if facts.is_disabled => Err(Error::Disabled(ObjectKind::Secret).into()),
-        Ok(facts) => Ok(Readable {
-            expires: facts.expires,
-            may_not_list: false,
-        }),
-        Err(Cause::MayNotList) => Ok(Readable {
-            expires: None,
-            may_not_list: true,
-        }),
-        Err(cause) => Err(cause),
+/// A vault that throttles is waited for: nobody else waits for this program.
+async fn try_one(
+    vaults: &Vaults,
+    reference: &Reference,
+    until: Instant,
+) -> Result<Readable, Cause> {
+    loop {
+        let found = facts(vaults, reference).await;
+        if let Err(Cause::Failed(Error::Throttled { retry_after })) = &found {
+            let wait = retry_after.unwrap_or(PAUSE).max(PAUSE / 10);
+            if Instant::now() + wait < until {
+                sleep(wait).await;
+                continue;
+            }
+        }
+        let facts = found?;
+        return if facts.is_disabled {
+            Err(Error::Disabled(ObjectKind::Secret).into())
+        } else {
+            Ok(Readable {
+                expires: facts.expires,
+                is_certificates: facts.is_certificates,
+            })
+        };
     }
 }

@@ -187,6 +187,7 @@ pub(super) async fn facts(vaults: &Vaults, reference: &Reference) -> Result<Fact
     };
     Ok(Facts {
         is_disabled: metadata.enabled == Some(false),
+        is_certificates: metadata.managed,
         expires: metadata.expires,
         not_before: metadata.not_before,
     })

@@ -3,7 +3,7 @@
 //!
 //! Only references are kept. Whatever else is in the list is forgotten here.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::local_settings::{self, CONNECTION_STRINGS, LocalFile};
 use crate::{
@@ -40,6 +40,9 @@ pub enum ListingError {
     /// A line without `=`.
     #[error("line {0} is not NAME=value; {EXPECTED}")]
     Line(usize),
+    /// A member of a `local.settings.json`.
+    #[error("the value of {0} is not a text; put it into quotes")]
+    NotAText(String),
     /// Core Tools can encrypt the file with a key that only it has.
     #[error("the file is encrypted; run `func settings decrypt`")]
     Encrypted,
@@ -177,24 +180,33 @@ fn from_object(text: &str, all: Value) -> Result<Listing, ListingError> {
                 Ok(Listing::of(settings, true))
             }
             Err(local_settings::LocalSettingsError::Encrypted) => Err(ListingError::Encrypted),
+            Err(local_settings::LocalSettingsError::NotText(name)) => {
+                Err(ListingError::NotAText(printable(&name)))
+            }
             _ => Err(ListingError::OtherJson),
         };
     }
-    let flat = match all.remove("properties") {
-        Some(Value::Object(properties)) => properties,
-        _ => all,
+    let (flat, is_resource_managers) = match all.remove("properties") {
+        Some(Value::Object(properties)) => (properties, true),
+        _ => (all, false),
     };
-    let settings: Option<Vec<_>> = texts(flat).collect();
-    let settings = settings.filter(|settings| !settings.is_empty());
-    let settings = settings.ok_or(ListingError::OtherJson)?;
-    Ok(Listing::of(settings.into_iter(), false))
-}
-
-fn texts(all: Map<String, Value>) -> impl Iterator<Item = Option<(String, SettingKind, String)>> {
-    all.into_iter().map(|(name, value)| match value {
+    let settings = flat.into_iter().map(|(name, value)| match value {
+        // Connection strings, as Resource Manager lists them.
+        Value::Object(mut inner) => {
+            inner.insert("name".to_owned(), name.into());
+            entry(Value::Object(inner))
+        }
         Value::String(value) => Some((name, SettingKind::AppSetting, value)),
         _ => None,
-    })
+    });
+    let settings: Option<Vec<_>> = settings.collect();
+    let settings = settings.ok_or(ListingError::OtherJson)?;
+    // `host.json` is such an object, too. An app's list without any reference is rare.
+    let is_plain = !settings.iter().any(|(_, _, value)| is_reference(value));
+    if is_plain && !is_resource_managers {
+        return Err(ListingError::OtherJson);
+    }
+    Ok(Listing::of(settings.into_iter(), false))
 }
 
 /// `NAME=value`, as in a file for a shell or a container.
@@ -207,19 +219,34 @@ fn from_lines(text: &str) -> Result<Listing, ListingError> {
         }
         let line = line.strip_prefix("export ").unwrap_or(line);
         let pair = line.split_once('=');
+        let pair = pair.map(|(name, value)| (name.trim(), value.trim()));
+        // `NAME: value`, for one, is another format.
+        let pair = pair.filter(|(name, _)| is_name(name));
         let (name, value) = pair.ok_or(ListingError::Line(index + 1))?;
-        let value = value.trim();
-        let quoted = ['"', '\''].iter().find_map(|quote| {
-            let value = value.strip_prefix(*quote)?;
-            value.strip_suffix(*quote)
-        });
-        let value = quoted.unwrap_or(value).to_owned();
-        settings.push((name.trim().to_owned(), SettingKind::AppSetting, value));
+        let value = without_comment(value).to_owned();
+        settings.push((name.to_owned(), SettingKind::AppSetting, value));
     }
     if settings.is_empty() {
         return Err(ListingError::Empty);
     }
     Ok(Listing::of(settings.into_iter(), false))
+}
+
+/// What a variable can be called, and an app setting.
+fn is_name(text: &str) -> bool {
+    let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | ':' | '-');
+    !text.is_empty() && text.chars().all(is_plain)
+}
+
+/// The value without its quotes and what stands behind them.
+fn without_comment(value: &str) -> &str {
+    let quote = value.chars().next().filter(|c| matches!(c, '"' | '\''));
+    let quoted = quote.and_then(|quote| {
+        let (inside, rest) = value[1..].split_once(quote)?;
+        let rest = rest.trim_start();
+        (rest.is_empty() || rest.starts_with('#')).then_some(inside)
+    });
+    quoted.unwrap_or_else(|| value.split(" #").next().unwrap_or(value).trim_end())
 }
 
 #[cfg(test)]
@@ -249,8 +276,13 @@ mod tests {
         );
         let arm = format!(r#"{{"properties":{{"A":"{REFERENCE}","B":"canary","C":""}}}}"#);
         let flat = format!(r#"{{"A":"{REFERENCE}","B":"canary","C":""}}"#);
+        let arm_typed = format!(
+            r#"{{"properties":{{"A":{{"type":"SQLAzure","value":"{REFERENCE}"}},
+                "B":{{"type":"Custom","value":"canary"}},"C":{{"type":"Custom","value":""}}}}}}"#
+        );
+        let commented = format!("A='{REFERENCE}' # why\nB=canary # why\nC=\"\" # why\n");
         let lines = format!("# a comment\n\nexport A=\"{REFERENCE}\"\nB=canary=\nC=\n");
-        for text in [array, typed, local, arm, flat, lines] {
+        for text in [array, typed, local, arm, flat, arm_typed, commented, lines] {
             assert_eq!(names(&text), Ok((vec!["A".to_owned()], 3)), "{text}");
         }
     }
@@ -312,6 +344,16 @@ mod tests {
                 "this JSON is no list of settings",
             ),
             ("{}", "this JSON is no list of settings"),
+            ("{\"version\": \"2.0\"}", "this JSON is no list of settings"),
+            ("{\"Values\": {\"N\": 5}}", "the value of N is not a text"),
+            (
+                "services:\n  A: \"@Microsoft.KeyVault(VaultName=a;SecretName=b)\"",
+                "line 1 is not NAME=value",
+            ),
+            (
+                "A: \"@Microsoft.KeyVault(VaultName=a;SecretName=b)\"",
+                "line 1 is not NAME=value",
+            ),
             (
                 "{\"Values\": [\"canary\"]}",
                 "this JSON is no list of settings",

@@ -5,16 +5,21 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     io::Write,
+    iter,
     path::Path,
     process::{Command, Output, Stdio},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use async_trait::async_trait;
 use azure_core::http::{AsyncRawResponse, HttpClient, Request, StatusCode, headers::Headers};
 use keyvault_functions::{
     dev_vault::DevVault,
-    key_vault::{Connection, Vaults},
+    diagnosis::Cause,
+    key_vault::{Connection, Error, Vaults},
     references::{Reference, check},
 };
 use serde_json::{Value, json};
@@ -263,6 +268,54 @@ fn several_files_are_several_apps_and_can_be_turned_round() {
     }
 }
 
+#[test]
+fn by_secret_what_names_no_secret_is_shown_too() {
+    let folder = Folder::new();
+    let broken = "@Microsoft.KeyVault(VaultName=embedded)";
+    folder.write(
+        "orders.json",
+        &az_list(&[("KEY", GOOD), ("BROKEN", broken)]),
+    );
+    folder.write("torn.json", "[{\"name\":");
+    folder.write("plain.json", &az_list(&[("PLAIN", "canary-value")]));
+    let files = ["orders.json", "torn.json", "plain.json"];
+    let by_secret = [&["--by", "secret"][..], &files].concat();
+    let told = text(&check_in(folder.path(), &by_secret, "", &[]));
+    for part in [
+        "orders: BROKEN",
+        "InvalidSyntax",
+        "torn",
+        "plain: none of 1",
+    ] {
+        assert!(told.contains(part), "{part} is not in {told}");
+    }
+    let by_secret = [&["--json"][..], &by_secret].concat();
+    let told = json_of(&check_in(folder.path(), &by_secret, "", &[]));
+    let others = told["others"].as_array().expect("others");
+    assert_eq!(others.len(), 2, "{told:#}");
+    assert_eq!(others[0]["references"][0]["setting"], "BROKEN");
+    assert_eq!(others[0]["references"].as_array().map(Vec::len), Some(1));
+    assert!(others[1]["error"].is_string());
+}
+
+#[test]
+fn names_of_any_length_fit_a_terminal() {
+    let folder = Folder::new();
+    for length in [1, 20, 27, 28, 35, 50, 56] {
+        let (name, secret) = ("N".repeat(length), "s".repeat(length));
+        let missing = format!("@Microsoft.KeyVault(VaultName=embedded;SecretName={secret})");
+        let list = az_list(&[(&name, GOOD), ("SHORT", &missing)]);
+        for options in [&["-"][..], &["--by", "secret", "-"]] {
+            let told = text(&check_in(folder.path(), options, &list, &[]));
+            assert!(told.contains("Readable, 365 d left"), "{told}");
+            let is_command = |line: &str| line.starts_with("        az ");
+            for line in told.lines().filter(|line| !is_command(line)) {
+                assert!(line.chars().count() <= 80, "{line}");
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn at_a_terminal_it_has_colours_and_fits() {
     let folder = Folder::new();
@@ -345,7 +398,23 @@ async fn a_large_app_costs_two_requests_for_each_secret() {
 
 /// Vaults of any name, of which each request is remembered.
 #[derive(Debug, Default)]
-struct Counted(Mutex<Vec<String>>);
+struct Counted {
+    asked: Mutex<Vec<String>>,
+    /// How many requests are throttled before the first that is not.
+    throttled: AtomicUsize,
+    /// Get is allowed, and List is not.
+    may_not_list: bool,
+}
+
+impl Counted {
+    fn vaults(self: &Arc<Self>) -> Arc<Vaults> {
+        let credential = DevVault::default().credential();
+        let connection = Connection::new(self.clone(), credential).without_budget();
+        Arc::new(Vaults::new(move || {
+            std::future::ready(Ok(connection.clone()))
+        }))
+    }
+}
 
 #[async_trait]
 impl HttpClient for Counted {
@@ -369,8 +438,32 @@ impl HttpClient for Counted {
         let url = request.url();
         let path = url.path().trim_end_matches('/').to_owned();
         let host = url.host_str().expect("a host");
-        self.0.lock().expect("a lock").push(format!("{host}{path}"));
+        self.asked
+            .lock()
+            .expect("a lock")
+            .push(format!("{host}{path}"));
+        let is_throttled = |left: usize| left.checked_sub(1);
+        let throttled =
+            self.throttled
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, is_throttled);
+        if throttled.is_ok() {
+            headers.insert("retry-after", "7");
+            let body = json!({"error": {"code": "Throttled", "message": ""}});
+            return Ok(AsyncRawResponse::from_bytes(
+                StatusCode::TooManyRequests,
+                headers,
+                body.to_string(),
+            ));
+        }
         let (status, body) = match path.strip_suffix("/versions") {
+            Some(_) if self.may_not_list => (
+                StatusCode::Forbidden,
+                json!({"error": {
+                    "code": "Forbidden",
+                    "message": "",
+                    "innererror": {"code": "ForbiddenByRbac"},
+                }}),
+            ),
             Some(secret) => {
                 let id = format!("https://{host}{secret}/86126c1a06244d778606e003c7e7cb34");
                 (
@@ -395,11 +488,7 @@ impl HttpClient for Counted {
 #[tokio::test]
 async fn forty_apps_that_share_sixty_secrets_ask_for_each_once() {
     let transport = Arc::new(Counted::default());
-    let credential = DevVault::default().credential();
-    let connection = Connection::new(transport.clone(), credential).without_budget();
-    let vaults = Arc::new(Vaults::new(move || {
-        std::future::ready(Ok(connection.clone()))
-    }));
+    let vaults = transport.vaults();
     // Every app uses every secret, in one spelling or another.
     let references = (0..40).flat_map(|app| {
         (0..60).map(move |number| {
@@ -418,9 +507,55 @@ async fn forty_apps_that_share_sixty_secrets_ask_for_each_once() {
     .await;
     assert_eq!(found.len(), 60);
     assert!(found.values().all(Result::is_ok), "{found:?}");
-    let asked = transport.0.lock().expect("a lock").clone();
+    let asked = transport.asked.lock().expect("a lock").clone();
     // May it be got, and which versions are there?
     assert_eq!(asked.len(), 2 * 60);
     assert_eq!(asked.iter().collect::<BTreeSet<_>>().len(), 2 * 60);
     assert_eq!(told.into_inner().expect("a lock").last(), Some(&(60, 60)));
+}
+
+fn one_reference() -> Reference {
+    Reference::parse("@Microsoft.KeyVault(VaultName=your-kv;SecretName=A)").expect("a reference")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_vault_that_throttles_is_waited_for_as_long_as_it_says() {
+    let transport = Arc::new(Counted {
+        throttled: AtomicUsize::new(2),
+        ..Counted::default()
+    });
+    let vaults = transport.vaults();
+    let begun = tokio::time::Instant::now();
+    let found = check::check(iter::once(one_reference()), &vaults, |_, _| {}).await;
+    assert!(found.values().all(Result::is_ok), "{found:?}");
+    assert!(begun.elapsed().as_secs() >= 14, "{:?}", begun.elapsed());
+    assert_eq!(transport.asked.lock().expect("a lock").len(), 2 + 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_vault_that_throttles_for_ever_is_not_waited_for_for_ever() {
+    let transport = Arc::new(Counted {
+        throttled: AtomicUsize::new(usize::MAX),
+        ..Counted::default()
+    });
+    let vaults = transport.vaults();
+    let begun = tokio::time::Instant::now();
+    let found = check::check(iter::once(one_reference()), &vaults, |_, _| {}).await;
+    let found: Vec<_> = found.into_values().collect();
+    assert!(
+        matches!(found[..], [Err(Cause::Failed(Error::Throttled { .. }))]),
+        "{found:?}"
+    );
+    assert!(begun.elapsed().as_secs() <= 120, "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn who_may_get_and_not_list_is_not_told_that_a_secret_is_there() {
+    let transport = Arc::new(Counted {
+        may_not_list: true,
+        ..Counted::default()
+    });
+    let found = check::check(iter::once(one_reference()), &transport.vaults(), |_, _| {}).await;
+    let found: Vec<_> = found.into_values().collect();
+    assert!(matches!(found[..], [Err(Cause::MayNotList)]), "{found:?}");
 }

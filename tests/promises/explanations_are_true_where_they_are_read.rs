@@ -355,6 +355,7 @@ fn expiry_is_told_in_addition_and_never_instead() {
     };
     let facts = Facts {
         is_disabled: true,
+        is_certificates: false,
         expires: OffsetDateTime::from_unix_timestamp(1_000_000_000).ok(),
         not_before: OffsetDateTime::from_unix_timestamp(9_000_000_000).ok(),
     };

@@ -3,7 +3,7 @@
 use keyvault_functions::diagnosis::{Fix, iso_format};
 use serde::Serialize;
 
-use super::report::{Report, Row};
+use super::report::{Checked, Report, Row};
 
 #[derive(Serialize)]
 struct Answer<'a> {
@@ -14,6 +14,9 @@ struct Answer<'a> {
     apps: Option<Vec<App<'a>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     secrets: Option<Vec<Secret<'a>>>,
+    /// What names no secret, and inputs that were not understood.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    others: Option<Vec<App<'a>>>,
 }
 
 #[derive(Serialize)]
@@ -80,20 +83,31 @@ impl<'a> Found<'a> {
     }
 }
 
-pub(super) fn of(report: &Report<'_>, checked_as: Option<&str>, by_secret: bool) -> String {
-    let apps = report.apps.iter().map(|checked| App {
+pub(super) fn of<'a>(
+    report: &'a Report<'a>,
+    checked_as: Option<&'a str>,
+    by_secret: bool,
+) -> String {
+    let app = |checked: &'a Checked<'a>, is_wanted: fn(&Row<'_>) -> bool| App {
         name: checked.app.title(),
         file: &checked.app.file,
         error: checked.app.settings.as_ref().err().map(String::as_str),
         references: checked
             .rows
             .iter()
+            .filter(|row| is_wanted(row))
             .map(|row| Named {
                 setting: row.setting.name(),
                 found: Found::of(row),
             })
             .collect(),
-    });
+    };
+    let apps = report.apps.iter().map(|checked| app(checked, |_| true));
+    let others = report
+        .apps
+        .iter()
+        .map(|checked| app(checked, |row| row.reference.is_none()));
+    let others = others.filter(|app| app.error.is_some() || !app.references.is_empty());
     let secrets = report.secrets.iter().map(|secret| Secret {
         found: Found::of(&secret.row),
         used_by: secret
@@ -106,6 +120,7 @@ pub(super) fn of(report: &Report<'_>, checked_as: Option<&str>, by_secret: bool)
         checked_as,
         apps: (!by_secret).then(|| apps.collect()),
         secrets: by_secret.then(|| secrets.collect()),
+        others: by_secret.then(|| others.collect()),
     };
     serde_json::to_string_pretty(&answer).unwrap_or_default()
 }

@@ -53,6 +53,8 @@ impl App {
 pub(super) struct Report<'a> {
     pub(super) apps: Vec<Checked<'a>>,
     pub(super) secrets: Vec<UsedSecret<'a>>,
+    /// The app of each reference that names no secret, and the reference.
+    pub(super) others: Vec<(&'a App, Row<'a>)>,
     /// What must not have expired by then.
     until: Option<OffsetDateTime>,
 }
@@ -122,9 +124,11 @@ impl<'a> Report<'a> {
             })
             .collect();
         let mut secrets: BTreeMap<SecretKey, UsedSecret<'a>> = BTreeMap::new();
+        let mut others = Vec::new();
         for checked in &apps {
             for row in &checked.rows {
                 let Some(reference) = row.reference else {
+                    others.push((checked.app, row.clone()));
                     continue;
                 };
                 let key = SecretKey::of(reference, vaults);
@@ -140,6 +144,7 @@ impl<'a> Report<'a> {
         Self {
             apps,
             secrets: secrets.into_values().collect(),
+            others,
             until: within.map(|within| now + within),
         }
     }
@@ -195,7 +200,9 @@ fn row<'a>(
         return row(found.code, Some(found), None);
     }
     let Some(reference) = reference else {
-        return row(NOT_CHECKED, None, None);
+        let mut row = row(NOT_CHECKED, None, None);
+        row.detail = Some("Only the platform resolves App Configuration references.".to_owned());
+        return row;
     };
     match tried.get(&SecretKey::of(reference, vaults)) {
         Some(Ok(readable)) => {
@@ -203,13 +210,15 @@ fn row<'a>(
             let found = end.map(|on| {
                 because(&Cause::Expires(Expires {
                     on,
-                    is_certificates: false,
+                    is_certificates: readable.is_certificates,
                     is_disabled: false,
                     newer: None,
                 }))
             });
             row(READABLE, found, readable.expires)
         }
+        // May it be got? Yes. Is it there? Nobody knows without reading it.
+        Some(Err(cause @ Cause::MayNotList)) => row("MayNotList", Some(because(cause)), None),
         Some(Err(cause)) => {
             let found = because(cause);
             row(found.code, Some(found), None)

@@ -7,9 +7,6 @@ use keyvault_functions::diagnosis::Fix;
 use super::report::{Checked, Report, Row, UsedSecret};
 
 const COLUMNS: usize = 80;
-/// Widest column of settings and of secrets. What is longer gets a line of its own.
-const WIDEST: usize = 27;
-
 const GOOD: &str = "\x1b[32m";
 const SOON: &str = "\x1b[33m";
 const BAD: &str = "\x1b[31m";
@@ -26,6 +23,18 @@ pub(super) fn of(
     if by_secret {
         for secret in &report.secrets {
             of_secret(&mut text, secret, paints);
+        }
+        for (app, row) in &report.others {
+            let (sign, state) = painted(row, paints);
+            let (app, setting) = (app.title(), row.setting.name());
+            let _ = writeln!(text, "{sign} {app}: {setting}\n  {state}");
+            if let Some(detail) = &row.detail {
+                explanation(&mut text, detail, row.fix.as_ref());
+            }
+            text.push('\n');
+        }
+        for app in report.apps.iter().filter(|app| app.rows.is_empty()) {
+            of_app(&mut text, app, paints);
         }
     } else {
         for app in &report.apps {
@@ -100,21 +109,31 @@ fn vault_of<'a>(row: &Row<'a>) -> &'a str {
 
 /// The rows of one vault. What is wrong with several of them for one reason is said once.
 fn of_vault(text: &mut String, rows: &[&Row<'_>], paints: bool) {
-    let width = |longest: usize| longest.min(WIDEST);
-    let names = rows.iter().map(|row| row.setting.name().chars().count());
-    let secrets = rows.iter().map(|row| secret_of(row).chars().count());
-    let widths = (
-        width(names.max().unwrap_or_default()),
-        width(secrets.max().unwrap_or_default()),
-    );
+    let longest = |texts: &mut dyn Iterator<Item = String>| {
+        texts
+            .map(|text| text.chars().count())
+            .max()
+            .unwrap_or_default()
+    };
+    let state = longest(&mut rows.iter().map(|row| state_of(row)));
+    // Two blanks, a sign and a blank before, two blanks between.
+    let room = COLUMNS.saturating_sub(4 + 2 + 2 + state);
+    let names = longest(&mut rows.iter().map(|row| row.setting.name().to_owned()));
+    let secrets = longest(&mut rows.iter().map(|row| secret_of(row)));
+    let widths = if names + secrets <= room {
+        (names, secrets)
+    } else {
+        (names.min(room / 2), secrets.min(room - room / 2))
+    };
     let mut said: Vec<(&str, Option<&Fix>)> = Vec::new();
     for (index, row) in rows.iter().enumerate() {
-        let _ = writeln!(text, "  {}", line(row, row.setting.name(), widths, paints));
+        let _ = writeln!(text, "  {}", line(row, widths, paints));
         let Some(detail) = &row.detail else { continue };
         let this = (detail.as_str(), row.fix.as_ref());
-        let next = rows.get(index + 1).and_then(|next| next.detail.as_deref());
+        let next = rows.get(index + 1);
+        let next = next.and_then(|next| Some((next.detail.as_deref()?, next.fix.as_ref())));
         // The last of a run says it.
-        if next == Some(this.0) || said.contains(&this) {
+        if next == Some(this) || said.contains(&this) {
             continue;
         }
         said.push(this);
@@ -133,18 +152,22 @@ fn secret_of(row: &Row<'_>) -> String {
     }
 }
 
-fn line(row: &Row<'_>, first: &str, widths: (usize, usize), paints: bool) -> String {
+fn state_of(row: &Row<'_>) -> String {
+    match row.days_left {
+        None => row.state.to_owned(),
+        Some(days @ ..0) => format!("{}, expired {} d ago", row.state, -days - 1),
+        Some(days) => format!("{}, {days} d left", row.state),
+    }
+}
+
+/// The sign and the state of a row.
+fn painted(row: &Row<'_>, paints: bool) -> (String, String) {
     let (sign, colour) = match row {
         row if !row.is_fine() => ("✗", BAD),
         row if row.days_left.is_some_and(|days| days < 0) => ("!", BAD),
         row if row.expires_soon() => ("!", SOON),
         row if row.is_readable() => ("✓", GOOD),
         _ => ("?", SOON),
-    };
-    let state = match row.days_left {
-        None => row.state.to_owned(),
-        Some(days @ ..0) => format!("{}, expired {} d ago", row.state, -days - 1),
-        Some(days) => format!("{}, {days} d left", row.state),
     };
     let paint = |text: &str| {
         if paints {
@@ -153,11 +176,16 @@ fn line(row: &Row<'_>, first: &str, widths: (usize, usize), paints: bool) -> Str
             text.to_owned()
         }
     };
-    let (sign, state) = (paint(sign), paint(&state));
-    let secret = secret_of(row);
+    (paint(sign), paint(&state_of(row)))
+}
+
+fn line(row: &Row<'_>, widths: (usize, usize), paints: bool) -> String {
+    let (sign, state) = painted(row, paints);
+    let (first, secret) = (row.setting.name(), secret_of(row));
     let (of_first, of_secret) = widths;
     if first.chars().count() > of_first || secret.chars().count() > of_secret {
-        return format!("{sign} {first}\n      {secret}  {state}");
+        // Too long for a column: the state has a line of its own.
+        return format!("{sign} {first}\n      {secret}\n      {state}");
     }
     format!("{sign} {first:of_first$}  {secret:of_secret$}  {state}")
 }
@@ -175,13 +203,11 @@ fn explanation(text: &mut String, detail: &str, fix: Option<&Fix>) {
 
 fn of_secret(text: &mut String, secret: &UsedSecret<'_>, paints: bool) {
     let row = &secret.row;
-    let name = secret_of(row);
-    let title = format!("{name} in {}", vault_of(row));
-    let _ = writeln!(
-        text,
-        "{}",
-        line(row, &title, (0, 0), paints).replacen(&format!("\n      {name}  "), "\n  ", 1)
-    );
+    let (sign, state) = painted(row, paints);
+    let (name, vault) = (secret_of(row), vault_of(row));
+    let is_long = name.chars().count() + vault.chars().count() > COLUMNS - "?  in ".len();
+    let gap = if is_long { "\n  " } else { " " };
+    let _ = writeln!(text, "{sign} {name}{gap}in {vault}\n  {state}");
     for (app, setting) in &secret.used_by {
         let _ = writeln!(text, "    {app}: {setting}");
     }
