@@ -17,6 +17,7 @@ pub(crate) mod exit {
     #[cfg(feature = "dev-vault")]
     pub(crate) const CANNOT_CREATE: u8 = 73;
     pub(crate) const CONFIGURATION: u8 = 78;
+    pub(crate) const OUTPUT: u8 = 74;
     /// Not an error: the Functions host starts the handler again, at once and without counting.
     pub(crate) const RESTART: u8 = 200;
 }

@@ -112,7 +112,8 @@ impl Listing {
 }
 
 /// A name that moves no cursor: the list may be anybody's.
-fn printable(name: &str) -> String {
+#[must_use]
+pub fn printable(name: &str) -> String {
     let plain = |c: char| if c.is_control() { '\u{fffd}' } else { c };
     name.chars().map(plain).collect()
 }

@@ -29,7 +29,7 @@ mod warnings;
 
 pub use crate::key_vault::error::SettingError;
 pub use environment::Environment;
-pub use listing::{Listing, ListingError};
+pub use listing::{Listing, ListingError, printable};
 pub use local_settings::LocalSettingsError;
 pub use log::LogSettings;
 pub use mode::{KeySource, Mode, OwnKey, OwnKeys, STANDALONE_PORT};

@@ -299,6 +299,75 @@ fn by_secret_what_names_no_secret_is_shown_too() {
 }
 
 #[test]
+fn two_files_of_one_name_are_told_apart() {
+    let folder = Folder::new();
+    for part in ["test", "prod"] {
+        fs::create_dir(folder.path().join(part)).expect("a folder");
+        folder.write(&format!("{part}/orders.json"), &az_list(&[("KEY", GOOD)]));
+    }
+    let files = ["test/orders.json", "prod/orders.json"];
+    for options in [&[][..], &["--by", "secret"]] {
+        let told = text(&check_in(
+            folder.path(),
+            &[options, &files].concat(),
+            "",
+            &[],
+        ));
+        for file in files {
+            assert!(told.contains(file), "{file} is not in {told}");
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_report_that_cannot_be_written_is_no_success() {
+    let folder = Folder::new();
+    folder.write("orders.json", &az_list(&[("KEY", GOOD)]));
+    let full = fs::OpenOptions::new().write(true).open("/dev/full");
+    let output = Command::new(env!("CARGO_BIN_EXE_handler"))
+        .args(["check", "orders.json"])
+        .current_dir(folder.path())
+        .env_clear()
+        .stdin(Stdio::null())
+        .stdout(full.expect("a device that is full"))
+        .output()
+        .expect("ended");
+    assert_eq!(output.status.code(), Some(74));
+    assert_eq!(
+        text(&output),
+        "keyvault-functions: the report cannot be written: the disk is full\n"
+    );
+}
+
+/// The list may be anybody's, and so may the vaults that it names.
+#[tokio::test]
+async fn no_token_leaves_for_another_domain_or_audience() {
+    for (host, audience) in [
+        ("your-kv.evil.example", "https://vault.azure.net"),
+        ("your-kv.evil.example", "https://evil.example"),
+        (
+            "your-kv.vault.azure.net.evil.example",
+            "https://vault.azure.net",
+        ),
+        ("your-kv.vault.azure.net", "https://evil.example"),
+        ("your-kv.vault.azure.net", "https://management.azure.com"),
+    ] {
+        let transport = Arc::new(Counted {
+            audience: Some(audience),
+            ..Counted::default()
+        });
+        let text = format!("@Microsoft.KeyVault(SecretUri=https://{host}/secrets/A)");
+        let reference = iter::once(Reference::parse(&text).expect("a reference"));
+        let found = check::check(reference, &transport.vaults(), |_, _| {}).await;
+        assert!(found.values().all(Result::is_err), "{host}: {found:?}");
+        assert_eq!(found.len(), 1);
+        let asked = transport.asked.lock().expect("a lock").clone();
+        assert!(asked.is_empty(), "{host}, {audience}: {asked:?}");
+    }
+}
+
+#[test]
 fn names_of_any_length_fit_a_terminal() {
     let folder = Folder::new();
     for length in [1, 20, 27, 28, 35, 50, 56] {
@@ -404,6 +473,8 @@ struct Counted {
     throttled: AtomicUsize,
     /// Get is allowed, and List is not.
     may_not_list: bool,
+    /// What the vault says that a token should be for.
+    audience: Option<&'static str>,
 }
 
 impl Counted {
@@ -425,10 +496,12 @@ impl HttpClient for Counted {
             .get_optional_str(&"authorization".into())
             .is_none()
         {
-            headers.insert(
-                "www-authenticate",
-                "Bearer authorization=\"https://login.microsoftonline.com/t\", resource=\"https://vault.azure.net\"",
+            let audience = self.audience.unwrap_or("https://vault.azure.net");
+            let challenge = format!(
+                "Bearer authorization=\"https://login.microsoftonline.com/t\", \
+                 resource=\"{audience}\""
             );
+            headers.insert("www-authenticate", challenge);
             return Ok(AsyncRawResponse::from_bytes(
                 StatusCode::Unauthorized,
                 headers,

@@ -89,7 +89,7 @@ pub(super) fn of<'a>(
     by_secret: bool,
 ) -> String {
     let app = |checked: &'a Checked<'a>, is_wanted: fn(&Row<'_>) -> bool| App {
-        name: checked.app.title(),
+        name: &checked.app.title,
         file: &checked.app.file,
         error: checked.app.settings.as_ref().err().map(String::as_str),
         references: checked

@@ -5,6 +5,7 @@ mod report;
 mod text;
 
 use std::{
+    collections::HashMap,
     fs,
     io::{self, IsTerminal, Read, Write},
     path::{Path, PathBuf},
@@ -16,7 +17,7 @@ use std::{
 use keyvault_functions::{
     diagnosis::{FunctionApp, RunsIn, Surroundings},
     references::check,
-    settings::{Environment, Listing, LogSettings, Settings, names},
+    settings::{Environment, Listing, LogSettings, Settings, names, printable},
     system,
     telemetry::LineStyle,
 };
@@ -24,7 +25,6 @@ use time::OffsetDateTime;
 
 use self::report::{App, Report};
 use super::{
-    banner,
     failure::{Failure, exit},
     process,
     vaults::{self, Outside},
@@ -81,7 +81,16 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, Failure> {
         let paints = log.style == LineStyle::Coloured && io::stdout().is_terminal();
         text::of(&report, checked_as.as_deref(), options.by_secret, paints)
     };
-    banner::print(&printed);
+    if let Err(error) = writeln!(io::stdout(), "{printed}") {
+        // Who closes a pipe has read enough.
+        if error.kind() != io::ErrorKind::BrokenPipe {
+            return Err(Failure::of_system(
+                exit::OUTPUT,
+                "the report cannot be written",
+                &error,
+            ));
+        }
+    }
     Ok(if apps.iter().any(App::is_broken) {
         ExitCode::from(exit::NOT_UNDERSTOOD)
     } else if options.strict && !report.is_healthy() {
@@ -103,7 +112,8 @@ fn read(options: &Options, here: &Surroundings) -> Result<Vec<App>, Failure> {
     } else {
         &options.files
     };
-    let apps: Vec<App> = files.iter().map(|file| app(options, here, file)).collect();
+    let mut apps: Vec<App> = files.iter().map(|file| app(options, here, file)).collect();
+    tell_apart(&mut apps);
     let mut stderr = io::stderr();
     for app in &apps {
         if let Err(why) = &app.settings {
@@ -115,6 +125,17 @@ fn read(options: &Options, here: &Surroundings) -> Result<Vec<App>, Failure> {
         return Err(Failure::of_all(exit::NOT_UNDERSTOOD, [] as [&str; 0]));
     }
     Ok(apps)
+}
+
+/// `a/orders.json` and `b/orders.json` are two apps.
+fn tell_apart(apps: &mut [App]) {
+    let mut named: HashMap<String, usize> = HashMap::new();
+    for app in &*apps {
+        *named.entry(app.title.clone()).or_default() += 1;
+    }
+    for app in apps.iter_mut().filter(|app| named[&app.title] > 1) {
+        app.title.clone_from(&app.file);
+    }
 }
 
 fn app(options: &Options, here: &Surroundings, file: &Path) -> App {
@@ -135,13 +156,15 @@ fn app(options: &Options, here: &Surroundings, file: &Path) -> App {
     let from_file = stem.filter(|_| !is_stdin && !is_local_file);
     let name = options.name.as_deref().or(from_file);
     let group = options.resource_group.as_deref();
+    let called = if is_stdin {
+        "standard input".to_owned()
+    } else {
+        printable(&file.display().to_string())
+    };
+    let title = name.or(whole.filter(|_| is_local_file)).map(printable);
     App {
-        file: if is_stdin {
-            "standard input".to_owned()
-        } else {
-            file.display().to_string()
-        },
-        name: name.or(whole.filter(|_| is_local_file)).map(str::to_owned),
+        title: title.unwrap_or_else(|| called.clone()),
+        file: called,
         surroundings: Surroundings {
             app: FunctionApp::new(name, group, options.slot.as_deref(), None),
             checks_an_app: !is_local_file,

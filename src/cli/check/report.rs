@@ -23,7 +23,8 @@ pub(super) type Tried = HashMap<SecretKey, Result<Readable, Cause>>;
 pub(super) struct App {
     /// As the person called it.
     pub(super) file: String,
-    pub(super) name: Option<String>,
+    /// What a report calls it. No two have the same.
+    pub(super) title: String,
     pub(super) surroundings: Surroundings,
     /// Or why it was not understood.
     pub(super) settings: Result<Listing, String>,
@@ -32,11 +33,6 @@ pub(super) struct App {
 impl App {
     pub(super) fn is_broken(&self) -> bool {
         self.settings.is_err()
-    }
-
-    /// What a report calls it.
-    pub(super) fn title(&self) -> &str {
-        self.name.as_deref().unwrap_or(&self.file)
     }
 
     pub(super) fn references(&self) -> impl Iterator<Item = &Reference> {
@@ -138,7 +134,7 @@ impl<'a> Report<'a> {
                 });
                 secret
                     .used_by
-                    .push((checked.app.title(), row.setting.name()));
+                    .push((&*checked.app.title, row.setting.name()));
             }
         }
         Self {

@@ -26,7 +26,7 @@ pub(super) fn of(
         }
         for (app, row) in &report.others {
             let (sign, state) = painted(row, paints);
-            let (app, setting) = (app.title(), row.setting.name());
+            let (app, setting) = (&app.title, row.setting.name());
             let _ = writeln!(text, "{sign} {app}: {setting}\n  {state}");
             if let Some(detail) = &row.detail {
                 explanation(&mut text, detail, row.fix.as_ref());
@@ -58,7 +58,7 @@ pub(super) fn of(
 fn of_app(text: &mut String, checked: &Checked<'_>, paints: bool) {
     let app = checked.app;
     let Ok(listing) = &app.settings else {
-        let _ = writeln!(text, "{}: not understood, so not checked\n", app.title());
+        let _ = writeln!(text, "{}: not understood, so not checked\n", app.title);
         return;
     };
     if checked.rows.is_empty() {
@@ -66,7 +66,7 @@ fn of_app(text: &mut String, checked: &Checked<'_>, paints: bool) {
         let _ = writeln!(
             text,
             "{}: none of {settings} settings is a reference\n",
-            app.title()
+            app.title
         );
         return;
     }
@@ -74,7 +74,7 @@ fn of_app(text: &mut String, checked: &Checked<'_>, paints: bool) {
     let _ = writeln!(
         text,
         "{}: {} of {} settings are references, {}",
-        app.title(),
+        app.title,
         checked.rows.len(),
         listing.settings,
         match broken {
