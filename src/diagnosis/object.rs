@@ -50,12 +50,12 @@ impl Case<'_> {
                 Fix::without_command(format!("The embedded vault has {embedded}."))
             }
             named if self.is_embedded() => Fix::without_command(format!(
-                "In local.settings.json, point {} at a secret of the embedded vault. It has {EMBEDDED_SECRETS}.",
-                named.setting()
+                "{} at a secret of the embedded vault. It has {EMBEDDED_SECRETS}.",
+                self.point(named)
             )),
             named if self.is_dev_vault() => Fix::without_command(format!(
-                "In local.settings.json, point {} at a secret of the dev vault. It starts with {EMBEDDED_SECRETS}.",
-                named.setting()
+                "{} at a secret of the dev vault. It starts with {EMBEDDED_SECRETS}.",
+                self.point(named)
             )),
             _ => self.for_azure(
                 "Compare the name with",
@@ -64,6 +64,16 @@ impl Case<'_> {
             ),
         };
         Words::new(detail, fix)
+    }
+
+    /// Where the setting is changed. The list of another app has come from anywhere.
+    fn point(&self, named: Named<'_>) -> String {
+        let setting = named.setting();
+        if self.settings_are_on_azure() {
+            format!("Point {setting}")
+        } else {
+            format!("In local.settings.json, point {setting}")
+        }
     }
 
     pub(super) fn deleted(&self) -> Words {

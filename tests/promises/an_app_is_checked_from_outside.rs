@@ -226,6 +226,11 @@ fn several_files_are_several_apps_and_can_be_turned_round() {
     );
     let by_secret = json_of(&by_secret);
     let secrets = by_secret["secrets"].as_array().expect("secrets");
+    let gone = apps[0]["references"].as_array().expect("an array");
+    let gone = gone.iter().find(|one| one["setting"] == "GONE");
+    let fix = gone.expect("GONE")["fix"].as_str().expect("text");
+    // The file that was read is another.
+    assert!(fix.starts_with("Point GONE at a secret of"), "{fix}");
     // The same facts, turned round.
     let mut one_way = BTreeSet::new();
     for app in apps {
