@@ -225,7 +225,7 @@ impl Item {
 
     pub(super) fn of_secret(host: &str, name: &str, version: &Version) -> Self {
         Self {
-            id: format!("https://{host}/secrets/{name}"),
+            id: identifier(host, "secrets", name, None),
             attributes: AllAttributes::new(version.attributes, version.created, version.updated),
             tags: version.tags.clone(),
             content_type: version.content_type.clone(),

@@ -26,6 +26,7 @@ mod store;
 mod tests;
 mod tls;
 mod tokens;
+mod versions;
 
 use std::{collections::BTreeMap, sync::Arc};
 

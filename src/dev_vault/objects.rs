@@ -12,6 +12,7 @@ use time::{Duration, OffsetDateTime};
 use super::{
     certificates::CertificateError,
     secrets::{Attributes, NewSecret, random_hex},
+    versions::{Named, Versioned, key},
 };
 
 /// Bytes of the modulus of an RSA key: 2,048 bits.
@@ -86,19 +87,6 @@ pub(super) struct Certificate {
 #[derive(Debug)]
 pub(super) struct Collection<V>(BTreeMap<String, Named<V>>);
 
-/// The versions of one, oldest first.
-#[derive(Debug)]
-struct Named<V> {
-    /// As it was first spelt; look-ups ignore the case.
-    name: String,
-    versions: Vec<V>,
-}
-
-/// What has a version.
-pub(super) trait Versioned: Clone {
-    fn id(&self) -> &str;
-}
-
 impl Versioned for Key {
     fn id(&self) -> &str {
         &self.id
@@ -120,38 +108,24 @@ impl<V> Default for Collection<V> {
 impl<V: Versioned> Collection<V> {
     /// Adds a version.
     pub(super) fn push(&mut self, name: &str, version: V) {
-        let named = self.0.entry(name.to_ascii_lowercase());
-        let named = named.or_insert_with(|| Named {
-            name: name.to_owned(),
-            versions: Vec::new(),
-        });
-        named.versions.push(version);
+        let named = self.0.entry(key(name));
+        named.or_insert_with(|| Named::new(name)).push(version);
     }
 
     /// The latest version of each with its name.
     pub(super) fn latest(&self) -> Vec<(String, V)> {
-        let latest = |one: &Named<V>| Some((one.name.clone(), one.versions.last()?.clone()));
-        self.0.values().filter_map(latest).collect()
+        self.0.values().filter_map(|one| one.get(None)).collect()
     }
 
-    /// The versions of one with its name, by id as the service lists them; empty if there is
-    /// none.
+    /// The versions of one with its name; empty if there is none.
     pub(super) fn versions(&self, name: &str) -> Vec<(String, V)> {
-        let Some(named) = self.0.get(&name.to_ascii_lowercase()) else {
-            return Vec::new();
-        };
-        let mut versions: Vec<_> = named.versions.iter().collect();
-        versions.sort_unstable_by(|a, b| a.id().cmp(b.id()));
-        let with_name = |version: &V| (named.name.clone(), version.clone());
-        versions.into_iter().map(with_name).collect()
+        let named = self.0.get(&key(name));
+        named.map(Named::versions).unwrap_or_default()
     }
 
     /// One version with its name, the latest if `version` is `None`.
     pub(super) fn get(&self, name: &str, version: Option<&str>) -> Option<(String, V)> {
-        let named = self.0.get(&name.to_ascii_lowercase())?;
-        let is_asked = |known: &&V| version.is_none_or(|id| known.id().eq_ignore_ascii_case(id));
-        let found = named.versions.iter().rfind(is_asked)?;
-        Some((named.name.clone(), found.clone()))
+        self.0.get(&key(name))?.get(version)
     }
 }
 

@@ -6,6 +6,8 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+use super::versions::Versioned;
+
 /// One version of a secret.
 #[derive(Debug, Clone)]
 pub(super) struct Version {
@@ -18,6 +20,12 @@ pub(super) struct Version {
     pub(super) updated: i64,
     /// A certificate's.
     pub(super) managed: bool,
+}
+
+impl Versioned for Version {
+    fn id(&self) -> &str {
+        &self.id
+    }
 }
 
 /// The part of a version's attributes that its owner sets. Times in Unix seconds.

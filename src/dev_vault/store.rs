@@ -11,6 +11,7 @@ use super::{
     certificates::CertificateError,
     objects::{Certificate, Collection, Key, NewCertificate, NewKey},
     secrets::{Change, Deleted, NewSecret, Version, random_hex},
+    versions::{Named, key},
 };
 
 /// Backups that can be restored; the oldest goes first.
@@ -34,9 +35,7 @@ struct Contents {
 
 #[derive(Debug, Clone)]
 struct Secret {
-    /// As it was first spelt; look-ups ignore the case.
-    name: String,
-    versions: Vec<Version>,
+    known: Named<Version>,
     /// When it was deleted, in Unix seconds.
     deleted: Option<i64>,
 }
@@ -125,10 +124,8 @@ impl Store {
     ) -> Option<(String, Version)> {
         let mut contents = self.lock();
         let secret = contents.alive_mut(name)?;
-        let index = secret.index(version)?;
-        let found = secret.versions.get_mut(index)?;
-        change.apply(found);
-        Some((secret.name.clone(), found.clone()))
+        change.apply(secret.known.get_mut(version)?);
+        secret.known.get(version)
     }
 
     /// Deletes a secret with all its versions; it can be recovered. False if there is none.
@@ -196,7 +193,7 @@ impl Store {
         let Some((_, secret)) = backups.rev().find(|(given, _)| given == ticket).cloned() else {
             return Restored::NoSuchBackup;
         };
-        let name = secret.name.clone();
+        let name = secret.known.name.clone();
         match contents.secrets.entry(key(&name)) {
             Entry::Occupied(_) => Restored::NameIsTaken(name),
             Entry::Vacant(free) => {
@@ -208,32 +205,23 @@ impl Store {
 
     /// The secret's name and one version, the latest if `version` is `None`.
     pub(super) fn get(&self, name: &str, version: Option<&str>) -> Option<(String, Version)> {
-        let contents = self.lock();
-        let secret = contents.alive(name)?;
-        let found = secret.versions.get(secret.index(version)?)?;
-        Some((secret.name.clone(), found.clone()))
+        self.lock().alive(name)?.known.get(version)
     }
 
     /// Every version of one secret with the secret's name, by id as the service lists them;
     /// empty if there is none.
     pub(super) fn versions(&self, name: &str) -> Vec<(String, Version)> {
         let contents = self.lock();
-        let Some(secret) = contents.alive(name) else {
-            return Vec::new();
-        };
-        let mut versions: Vec<_> = secret.versions.iter().collect();
-        versions.sort_unstable_by(|a, b| a.id.cmp(&b.id));
-        let with_name = |version: &Version| (secret.name.clone(), version.clone());
-        versions.into_iter().map(with_name).collect()
+        let secret = contents.alive(name);
+        secret.map(|one| one.known.versions()).unwrap_or_default()
     }
 
     /// The latest version of every secret with the secret's name.
     pub(super) fn latest(&self) -> Vec<(String, Version)> {
         let contents = self.lock();
-        let latest = |secret: &Secret| Some((secret.name.clone(), secret.versions.last()?.clone()));
         let secrets = contents.secrets.values();
         let alive = secrets.filter(|secret| secret.is_alive());
-        alive.filter_map(latest).collect()
+        alive.filter_map(|secret| secret.known.get(None)).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Contents> {
@@ -254,11 +242,10 @@ pub(super) enum Restored {
 impl Contents {
     fn push(&mut self, name: &str, version: Version) {
         let secret = self.secrets.entry(key(name)).or_insert_with(|| Secret {
-            name: name.to_owned(),
-            versions: Vec::new(),
+            known: Named::new(name),
             deleted: None,
         });
-        secret.versions.push(version);
+        secret.known.push(version);
     }
 
     fn alive(&self, name: &str) -> Option<&Secret> {
@@ -277,27 +264,11 @@ impl Secret {
         self.deleted.is_none()
     }
 
-    /// Where a version is in the list, the latest if `version` is `None`.
-    fn index(&self, version: Option<&str>) -> Option<usize> {
-        let Some(version) = version else {
-            return self.versions.len().checked_sub(1);
-        };
-        let mut versions = self.versions.iter();
-        versions.position(|known| known.id.eq_ignore_ascii_case(version))
-    }
-
     fn as_deleted(&self) -> Option<Deleted> {
-        Some(Deleted {
-            name: self.name.clone(),
-            latest: self.versions.last()?.clone(),
-            at: self.deleted?,
-        })
+        let at = self.deleted?;
+        let (name, latest) = self.known.get(None)?;
+        Some(Deleted { name, latest, at })
     }
-}
-
-/// Look-ups ignore the case of a name.
-fn key(name: &str) -> String {
-    name.to_ascii_lowercase()
 }
 
 /// In Unix seconds.
