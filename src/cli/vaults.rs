@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+#[cfg(feature = "dev-vault")]
+use keyvault_functions::dev_vault::DevVault;
 use keyvault_functions::{
     diagnosis::Cause,
     key_vault::{
@@ -32,26 +34,15 @@ pub(super) fn described(settings: &Settings) -> Result<VaultUrl, Cause> {
 type Readable = (Vaults, Option<ChosenCredential>);
 
 /// Every vault that a reference or a route may name.
-#[cfg(feature = "dev-vault")]
+#[cfg_attr(
+    not(feature = "dev-vault"),
+    expect(clippy::unnecessary_wraps, reason = "only the embedded vault can fail")
+)]
 pub(super) fn readable(settings: &Settings) -> Result<Readable, Failure> {
-    use keyvault_functions::dev_vault::DevVault;
+    #[cfg(feature = "dev-vault")]
     if matches!(settings.vault, VaultSetting::Embedded(_)) {
-        let vault = DevVault::seeded().map_err(|_| Failure::no_randomness())?;
-        let connection = vault.connection();
-        let vaults = Vaults::new(move || std::future::ready(Ok(connection.clone())));
-        return Ok((vaults, None));
+        return Ok((embedded(|connection| connection)?, None));
     }
-    let (vaults, credential) = real(settings, |connection| connection);
-    let vaults = match settings.surroundings.dev_vault.clone() {
-        Some(alias) => vaults.with_alias(alias.alias, alias.real),
-        None => vaults,
-    };
-    Ok((vaults, credential))
-}
-
-#[cfg(not(feature = "dev-vault"))]
-#[expect(clippy::unnecessary_wraps, reason = "only the embedded vault can fail")]
-pub(super) fn readable(settings: &Settings) -> Result<Readable, Failure> {
     Ok(real(settings, |connection| connection))
 }
 
@@ -66,55 +57,67 @@ pub(super) struct Outside {
 
 /// The vaults of other apps' references. The budget of a running instance does not bind a program
 /// that ends by itself.
-#[cfg(feature = "dev-vault")]
-pub(super) fn from_outside<'a, R: Iterator<Item = Reference>>(
+#[cfg_attr(
+    not(feature = "dev-vault"),
+    expect(clippy::unnecessary_wraps, reason = "only the embedded vault can fail")
+)]
+pub(super) fn from_outside<R: Iterator<Item = Reference>>(
     settings: &Settings,
-    references: impl Fn() -> R + 'a,
+    #[cfg_attr(not(feature = "dev-vault"), expect(unused_variables))] references: impl Fn() -> R,
 ) -> Result<Outside, Failure> {
-    use keyvault_functions::dev_vault::DevVault;
-    let embedded = DevVault::url();
-    let is_embedded = |one: Reference| Some(&one.vault) == embedded.as_ref();
-    let is_first_try = settings.vault == VaultSetting::NotSet
-        && references().next().is_some()
-        && references().all(is_embedded);
-    if is_first_try || matches!(settings.vault, VaultSetting::Embedded(_)) {
-        let vault = DevVault::seeded().map_err(|_| Failure::no_randomness())?;
-        let connection = vault.connection().without_budget();
+    #[cfg(feature = "dev-vault")]
+    if matches!(settings.vault, VaultSetting::Embedded(_)) || is_first_try(settings, references) {
         return Ok(Outside {
-            vaults: Vaults::new(move || std::future::ready(Ok(connection.clone()))),
+            vaults: embedded(Connection::without_budget)?,
             checked_as: None,
-            embedded,
+            embedded: DevVault::url(),
         });
     }
     let (vaults, credential) = real(settings, Connection::without_budget);
+    Ok(Outside {
+        vaults,
+        checked_as: credential.map(|credential| credential.to_string()),
+        embedded: None,
+    })
+}
+
+/// Whether all references name the embedded vault, and nothing names another one.
+#[cfg(feature = "dev-vault")]
+fn is_first_try<R: Iterator<Item = Reference>>(
+    settings: &Settings,
+    references: impl Fn() -> R,
+) -> bool {
+    let embedded = DevVault::url();
+    let is_embedded = |one: Reference| Some(&one.vault) == embedded.as_ref();
+    settings.vault == VaultSetting::NotSet
+        && references().next().is_some()
+        && references().all(is_embedded)
+}
+
+/// The vault inside this process.
+#[cfg(feature = "dev-vault")]
+fn embedded(limited: fn(Connection) -> Connection) -> Result<Vaults, Failure> {
+    let vault = DevVault::seeded().map_err(|_| Failure::no_randomness())?;
+    let connection = limited(vault.connection());
+    Ok(Vaults::new(move || {
+        std::future::ready(Ok(connection.clone()))
+    }))
+}
+
+/// The vaults of a cloud, or the dev vault of this machine in the place of one.
+fn real(settings: &Settings, limited: fn(Connection) -> Connection) -> Readable {
+    let (vaults, credential) = signed_in(settings, limited);
+    #[cfg(feature = "dev-vault")]
     let vaults = match settings.surroundings.dev_vault.clone() {
         Some(alias) => vaults.with_alias(alias.alias, alias.real),
         None => vaults,
     };
-    Ok(Outside {
-        vaults,
-        checked_as: credential.map(|credential| credential.to_string()),
-        embedded: None,
-    })
-}
-
-#[cfg(not(feature = "dev-vault"))]
-#[expect(clippy::unnecessary_wraps, reason = "only the embedded vault can fail")]
-pub(super) fn from_outside<'a, R: Iterator<Item = Reference>>(
-    settings: &Settings,
-    _: impl Fn() -> R + 'a,
-) -> Result<Outside, Failure> {
-    let (vaults, credential) = real(settings, Connection::without_budget);
-    Ok(Outside {
-        vaults,
-        checked_as: credential.map(|credential| credential.to_string()),
-        embedded: None,
-    })
+    (vaults, credential)
 }
 
 /// The credential is chosen now and set up when a vault is first needed. `limited` gives each
 /// connection its limits.
-fn real(settings: &Settings, limited: fn(Connection) -> Connection) -> Readable {
+fn signed_in(settings: &Settings, limited: fn(Connection) -> Connection) -> Readable {
     if let Some(wrong) = settings.needed_to_read() {
         let error = Error::WrongSetting(wrong);
         let vaults = Vaults::new(move || std::future::ready(Err(error.clone())));

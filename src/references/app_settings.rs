@@ -12,7 +12,10 @@ use super::{
     status::{PlatformStatus, Status},
     syntax::{Reference, SyntaxError},
 };
-use crate::diagnosis::Named;
+use crate::{
+    diagnosis::{Named, Subject},
+    key_vault::ObjectKind,
+};
 
 /// The settings that `config-check` looks at.
 #[derive(Debug, Default)]
@@ -176,6 +179,19 @@ impl AppSetting {
                 name: &self.name,
                 kind: kind.as_str(),
             },
+        }
+    }
+
+    /// What an explanation is about: the secret of its reference, or what there is of one.
+    #[must_use]
+    pub fn subject(&self) -> Subject<'_> {
+        let reference = self.reference();
+        Subject {
+            vault: reference.map(|reference| &reference.vault),
+            kind: ObjectKind::Secret,
+            name: reference.map(|reference| reference.name.as_str()),
+            version: reference.and_then(|reference| reference.version.as_deref()),
+            named: self.named(),
         }
     }
 

@@ -19,8 +19,8 @@ use super::{
     verdict::{weigh, why_unresolved},
 };
 use crate::{
-    diagnosis::{Cause, Expires, Explanation, Facts, Subject, Surroundings, explain},
-    key_vault::{ObjectKind, Vaults},
+    diagnosis::{Cause, Expires, Explanation, Facts, Surroundings, explain},
+    key_vault::Vaults,
 };
 
 /// A secret that expires within this many days is worth a word.
@@ -167,7 +167,7 @@ impl Inspector {
         }
         if options.expiry {
             let expiry = probe.expiry(deadline).await;
-            report = self.dated(report, setting, reference, expiry);
+            report = self.dated(report, setting, expiry);
         }
         report
     }
@@ -177,10 +177,9 @@ impl Inspector {
         &self,
         report: ReferenceReport,
         setting: &AppSetting,
-        reference: &Reference,
         expiry: Result<Expiry, Cause>,
     ) -> ReferenceReport {
-        let because = |cause: &Cause| self.explain(setting, Some(reference), cause);
+        let because = |cause: &Cause| self.explain(setting, cause);
         let expiry = match expiry {
             Ok(expiry) => expiry,
             Err(cause) => {
@@ -215,7 +214,7 @@ impl Inspector {
         reference: &Reference,
         comparison: Result<bool, Cause>,
     ) -> ReferenceReport {
-        let because = |cause: &Cause| self.explain(setting, Some(reference), cause);
+        let because = |cause: &Cause| self.explain(setting, cause);
         let (freshness, found) = match comparison {
             Ok(true) => (Freshness::Current, None),
             Ok(false) => {
@@ -245,7 +244,7 @@ impl Inspector {
         if let Some(error) = setting.syntax_error() {
             let cause = Cause::Syntax(error.to_string());
             let report = ReferenceReport::new(setting, Status::InvalidSyntax);
-            return Some(report.explained(self.explain(setting, None, &cause)));
+            return Some(report.explained(self.explain(setting, &cause)));
         }
         match (setting.reference_kind(), setting.platform_status()) {
             (Some(ReferenceKind::AppConfiguration), _) => Some(self.app_configuration(setting)),
@@ -266,7 +265,7 @@ impl Inspector {
         let platforms = setting.known_status();
         let platforms = platforms.filter(|status| *status != Status::Resolved);
         let report = ReferenceReport::new(setting, platforms.unwrap_or(Status::OtherReasons));
-        report.explained(self.explain(setting, None, &Cause::AppConfiguration))
+        report.explained(self.explain(setting, &Cause::AppConfiguration))
     }
 
     /// On Azure, one of the settings that are meant to come from a vault has no value, and the
@@ -274,7 +273,7 @@ impl Inspector {
     fn empty(&self, setting: &AppSetting) -> Option<ReferenceReport> {
         let is_empty = matches!(setting.state(), SettingState::NotSet);
         (is_empty && setting.is_expected() && self.surroundings.is_on_azure()).then(|| {
-            let found = self.explain(setting, None, &Cause::EmptyValue);
+            let found = self.explain(setting, &Cause::EmptyValue);
             ReferenceReport::new(setting, Status::OtherReasons).explained(found)
         })
     }
@@ -286,7 +285,7 @@ impl Inspector {
             Err(cause) => (cause, Facts::default()),
             Ok(facts) => why_unresolved(reference, facts, platforms, &self.surroundings),
         };
-        let found = self.explain(setting, Some(reference), &cause);
+        let found = self.explain(setting, &cause);
         let mut found = found.and(&facts, OffsetDateTime::now_utc());
         let own = Status::of(&cause, self.surroundings.is_on_azure());
         let (status, disagreement) = weigh(own, platforms);
@@ -296,21 +295,9 @@ impl Inspector {
             .about(reference)
     }
 
-    fn explain(
-        &self,
-        setting: &AppSetting,
-        reference: Option<&Reference>,
-        cause: &Cause,
-    ) -> Explanation {
-        let subject = Subject {
-            vault: reference.map(|reference| &reference.vault),
-            kind: ObjectKind::Secret,
-            name: reference.map(|reference| reference.name.as_str()),
-            version: reference.and_then(|reference| reference.version.as_deref()),
-            named: setting.named(),
-        };
+    fn explain(&self, setting: &AppSetting, cause: &Cause) -> Explanation {
         let now = OffsetDateTime::now_utc();
-        explain(cause, &subject, &self.surroundings, now)
+        explain(cause, &setting.subject(), &self.surroundings, now)
     }
 }
 

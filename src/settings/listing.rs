@@ -88,7 +88,7 @@ impl Listing {
             }
             Some('{') => {
                 let all = jsonc::parse_any(text).map_err(ListingError::Json)?;
-                from_object(text, all)
+                from_object(all)
             }
             Some(_) => from_lines(text),
         }
@@ -161,13 +161,13 @@ fn entry(entry: Value) -> Option<(String, SettingKind, String)> {
 }
 
 /// `local.settings.json`, Resource Manager's `{"properties": {NAME: value}}`, or `{NAME: value}`.
-fn from_object(text: &str, all: Value) -> Result<Listing, ListingError> {
+fn from_object(all: Value) -> Result<Listing, ListingError> {
     let Value::Object(mut all) = all else {
         return Err(ListingError::OtherJson);
     };
     let has = |name: &str| all.keys().any(|key| key.eq_ignore_ascii_case(name));
     if has("Values") || has("ConnectionStrings") || has("IsEncrypted") {
-        return match local_settings::parse(text) {
+        return match local_settings::values(&all) {
             Ok((LocalFile::Values | LocalFile::NoValues, values)) => {
                 let settings = values.into_iter().map(|(name, value)| {
                     match name.strip_prefix(CONNECTION_STRINGS) {

@@ -63,14 +63,21 @@ pub(super) fn read(folder: &Path) -> Result<(LocalFile, NamedValues), LocalSetti
     }
 }
 
-pub(super) fn parse(text: &str) -> Result<(LocalFile, NamedValues), LocalSettingsError> {
-    let file: Map<String, Value> = jsonc::parse(text).map_err(|invalid| {
+fn parse(text: &str) -> Result<(LocalFile, NamedValues), LocalSettingsError> {
+    let file = jsonc::parse(text).map_err(|invalid| {
         let cause = match invalid.cause {
             Cause::Shape => Cause::NotAnObject,
             cause => cause,
         };
         LocalSettingsError::Invalid(Invalid { cause, ..invalid })
     })?;
+    values(&file)
+}
+
+/// What the members of such a file say.
+pub(super) fn values(
+    file: &Map<String, Value>,
+) -> Result<(LocalFile, NamedValues), LocalSettingsError> {
     // Core Tools ignores the case of these two.
     let member = |wanted: &str| {
         let mut members = file.iter();

@@ -67,6 +67,21 @@ struct Found<'a> {
     fix: Option<&'a Fix>,
 }
 
+impl<'a> App<'a> {
+    fn of(checked: &'a Checked<'a>, rows: impl Iterator<Item = &'a Row<'a>>) -> Self {
+        let named = |row: &'a Row<'a>| Named {
+            setting: row.setting.name(),
+            found: Found::of(row),
+        };
+        Self {
+            name: &checked.app.title,
+            file: &checked.app.file,
+            error: checked.app.settings.as_ref().err().map(String::as_str),
+            references: rows.map(named).collect(),
+        }
+    }
+}
+
 impl<'a> Found<'a> {
     fn of(row: &'a Row<'a>) -> Self {
         let reference = row.reference;
@@ -88,26 +103,10 @@ pub(super) fn of<'a>(
     checked_as: Option<&'a str>,
     by_secret: bool,
 ) -> String {
-    let app = |checked: &'a Checked<'a>, is_wanted: fn(&Row<'_>) -> bool| App {
-        name: &checked.app.title,
-        file: &checked.app.file,
-        error: checked.app.settings.as_ref().err().map(String::as_str),
-        references: checked
-            .rows
-            .iter()
-            .filter(|row| is_wanted(row))
-            .map(|row| Named {
-                setting: row.setting.name(),
-                found: Found::of(row),
-            })
-            .collect(),
-    };
-    let apps = report.apps.iter().map(|checked| app(checked, |_| true));
-    let others = report
-        .apps
-        .iter()
-        .map(|checked| app(checked, |row| row.reference.is_none()));
+    let apps = report.apps.iter();
+    let others = apps.clone().map(|app| App::of(app, app.others()));
     let others = others.filter(|app| app.error.is_some() || !app.references.is_empty());
+    let apps = apps.map(|app| App::of(app, app.rows.iter()));
     let secrets = report.secrets.iter().map(|secret| Secret {
         found: Found::of(&secret.row),
         used_by: secret

@@ -6,8 +6,8 @@ use std::{
 };
 
 use keyvault_functions::{
-    diagnosis::{Cause, Expires, Explanation, Fix, Subject, Surroundings, days_left, explain},
-    key_vault::{Error, ObjectKind, Vaults},
+    diagnosis::{Cause, Expires, Explanation, Fix, Surroundings, days_left, explain},
+    key_vault::{Error, Vaults},
     references::{
         AppSetting, Reference, SOON,
         check::{Readable, SecretKey},
@@ -49,8 +49,6 @@ impl App {
 pub(super) struct Report<'a> {
     pub(super) apps: Vec<Checked<'a>>,
     pub(super) secrets: Vec<UsedSecret<'a>>,
-    /// The app of each reference that names no secret, and the reference.
-    pub(super) others: Vec<(&'a App, Row<'a>)>,
     /// What must not have expired by then.
     until: Option<OffsetDateTime>,
 }
@@ -59,6 +57,13 @@ pub(super) struct Report<'a> {
 pub(super) struct Checked<'a> {
     pub(super) app: &'a App,
     pub(super) rows: Vec<Row<'a>>,
+}
+
+impl<'a> Checked<'a> {
+    /// The references that name no secret.
+    pub(super) fn others(&self) -> impl Iterator<Item = &Row<'a>> {
+        self.rows.iter().filter(|row| row.reference.is_none())
+    }
 }
 
 /// One secret, and who uses it.
@@ -120,11 +125,9 @@ impl<'a> Report<'a> {
             })
             .collect();
         let mut secrets: BTreeMap<SecretKey, UsedSecret<'a>> = BTreeMap::new();
-        let mut others = Vec::new();
         for checked in &apps {
             for row in &checked.rows {
                 let Some(reference) = row.reference else {
-                    others.push((checked.app, row.clone()));
                     continue;
                 };
                 let key = SecretKey::of(reference, vaults);
@@ -140,7 +143,6 @@ impl<'a> Report<'a> {
         Self {
             apps,
             secrets: secrets.into_values().collect(),
-            others,
             until: within.map(|within| now + within),
         }
     }
@@ -166,16 +168,7 @@ fn row<'a>(
     now: OffsetDateTime,
 ) -> Row<'a> {
     let reference = setting.reference();
-    let because = |cause: &Cause| {
-        let subject = Subject {
-            vault: reference.map(|reference| &reference.vault),
-            kind: ObjectKind::Secret,
-            name: reference.map(|reference| reference.name.as_str()),
-            version: reference.and_then(|reference| reference.version.as_deref()),
-            named: setting.named(),
-        };
-        explain(cause, &subject, &app.surroundings, now)
-    };
+    let because = |cause: &Cause| explain(cause, &setting.subject(), &app.surroundings, now);
     let row = |state, found: Option<Explanation>, expires: Option<OffsetDateTime>| {
         let (detail, fix) = match found {
             Some(found) => (Some(found.detail), Some(found.fix)),

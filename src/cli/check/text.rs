@@ -24,9 +24,11 @@ pub(super) fn of(
         for secret in &report.secrets {
             of_secret(&mut text, secret, paints);
         }
-        for (app, row) in &report.others {
+        let others = report.apps.iter();
+        let others = others.flat_map(|app| app.others().map(|row| (&app.app.title, row)));
+        for (app, row) in others {
             let (sign, state) = painted(row, paints);
-            let (app, setting) = (&app.title, row.setting.name());
+            let setting = row.setting.name();
             let _ = writeln!(text, "{sign} {app}: {setting}\n  {state}");
             if let Some(detail) = &row.detail {
                 explanation(&mut text, detail, row.fix.as_ref());
