@@ -1,22 +1,18 @@
 //! What a vault has: its secrets, keys and certificates, page by page, without values.
 
-use std::time::Duration;
-
 use azure_core::http::pager::PagerContinuation;
 use time::OffsetDateTime;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use super::{
     error::Error,
-    limits::{LEAST_TIME, LISTED_PAGES_LIMIT, PAGE_RETRIES},
+    limits::{LISTED_PAGES_LIMIT, PAGE_RETRIES, UNTOLD_PAUSE},
     names::{ObjectKind, ObjectName},
     pacing::Lane,
+    patience::patiently,
     vault::{Operation, Vault},
     wire,
 };
-
-/// The pause before a page is asked for again that did not come.
-const PAUSE: Duration = Duration::from_secs(1);
 
 /// The latest version of an object, as far as a list of objects tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,31 +44,16 @@ impl Vault {
         let mut next = None;
         for read in 0..LISTED_PAGES_LIMIT {
             let mut retries = if read > 0 { PAGE_RETRIES } else { 0 };
-            let page = loop {
-                let error = match self.page(kind, next.clone()).await {
-                    Ok(page) => break page,
-                    Err(error) => error,
-                };
-                let wait = match &error {
-                    Error::BudgetSpent { retry_after }
-                    | Error::Throttled {
-                        retry_after: Some(retry_after),
-                    } => (*retry_after).max(LEAST_TIME),
-                    Error::Throttled { retry_after: None } => PAUSE,
-                    Error::Unavailable { .. } | Error::TimedOut | Error::Unreachable(_)
-                        if retries > 0 =>
-                    {
-                        retries -= 1;
-                        PAUSE
-                    }
-                    _ => return Err(error),
-                };
-                if Instant::now() + wait >= until {
-                    return Err(error);
+            let wait = |error: &Error| match error {
+                Error::Unavailable { .. } | Error::TimedOut | Error::Unreachable(_)
+                    if retries > 0 =>
+                {
+                    retries -= 1;
+                    Some(UNTOLD_PAUSE)
                 }
-                sleep(wait).await;
+                error => error.wait(),
             };
-            let (items, after) = page;
+            let (items, after) = patiently(until, wait, || self.page(kind, next.clone())).await?;
             if !found(items) {
                 return Err(Error::TooManyObjects);
             }

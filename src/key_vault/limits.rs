@@ -14,6 +14,9 @@ pub const CALL_LIMIT: Duration = Duration::from_secs(5);
 /// silent vault run out of time together, each would otherwise send a request in vain.
 pub(super) const LEAST_TIME: Duration = Duration::from_millis(100);
 
+/// The wait for a vault that throttles and does not say for how long.
+pub(super) const UNTOLD_PAUSE: Duration = Duration::from_secs(1);
+
 /// How the SDK tries a read again. It stops early enough for [`CALL_LIMIT`].
 pub(super) const READ_RETRIES: ExponentialRetryOptions = ExponentialRetryOptions {
     initial_delay: time::Duration::milliseconds(100),

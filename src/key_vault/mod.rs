@@ -10,6 +10,7 @@
 //! | which objects does a vault have? | `inventory` |
 //! | what does Key Vault say about an object, and when it refuses? | `wire`, `refusal` |
 //! | how often is a vault asked? | `pacing` |
+//! | how is it asked again, where nobody waits? | `patience` |
 //! | which requests leave the process at all? | `transport` |
 //! | how do they travel, and why did one not arrive? | [`https`] |
 //! | which addresses does a host have? | [`dns`] |
@@ -30,6 +31,7 @@ mod inventory;
 pub mod limits;
 pub mod names;
 mod pacing;
+mod patience;
 mod refusal;
 mod sdk;
 pub mod tls;
@@ -43,6 +45,7 @@ pub use cache::{CachePolicy, Failed, Found, MetadataCache, Outcome};
 pub use error::Error;
 pub use inventory::Listed;
 pub use names::{ObjectId, ObjectKind, ObjectName, ObjectVersion, VaultUrl};
+pub use patience::patiently;
 #[cfg(feature = "dev-vault")]
 pub(crate) use sdk::final_failure;
 pub use vault::{Connection, MetadataSource, Vault};

@@ -11,12 +11,12 @@ use std::{
 
 use futures_util::{StreamExt, stream};
 use time::OffsetDateTime;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use super::{probe::facts, syntax::Reference};
 use crate::{
     diagnosis::Cause,
-    key_vault::{Error, ObjectKind, Vaults},
+    key_vault::{Error, ObjectKind, Vaults, patiently},
 };
 
 /// Secrets that are tried at the same time. A vault has as many permits for probes.
@@ -24,8 +24,6 @@ const AT_ONCE: usize = 8;
 
 /// For how long vaults that throttle are waited for, all in all.
 const THROTTLED_LIMIT: Duration = Duration::from_secs(120);
-/// The wait for a vault that does not say how long.
-const PAUSE: Duration = Duration::from_secs(1);
 
 /// What is known of a secret that can be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,23 +89,16 @@ async fn try_one(
     reference: &Reference,
     until: Instant,
 ) -> Result<Readable, Cause> {
-    loop {
-        let found = facts(vaults, reference).await;
-        if let Err(Cause::Failed(Error::Throttled { retry_after })) = &found {
-            let wait = retry_after.unwrap_or(PAUSE).max(PAUSE / 10);
-            if Instant::now() + wait < until {
-                sleep(wait).await;
-                continue;
-            }
-        }
-        let facts = found?;
-        return if facts.is_disabled {
-            Err(Error::Disabled(ObjectKind::Secret).into())
-        } else {
-            Ok(Readable {
-                expires: facts.expires,
-                is_certificates: facts.is_certificates,
-            })
-        };
+    let wait = |cause: &Cause| match cause {
+        Cause::Failed(error) => error.wait(),
+        _ => None,
+    };
+    let facts = patiently(until, wait, || facts(vaults, reference)).await?;
+    if facts.is_disabled {
+        return Err(Error::Disabled(ObjectKind::Secret).into());
     }
+    Ok(Readable {
+        expires: facts.expires,
+        is_certificates: facts.is_certificates,
+    })
 }

@@ -7,9 +7,8 @@ mod reading;
 mod rows;
 mod snapshot;
 mod snapshots;
+mod used;
 mod warnings;
-
-use std::time::Duration;
 
 use axum::{
     extract::{Request, State},
@@ -17,7 +16,7 @@ use axum::{
     response::Response,
 };
 use time::OffsetDateTime;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 pub(super) use self::snapshots::Snapshots;
 use self::{
@@ -28,15 +27,12 @@ use super::{AppState, Shared, page as pages, query::Query};
 use crate::{
     answer::{Problem, json_bytes, line},
     diagnosis::{Cause, Named},
-    key_vault::{Error, Metadata, ObjectId, Vault, VaultUrl},
+    key_vault::{Error, Metadata, ObjectId, Vault, VaultUrl, patiently},
     references::Reference,
 };
 
 /// The time that is looked ahead where nobody says how far.
 const WITHIN: &str = "30d";
-
-/// How long a vault is left alone that throttles and does not say for how long.
-const PAUSE: Duration = Duration::from_secs(1);
 
 /// Seconds after which there is more to tell, while the vaults are read.
 const AGAIN_AFTER: HeaderValue = HeaderValue::from_static("2");
@@ -140,18 +136,5 @@ impl Shared {
 /// Reads the metadata of one version of a secret without its value. Waits for the instance's
 /// budget and for a vault that throttles, until `until`.
 async fn metadata(vault: &Vault, id: &ObjectId, until: Instant) -> Result<Metadata, Error> {
-    loop {
-        let read = vault.probed_metadata(id).await;
-        let wait = match &read {
-            Err(Error::BudgetSpent { retry_after }) => *retry_after,
-            Err(Error::Throttled { retry_after }) => retry_after.unwrap_or(PAUSE),
-            _ => return read,
-        };
-        // A pause that has just ended is none.
-        let wait = wait.max(PAUSE / 10);
-        if Instant::now() + wait >= until {
-            return read;
-        }
-        sleep(wait).await;
-    }
+    patiently(until, Error::wait, || vault.probed_metadata(id)).await
 }

@@ -25,7 +25,7 @@ pub(super) fn render(answer: &Answer, asked: &Asked<'_>) -> Bytes {
     let main = html! {
         h1 { "What expires" }
         p.summary { (title) }
-        @if !answer.items.is_empty() { (timeline(answer, asked)) }
+        @if !answer.items.is_empty() { (timeline(answer, asked, &title)) }
         @if !answer.incomplete.is_empty() {
             h2 { "Not known" }
             ul.references {
@@ -110,7 +110,7 @@ struct Place {
 }
 
 /// The line. Its numbers are attributes: the policy of the page lets no element have a style.
-fn timeline(answer: &Answer, asked: &Asked<'_>) -> Markup {
+fn timeline(answer: &Answer, asked: &Asked<'_>, label: &str) -> Markup {
     let seconds = (asked.until - asked.now).as_seconds_f64().max(1.0);
     let at = |share: f64| LINE.0 + share * (LINE.1 - LINE.0);
     let mut expired = Place::default();
@@ -128,7 +128,7 @@ fn timeline(answer: &Answer, asked: &Asked<'_>) -> Markup {
     let ticks = ticks(days);
     let dots = places.iter().enumerate().filter(|(_, place)| place.all > 0);
     html! {
-        svg.timeline role="img" aria-label=(summary(answer)) width="100%" height="72" {
+        svg.timeline role="img" aria-label=(label) width="100%" height="72" {
             line.axis x1=(percent(at(0.0))) x2=(percent(at(1.0))) y1="40" y2="40" {}
             @for (share, label) in ticks {
                 line.axis x1=(percent(at(share))) x2=(percent(at(share))) y1="36" y2="44" {}

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use super::{
     metadata,
     snapshot::{Listing, Pinned, PinnedVersion, Snapshot},
+    used::used,
 };
 use crate::{
     diagnosis::Cause,
@@ -139,30 +140,29 @@ impl Reading {
     /// The secrets of which a reference is pinned to a version, which no list of objects tells.
     fn pinned_secrets(&self) -> Vec<PinnedSecret> {
         let mut secrets: Vec<PinnedSecret> = Vec::new();
-        for (_, reference) in self.app.references.references() {
-            let Ok(id) = reference.secret() else { continue };
-            if id.version.is_none() {
+        for used in used(&self.app) {
+            if used.id.version.is_none() {
                 continue;
             }
-            let vault = self.app.vaults.meant(&reference.vault).clone();
-            let index = secrets.len();
-            let mut known = secrets.iter();
-            let is_same = |one: &PinnedSecret| one.vault == vault && one.latest.name == id.name;
-            let index = known.position(is_same).unwrap_or(index);
-            if index == secrets.len() {
-                secrets.push(PinnedSecret {
-                    vault: vault.clone(),
-                    latest: ObjectId {
-                        version: None,
-                        ..id.clone()
-                    },
-                    versions: Vec::new(),
-                });
-            }
-            let versions = &mut secrets[index].versions;
-            if versions.iter().all(|known| known.id != id) {
-                let found = Err(Cause::Listing);
-                versions.push(Pinned { vault, id, found });
+            let latest = ObjectId {
+                version: None,
+                ..used.id.clone()
+            };
+            let version = Pinned {
+                vault: used.vault.clone(),
+                id: used.id,
+                found: Err(Cause::Listing),
+            };
+            let mut known = secrets.iter_mut();
+            let is_same =
+                |one: &&mut PinnedSecret| one.vault == *used.vault && one.latest == latest;
+            match known.find(is_same) {
+                Some(secret) => secret.versions.push(version),
+                None => secrets.push(PinnedSecret {
+                    vault: used.vault.clone(),
+                    latest,
+                    versions: vec![version],
+                }),
             }
         }
         secrets

@@ -5,7 +5,10 @@ use std::collections::{HashMap, HashSet};
 
 use time::OffsetDateTime;
 
-use super::snapshot::{Pinned, Snapshot};
+use super::{
+    snapshot::{Pinned, Snapshot},
+    used::used,
+};
 use crate::{
     functions::Shared,
     key_vault::{ObjectId, ObjectKind, ObjectName, ObjectVersion, VaultUrl},
@@ -28,11 +31,13 @@ pub(super) struct Row<'a> {
     pub(super) used_by: Vec<(&'a AppSetting, &'a Reference)>,
 }
 
+/// The settings by what their references point at.
 type Users<'a> = HashMap<(&'a VaultUrl, ObjectId), Vec<(&'a AppSetting, &'a Reference)>>;
 
 /// Every row, in no order, and how many references point at none.
 pub(super) fn rows<'a>(app: &'a Shared, snapshot: &'a Snapshot) -> (Vec<Row<'a>>, usize) {
-    let mut users = users(app);
+    let used = used(app).into_iter();
+    let mut users: Users<'_> = used.map(|one| ((one.vault, one.id), one.by)).collect();
     let pinned = snapshot.pinned.iter();
     let mut rows: Vec<Row<'_>> = pinned
         .filter_map(|pinned| pinned_row(pinned, &mut users))
@@ -40,18 +45,6 @@ pub(super) fn rows<'a>(app: &'a Shared, snapshot: &'a Snapshot) -> (Vec<Row<'a>>
     rows.extend(listed_rows(snapshot, &mut users));
     let known: usize = rows.iter().map(|row| row.used_by.len()).sum();
     (rows, app.references.count() - known)
-}
-
-/// The settings by what their references point at.
-fn users(app: &Shared) -> Users<'_> {
-    let mut users = Users::new();
-    for (setting, reference) in app.references.references() {
-        if let Ok(id) = reference.secret() {
-            let key = (app.vaults.meant(&reference.vault), id);
-            users.entry(key).or_default().push((setting, reference));
-        }
-    }
-    users
 }
 
 /// The row of a version that references are pinned to, unless the secret or the version is gone,

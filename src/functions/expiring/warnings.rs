@@ -6,12 +6,15 @@ use std::{collections::HashMap, convert::Infallible, time::Duration};
 use time::OffsetDateTime;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::metadata;
+use super::{
+    metadata,
+    used::{Used, used},
+};
 use crate::{
-    diagnosis::{Expires, Subject, days_left, warning},
+    diagnosis::{Expires, days_left, warning},
     functions::{AppState, Shared},
-    key_vault::{Error, Metadata, ObjectId, ObjectVersion, VaultUrl, limits::LISTING_LIMIT},
-    references::{AppSetting, Reference, newer},
+    key_vault::{Error, Metadata, limits::LISTING_LIMIT},
+    references::newer,
 };
 
 /// A start has other things to do, and many processes do not live this long.
@@ -31,14 +34,6 @@ type Stage = usize;
 fn stage(days_left: i64) -> Stage {
     let passed = TIERS.iter().filter(|tier| days_left <= **tier).count();
     passed + usize::from(days_left < 0)
-}
-
-/// One secret, or one version of it, and the settings that use it.
-struct Used<'a> {
-    vault: &'a VaultUrl,
-    id: ObjectId,
-    by: Vec<&'a AppSetting>,
-    reference: &'a Reference,
 }
 
 /// A secret and, where it is pinned, the reference with a newer version.
@@ -96,7 +91,8 @@ impl Shared {
         }
         let vault = self.vaults.open(used.vault).await?;
         let metadata = metadata(&vault, &used.id, until).await?;
-        let newer = newer(&vault, used.reference, &metadata).await;
+        let (_, reference) = used.by[0];
+        let newer = newer(&vault, reference, &metadata).await;
         Ok((metadata, newer))
     }
 
@@ -134,14 +130,8 @@ impl Shared {
             return;
         }
         said.stage = stage;
-        let subject = Subject {
-            vault: Some(&used.reference.vault),
-            kind: used.id.kind,
-            name: Some(secret),
-            version: used.id.version.as_ref().map(ObjectVersion::as_str),
-            named: used.by[0].named(),
-        };
-        let settings: Vec<_> = used.by.iter().map(|setting| setting.name()).collect();
+        let (first, _) = used.by[0];
+        let settings: Vec<_> = used.by.iter().map(|(setting, _)| setting.name()).collect();
         let surroundings = self.references.surroundings();
         let end = Expires {
             on: expires,
@@ -149,7 +139,7 @@ impl Shared {
             is_disabled: read.enabled == Some(false),
             newer,
         };
-        let text = warning(&settings, &end, &subject, surroundings, now);
+        let text = warning(&settings, &end, &first.subject(), surroundings, now);
         let code = if stage > TIERS.len() {
             "SecretExpired"
         } else {
@@ -157,27 +147,6 @@ impl Shared {
         };
         tracing::warn!(code, "{text}");
     }
-}
-
-/// What the app's references point at, each once.
-fn used(app: &Shared) -> Vec<Used<'_>> {
-    let mut used: Vec<Used<'_>> = Vec::new();
-    let mut known = HashMap::new();
-    for (setting, reference) in app.references.references() {
-        let Ok(id) = reference.secret() else { continue };
-        let vault = app.vaults.meant(&reference.vault);
-        let index = *known.entry((vault, id.clone())).or_insert(used.len());
-        match used.get_mut(index) {
-            Some(one) => one.by.push(setting),
-            None => used.push(Used {
-                vault,
-                id,
-                by: vec![setting],
-                reference,
-            }),
-        }
-    }
-    used
 }
 
 #[cfg(test)]
