@@ -30,7 +30,7 @@ use tokio::time::{Instant, advance, sleep};
 
 use super::support::{
     Answer, Fault, InProcess, Setup,
-    expiry::{in_days, resolved, set, set_again},
+    expiry::{app_on, in_days, resolved, set, set_again},
     func_a,
 };
 
@@ -65,16 +65,7 @@ fn add_certificate(vault: &DevVault, name: &str, days: i64) {
     added.expect("added");
 }
 
-/// On an empty vault, as the app `func-a` on Azure.
-fn app_on(vault: DevVault, settings: Vec<AppSetting>) -> InProcess {
-    let setup = Setup {
-        settings,
-        surroundings: func_a(),
-        ..Setup::default()
-    };
-    InProcess::on(vault, setup)
-}
-
+/// On an empty vault.
 fn app(settings: Vec<AppSetting>) -> InProcess {
     app_on(DevVault::default(), settings)
 }
@@ -521,6 +512,15 @@ async fn without_a_vault_there_is_nothing_to_list_and_the_answer_says_why() {
     }
 }
 
+/// 60 secrets that expire.
+fn vault_of_three_pages() -> DevVault {
+    let vault = DevVault::default();
+    for number in 0..60 {
+        set(&vault, &format!("n{number}"), in_days(3));
+    }
+    vault
+}
+
 /// A page can be empty and have a next one, and the next link names the port 443.
 fn with_empty_pages(vault: Router) -> Router {
     vault.layer(middleware::from_fn(|request: Request, next: Next| async {
@@ -539,12 +539,8 @@ fn with_empty_pages(vault: Router) -> Router {
 
 #[tokio::test]
 async fn empty_pages_are_not_the_end() {
-    let vault = DevVault::default();
-    for number in 0..60 {
-        set(&vault, &format!("n{number}"), in_days(3));
-    }
     let app = InProcess::on(
-        vault,
+        vault_of_three_pages(),
         Setup {
             wrap: with_empty_pages,
             ..Setup::default()
@@ -577,12 +573,8 @@ fn that_throttles(vault: Router) -> Router {
 
 #[tokio::test(start_paused = true)]
 async fn a_vault_that_throttles_halfway_is_waited_for_and_meanwhile_the_half_is_told() {
-    let vault = DevVault::default();
-    for number in 0..60 {
-        set(&vault, &format!("n{number}"), in_days(3));
-    }
     let app = InProcess::on(
-        vault,
+        vault_of_three_pages(),
         Setup {
             wrap: that_throttles,
             ..Setup::default()

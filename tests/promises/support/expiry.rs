@@ -9,7 +9,19 @@ use keyvault_functions::{
 use serde_json::json;
 use time::OffsetDateTime;
 
+use super::{InProcess, Setup, func_a};
+
 const DAY: i64 = 24 * 60 * 60;
+
+/// The app `func-a` on Azure with `vault`.
+pub(crate) fn app_on(vault: DevVault, settings: Vec<AppSetting>) -> InProcess {
+    let setup = Setup {
+        settings,
+        surroundings: func_a(),
+        ..Setup::default()
+    };
+    InProcess::on(vault, setup)
+}
 
 /// The platform has resolved a reference to `secret`.
 pub(crate) fn resolved(name: &str, secret: &str) -> AppSetting {
