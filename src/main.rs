@@ -37,7 +37,8 @@ fn main() -> ExitCode {
             port,
             ca_out,
             contents,
-        }) => cli::dev_vault::run(port, &ca_out, contents.as_deref()),
+            network_info,
+        }) => cli::dev_vault::run(port, &ca_out, contents.as_deref(), network_info),
         Ok(Arguments::Print(text)) => {
             banner::print(text);
             Ok(ExitCode::SUCCESS)

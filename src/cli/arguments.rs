@@ -4,6 +4,8 @@ use std::ffi::OsStr;
 #[cfg(feature = "dev-vault")]
 use std::path::PathBuf;
 
+#[cfg(feature = "dev-vault")]
+use keyvault_functions::dev_vault::NetworkInfo;
 use keyvault_functions::functions::parse_time;
 
 use super::check::Options;
@@ -27,6 +29,8 @@ pub(crate) enum Arguments {
         ca_out: PathBuf,
         /// A file of what is in it besides.
         contents: Option<PathBuf>,
+        /// What it says about the way to it.
+        network_info: NetworkInfo,
     },
     /// Print this and end.
     Print(&'static str),
@@ -86,7 +90,7 @@ A Key Vault for development that other programs on this machine can use, over TL
 demo secrets, a key and a certificate, and forgets everything when it ends. The environment
 that each client needs is printed at start.
 
-Usage: handler dev-vault [--ca-out FILE] [--contents FILE] [--port PORT]
+Usage: handler dev-vault [OPTIONS]
 
 Options:
       --ca-out FILE    write the certificate authority that clients must trust to FILE
@@ -94,6 +98,10 @@ Options:
                        is never written
       --contents FILE  put the secrets, keys and certificates of FILE into the vault too;
                        docs/dev-vault.md shows such a file
+      --network-info WORD
+                       what every answer says in x-ms-keyvault-network-info: loopback
+                       (default), public, private-link, subnet, old-public, old-private,
+                       managed-hsm, managed-hsm-address, or absent
       --port PORT      listen on PORT (default 8443; 0: any free port)
   -h, --help           print this
 
@@ -129,6 +137,9 @@ pub(crate) enum UsageError {
     OneFile,
     #[error("--port takes a number from 0 to 65535; {0:?} is none; see --help")]
     Port(String),
+    #[cfg(feature = "dev-vault")]
+    #[error("--network-info takes one of {0}; see --help")]
+    NetworkInfo(String),
     #[error("the command line is not understood; see --help")]
     Other,
 }
@@ -155,6 +166,13 @@ fn lossy(text: &OsStr) -> String {
 fn port(text: &OsStr) -> Result<u16, UsageError> {
     let number = text.to_str().and_then(|text| text.parse().ok());
     number.ok_or_else(|| UsageError::Port(lossy(text)))
+}
+
+#[cfg(feature = "dev-vault")]
+fn network_info(text: &OsStr) -> Result<NetworkInfo, UsageError> {
+    let known = text.to_str().and_then(NetworkInfo::parse);
+    known
+        .ok_or_else(|| UsageError::NetworkInfo(NetworkInfo::WORDS.map(|(word, _)| word).join(", ")))
 }
 
 impl Arguments {
@@ -229,11 +247,12 @@ impl Arguments {
     fn parse_dev_vault(mut parser: lexopt::Parser) -> Result<Self, UsageError> {
         use lexopt::prelude::{Long, Short};
         let (mut chosen, mut ca_out) = (DEV_VAULT_PORT, PathBuf::from(DEV_VAULT_CA));
-        let mut contents = None;
+        let (mut contents, mut network) = (None, NetworkInfo::default());
         while let Some(argument) = parser.next()? {
             match argument {
                 Long("port") => chosen = port(&parser.value()?)?,
                 Long("ca-out") => ca_out = parser.value()?.into(),
+                Long("network-info") => network = network_info(&parser.value()?)?,
                 Long("contents") => contents = Some(parser.value()?.into()),
                 Short('h') | Long("help") => return Ok(Self::Print(DEV_VAULT_HELP)),
                 other => return Err(other.unexpected().into()),
@@ -243,6 +262,7 @@ impl Arguments {
             port: chosen,
             ca_out,
             contents,
+            network_info: network,
         })
     }
 }
@@ -307,12 +327,14 @@ mod tests {
             port: DEV_VAULT_PORT,
             ca_out: DEV_VAULT_CA.into(),
             contents: None,
+            network_info: NetworkInfo::Loopback,
         };
         assert_eq!(parse(&["dev-vault"]), Ok(plain));
         let dev_vault = |port| Arguments::DevVault {
             port,
             ca_out: "ca.pem".into(),
             contents: None,
+            network_info: NetworkInfo::Loopback,
         };
         assert_eq!(
             parse(&["dev-vault", "--ca-out", "ca.pem"]),
@@ -322,21 +344,24 @@ mod tests {
             parse(&["dev-vault", "--port", "0", "--ca-out=ca.pem"]),
             Ok(dev_vault(0))
         );
-        let with_contents = Arguments::DevVault {
+        let filled = Arguments::DevVault {
             port: DEV_VAULT_PORT,
             ca_out: DEV_VAULT_CA.into(),
             contents: Some("vault.json".into()),
+            network_info: NetworkInfo::PrivateLink,
         };
-        assert_eq!(
-            parse(&["dev-vault", "--contents", "vault.json"]),
-            Ok(with_contents)
-        );
+        let options = ["--contents", "vault.json", "--network-info", "private-link"];
+        assert_eq!(parse(&[&["dev-vault"], &options[..]].concat()), Ok(filled));
+        for (word, _) in NetworkInfo::WORDS {
+            assert!(DEV_VAULT_HELP.contains(word), "{word}");
+        }
         assert_eq!(
             parse(&["dev-vault", "--help"]),
             Ok(Arguments::Print(DEV_VAULT_HELP))
         );
         for arguments in [
             &["dev-vault", "--ca-out"][..],
+            &["dev-vault", "--network-info", "wifi"],
             &["dev-vault", "--ca-out", "ca.pem", "--address", "::"],
             &["--port", "0", "dev-vault"],
         ] {

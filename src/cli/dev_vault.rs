@@ -13,7 +13,7 @@ use axum::{
 };
 use futures_util::FutureExt;
 use keyvault_functions::{
-    dev_vault::{Certificates, Contents, DevVault, IDENTITY_PATH, TlsListener},
+    dev_vault::{Certificates, Contents, DevVault, IDENTITY_PATH, NetworkInfo, TlsListener},
     host::{authorization::FunctionKey, server, stop},
     settings::{Environment, LogSettings, names},
     telemetry::Export,
@@ -27,12 +27,18 @@ use super::{
 };
 
 /// Serves until the process is asked to stop. The certificate authority goes into `ca_out`; what
-/// the file `contents` says is in the vault, too.
-pub(crate) fn run(port: u16, ca_out: &Path, contents: Option<&Path>) -> Result<ExitCode, Failure> {
+/// the file `contents` says is in the vault, too. Every answer has `network_info`.
+pub(crate) fn run(
+    port: u16,
+    ca_out: &Path,
+    contents: Option<&Path>,
+    network_info: NetworkInfo,
+) -> Result<ExitCode, Failure> {
     let environment = Environment::of_process();
     let (log, warning) = LogSettings::of(&environment, environment.get(names::RUST_LOG));
     let telemetry = process::telemetry(&log, &Export::default(), &warning)?;
     let vault = DevVault::seeded().map_err(|_| Failure::no_randomness())?;
+    let vault = vault.with_network_info(network_info);
     if let Some(file) = contents {
         fill(&vault, file)?;
     }

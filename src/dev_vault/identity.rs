@@ -16,7 +16,10 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use subtle::ConstantTimeEq;
 
-use super::tokens::{NOBODY, Tokens};
+use super::{
+    caller::{Caller, CallerKind},
+    tokens::Identity,
+};
 
 /// Where the endpoint is.
 pub const IDENTITY_PATH: &str = "/msi/token";
@@ -27,13 +30,13 @@ const RESOURCE_LIMIT: usize = 256;
 
 #[derive(Clone)]
 struct Endpoint {
-    tokens: Arc<Tokens>,
+    identity: Identity,
     header: Arc<SecretString>,
 }
 
-pub(super) fn router(tokens: Arc<Tokens>, header: SecretString) -> Router {
+pub(super) fn router(identity: Identity, header: SecretString) -> Router {
     let endpoint = Endpoint {
-        tokens,
+        identity,
         header: Arc::new(header),
     };
     Router::new()
@@ -66,13 +69,18 @@ async fn answer(State(endpoint): State<Endpoint>, headers: HeaderMap, uri: Uri) 
         );
     };
     let names = ["client_id", "principal_id", "object_id", "mi_res_id"];
-    if names.iter().any(|name| query.contains_key(*name)) {
+    let caller = &endpoint.identity.caller;
+    let is_another = |name: &str| {
+        let id = query.get(name);
+        id.is_some_and(|id| !is_called(caller, name, id))
+    };
+    if names.into_iter().any(is_another) {
         return refuse(
             StatusCode::BAD_REQUEST,
             "No User Assigned or Delegated Managed Identity found for specified ClientId/ResourceId/PrincipalId.",
         );
     }
-    let Ok(token) = endpoint.tokens.give(resource) else {
+    let Ok(token) = endpoint.identity.give(resource) else {
         return refuse(
             StatusCode::INTERNAL_SERVER_ERROR,
             "An internal error occurred.",
@@ -84,9 +92,16 @@ async fn answer(State(endpoint): State<Endpoint>, headers: HeaderMap, uri: Uri) 
         "expires_on": token.expires.unix_timestamp().to_string(),
         "resource": resource,
         "token_type": "Bearer",
-        "client_id": NOBODY,
+        "client_id": caller.client_id,
     });
     json_response(StatusCode::OK, &body)
+}
+
+/// Whether an app asks for this identity with the parameter `name`. Only the client id of a
+/// user-assigned one is known here.
+fn is_called(caller: &Caller, name: &str, id: &str) -> bool {
+    let is_user_assigned = matches!(caller.kind, CallerKind::UserAssigned { .. });
+    is_user_assigned && name == "client_id" && id == caller.client_id
 }
 
 fn refuse(status: StatusCode, message: &str) -> Response {
@@ -102,11 +117,12 @@ fn json_response(status: StatusCode, body: &serde_json::Value) -> Response {
 #[cfg(test)]
 mod tests {
     use axum::{body::Body, http::Request};
+    use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
     use http_body_util::BodyExt;
     use serde_json::Value;
     use tower::ServiceExt;
 
-    use crate::dev_vault::DevVault;
+    use crate::dev_vault::{Caller, CallerKind, DevVault};
 
     async fn ask(vault: &DevVault, header: &str, query: &str) -> (u16, Value) {
         let request = Request::get(format!("/msi/token?{query}"))
@@ -154,6 +170,39 @@ mod tests {
         assert_eq!(status, 401);
         let message = "AKV10022: Invalid audience. Expected https://vault.azure.net, found: https://management.azure.com.";
         assert_eq!(body["error"]["message"], message);
+    }
+
+    #[tokio::test]
+    async fn the_token_is_of_the_caller_and_so_is_the_client_id() {
+        let whole = "resource=https://vault.azure.net&api-version=2019-08-01";
+        let vault = DevVault::default().with_caller(Caller {
+            kind: CallerKind::UserAssigned {
+                name: "id-shop".to_owned(),
+            },
+            client_id: "11111111-1111-1111-1111-111111111111".to_owned(),
+            ..Caller::default()
+        });
+        let own = format!("{whole}&client_id=11111111-1111-1111-1111-111111111111");
+        for query in [whole, &own] {
+            let (status, given) = ask(&vault, "right", query).await;
+            assert_eq!(status, 200, "{given}");
+            assert_eq!(given["client_id"], "11111111-1111-1111-1111-111111111111");
+            let token = given["access_token"].as_str().expect("text");
+            let claims = token.split('.').nth(1).expect("three parts");
+            let claims = BASE64_URL_SAFE_NO_PAD.decode(claims).expect("base64");
+            let claims: Value = serde_json::from_slice(&claims).expect("JSON");
+            assert_eq!(claims["appid"], given["client_id"]);
+            let resource = claims["xms_mirid"].as_str().expect("text");
+            assert!(
+                resource.ends_with("/userAssignedIdentities/id-shop"),
+                "{resource}"
+            );
+            assert_eq!(status_with(&vault, token).await.0, 200);
+        }
+        for another in ["client_id=1", "principal_id=1", "mi_res_id=1"] {
+            let (status, _) = ask(&vault, "right", &format!("{whole}&{another}")).await;
+            assert_eq!(status, 400, "{another}");
+        }
     }
 
     #[tokio::test]

@@ -12,10 +12,12 @@
 
 mod address;
 mod bundles;
+mod caller;
 mod certificates;
 mod contents;
 mod identity;
 mod in_process;
+mod network;
 mod objects;
 mod query;
 mod refusal;
@@ -35,12 +37,14 @@ use azure_core::credentials::TokenCredential;
 use secrecy::SecretString;
 use time::{Duration as TimeSpan, OffsetDateTime};
 
-use tokens::Tokens;
+use tokens::Identity;
 
+pub use caller::{Caller, CallerKind};
 pub use certificates::{CertificateError, Certificates};
 pub use contents::{Contents, ContentsError};
 pub use identity::IDENTITY_PATH;
 pub use in_process::InProcess;
+pub use network::NetworkInfo;
 pub use objects::{KeyType, NewCertificate, NewKey};
 pub use secrets::{Attributes, NewSecret};
 pub use store::Store;
@@ -52,7 +56,8 @@ use crate::key_vault::{Connection, VaultUrl};
 #[derive(Debug, Clone, Default)]
 pub struct DevVault {
     store: Arc<Store>,
-    tokens: Arc<Tokens>,
+    identity: Identity,
+    network_info: NetworkInfo,
 }
 
 impl DevVault {
@@ -101,10 +106,25 @@ impl DevVault {
         Ok(vault)
     }
 
-    /// Gives the tokens that this vault accepts.
+    /// The same vault with another identity: its credential and its identity endpoint give
+    /// tokens for `caller`. Tokens that were given before stay valid.
+    #[must_use]
+    pub fn with_caller(mut self, caller: Caller) -> Self {
+        self.identity.caller = Arc::new(caller);
+        self
+    }
+
+    /// The same vault on another network path, as far as its answers tell.
+    #[must_use]
+    pub fn with_network_info(mut self, network_info: NetworkInfo) -> Self {
+        self.network_info = network_info;
+        self
+    }
+
+    /// Gives tokens for the caller. This vault accepts them if the tenant is its own.
     #[must_use]
     pub fn credential(&self) -> Arc<dyn TokenCredential> {
-        self.tokens.clone()
+        Arc::new(self.identity.clone())
     }
 
     /// What is in it.
@@ -115,13 +135,14 @@ impl DevVault {
 
     /// The REST API.
     pub fn router(&self) -> Router {
-        routes::router(self.store.clone(), self.tokens.clone())
+        let tokens = self.identity.tokens.clone();
+        routes::router(self.store.clone(), tokens, self.network_info)
     }
 
     /// A managed identity for this vault, as App Service offers one: `GET` [`IDENTITY_PATH`]
     /// gives a token to whoever sends `header` as `X-IDENTITY-HEADER`.
     pub fn identity_endpoint(&self, header: SecretString) -> Router {
-        identity::router(self.tokens.clone(), header)
+        identity::router(self.identity.clone(), header)
     }
 
     /// Where the embedded vault is, as far as the SDK knows.

@@ -10,7 +10,10 @@ use axum::{
 use serde::Serialize;
 use serde_json::json;
 
-use super::{secrets::random_hex, tokens::Unauthorized};
+use super::{network::NetworkInfo, secrets::random_hex, tokens::Unauthorized};
+
+/// The version that the service had in June 2026.
+const SERVICE_VERSION: &str = "1.9.3449.1";
 
 /// Why a request is not carried out.
 pub(super) enum Refusal {
@@ -140,9 +143,9 @@ fn body(status: StatusCode, json: &impl Serialize) -> Response {
 }
 
 /// Adds the headers of every answer.
-pub(super) fn add_headers(request: &HeaderMap, response: &mut Response) {
+pub(super) fn add_headers(request: &HeaderMap, network: NetworkInfo, response: &mut Response) {
     let headers = response.headers_mut();
-    for (name, value) in [
+    let of_every_server = [
         ("cache-control", "no-cache"),
         ("pragma", "no-cache"),
         ("expires", "-1"),
@@ -152,8 +155,18 @@ pub(super) fn add_headers(request: &HeaderMap, response: &mut Response) {
             "max-age=31536000;includeSubDomains",
         ),
         ("x-content-type-options", "nosniff"),
-        ("x-ms-keyvault-region", "embedded"),
-    ] {
+    ];
+    let of_key_vault = network.value().map(|value| {
+        [
+            ("x-ms-keyvault-region", "embedded"),
+            ("x-ms-keyvault-service-version", SERVICE_VERSION),
+            ("x-ms-keyvault-network-info", value),
+        ]
+    });
+    for (name, value) in of_every_server
+        .into_iter()
+        .chain(of_key_vault.into_iter().flatten())
+    {
         headers.insert(
             HeaderName::from_static(name),
             HeaderValue::from_static(value),

@@ -20,6 +20,7 @@ use serde_json::json;
 use super::{
     address::VAULT_NAME,
     bundles::{Bundle, CertificateBundle, DeletedBundle, Item, KeyBundle, ListedObject, policy},
+    network::NetworkInfo,
     objects::{Certificate, Collection, Key},
     query::Query,
     refusal::{Refusal, add_headers, ok},
@@ -45,10 +46,15 @@ const TAG_LIMIT: usize = 512;
 struct Api {
     store: Arc<Store>,
     tokens: Arc<Tokens>,
+    network_info: NetworkInfo,
 }
 
-pub(super) fn router(store: Arc<Store>, tokens: Arc<Tokens>) -> Router {
-    let api = Api { store, tokens };
+pub(super) fn router(store: Arc<Store>, tokens: Arc<Tokens>, network_info: NetworkInfo) -> Router {
+    let api = Api {
+        store,
+        tokens,
+        network_info,
+    };
     Router::new().fallback(answer).with_state(api)
 }
 
@@ -62,7 +68,7 @@ async fn answer(State(api): State<Api>, request: Request) -> Response {
         Err(why) => Err(Refusal::Unauthorized(why)),
     };
     let mut response = result.unwrap_or_else(IntoResponse::into_response);
-    add_headers(&parts.headers, &mut response);
+    add_headers(&parts.headers, api.network_info, &mut response);
     response
 }
 

@@ -5,7 +5,7 @@ use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use super::{DevVault, tokens::AUDIENCE};
+use super::{Attributes, Caller, DevVault, NetworkInfo, NewSecret, tokens::AUDIENCE};
 
 /// A vault and one who may do everything with it.
 struct Owner {
@@ -15,7 +15,7 @@ struct Owner {
 
 impl Owner {
     fn of(vault: &DevVault) -> Self {
-        let token = vault.tokens.give(AUDIENCE);
+        let token = vault.identity.give(AUDIENCE);
         Self {
             router: vault.router(),
             token: token.expect("randomness").reveal().to_owned(),
@@ -228,4 +228,122 @@ async fn an_api_version_must_be_a_known_one() {
         let response = owner.router.clone().oneshot(request).await;
         assert_eq!(response.expect("answered").status(), expected, "{query}");
     }
+}
+
+/// A vault's own headers as it sends them with 200, 401 and 403.
+async fn headers_of_three_answers(vault: &DevVault) -> Vec<Vec<(String, String)>> {
+    let off = NewSecret {
+        attributes: Attributes {
+            enabled: false,
+            ..Attributes::default()
+        },
+        ..NewSecret::of("x")
+    };
+    vault.store().set("off", off).expect("set");
+    let owner = Owner::of(vault);
+    let mut found = Vec::new();
+    for (path, token, status) in [
+        ("secrets", owner.token.as_str(), 200),
+        ("secrets", "wrong", 401),
+        ("secrets/off", &owner.token, 403),
+    ] {
+        let request = http::Request::get(format!("/{path}?api-version=7.4"))
+            .header("authorization", format!("Bearer {token}"));
+        let request = request.body(Body::empty()).expect("a request");
+        let response = owner.router.clone().oneshot(request).await;
+        let response = response.expect("answered");
+        assert_eq!(response.status(), status, "{path}");
+        let own = response.headers().iter().filter_map(|(name, value)| {
+            let name = name.as_str().strip_prefix("x-ms-keyvault-")?;
+            Some((name.to_owned(), value.to_str().ok()?.to_owned()))
+        });
+        found.push(own.collect());
+    }
+    found
+}
+
+#[tokio::test]
+async fn each_form_of_the_network_header_is_sent_with_every_answer() {
+    let zeros = "00000000-0000-0000-0000-000000000000";
+    let network =
+        format!("/subscriptions/{zeros}/resourceGroups/rg-dev/providers/Microsoft.Network");
+    for (word, expected) in [
+        (
+            "loopback",
+            "conn_type=Ipv4;addr=127.0.0.1;act_addr_fam=InterNetwork;",
+        ),
+        (
+            "public",
+            "conn_type=Ipv4;addr=203.0.113.10;act_addr_fam=InterNetwork;",
+        ),
+        (
+            "private-link",
+            &format!(
+                "conn_type=PrivateLink;private_endpoint={network}/privateEndpoints/pe-dev;addr=10.1.2.4;act_addr_fam=InterNetworkV6;"
+            ),
+        ),
+        (
+            "subnet",
+            &format!(
+                "conn_type=Subnet;subnet={network}/virtualNetworks/vnet-dev/subnets/snet-dev;addr=10.1.2.4;act_addr_fam=InterNetworkV6"
+            ),
+        ),
+        (
+            "old-public",
+            "addr=198.51.100.10;act_addr_fam=InterNetwork;",
+        ),
+        ("old-private", "addr=10.1.2.4;act_addr_fam=InterNetworkV6;"),
+        (
+            "managed-hsm",
+            "conn_type=Ipv4;addr=192.0.2.10;act_addr_fam=Ipv4;",
+        ),
+        ("managed-hsm-address", "addr=192.0.2.10"),
+    ] {
+        let form = NetworkInfo::parse(word).expect(word);
+        let vault = DevVault::default().with_network_info(form);
+        let expected = [
+            ("region", "embedded"),
+            ("service-version", "1.9.3449.1"),
+            ("network-info", expected),
+        ];
+        let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        for headers in headers_of_three_answers(&vault).await {
+            assert_eq!(headers, expected, "{word}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn without_the_network_header_nothing_names_key_vault() {
+    let vault = DevVault::default().with_network_info(NetworkInfo::Absent);
+    for headers in headers_of_three_answers(&vault).await {
+        assert_eq!(headers, []);
+    }
+}
+
+#[tokio::test]
+async fn a_token_of_another_tenant_is_refused_everywhere() {
+    let vault = DevVault::default();
+    let stranger = Owner::of(&vault.clone().with_caller(Caller {
+        tenant: "11111111-1111-1111-1111-111111111111".to_owned(),
+        ..Caller::default()
+    }));
+    for (method, path) in [
+        ("GET", "secrets"),
+        ("PUT", "secrets/n"),
+        ("GET", "keys/n"),
+        ("GET", "certificates/n/policy"),
+        ("DELETE", "deletedsecrets/n"),
+        ("GET", "nothing"),
+    ] {
+        let (status, body) = stranger.ask(method, path, &json!({"value": "v"})).await;
+        assert_eq!(status, 401, "{method} {path}");
+        assert_eq!(
+            body["error"]["message"],
+            "AKV10032: Invalid issuer. Expected one of https://sts.windows.net/00000000-0000-0000-0000-000000000000/, found https://sts.windows.net/11111111-1111-1111-1111-111111111111/.",
+        );
+    }
+    // It is the caller that is refused, not the vault that is broken.
+    let owner = Owner::of(&vault);
+    assert_eq!(owner.status("GET", "secrets", &Value::Null).await, 200);
 }

@@ -3,7 +3,7 @@
 use std::{
     collections::VecDeque,
     fmt,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -20,12 +20,13 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use time::OffsetDateTime;
 
-use super::secrets::random_hex;
+use super::{
+    caller::{Caller, NOBODY, issuer_of},
+    secrets::random_hex,
+};
 
 /// Whom a token for a vault is for.
 pub(super) const AUDIENCE: &str = "https://vault.azure.net";
-/// The one identity there is. So that nobody takes it for a real one, it has no digits but 0.
-pub(super) const NOBODY: &str = "00000000-0000-0000-0000-000000000000";
 /// How long a token is valid: the platform's own time.
 const LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 /// Tokens that are remembered; the oldest goes first.
@@ -40,6 +41,9 @@ pub(super) enum Unauthorized {
     /// It is for another service.
     #[error("AKV10022: Invalid audience. Expected {AUDIENCE}, found: {0}.")]
     OtherAudience(String),
+    /// It is for an identity of another tenant. Whoever follows the challenge finds the right one.
+    #[error("AKV10032: Invalid issuer. Expected one of {}, found {}.", issuer_of(NOBODY), issuer_of(.0))]
+    OtherTenant(String),
     /// Its time is over.
     #[error("Error validating token: IDX10223")]
     Expired,
@@ -54,7 +58,15 @@ pub(super) struct Tokens {
 struct Given {
     digest: [u8; 32],
     audience: String,
+    tenant: String,
     expires: OffsetDateTime,
+}
+
+/// Gives out tokens of one identity.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Identity {
+    pub(super) tokens: Arc<Tokens>,
+    pub(super) caller: Arc<Caller>,
 }
 
 /// A new token.
@@ -63,7 +75,7 @@ pub(super) struct Token {
     pub(super) expires: OffsetDateTime,
 }
 
-impl Tokens {
+impl Identity {
     /// Gives out a token.
     ///
     /// It has the shape of a JSON web token, because some clients look into theirs. It is
@@ -73,24 +85,18 @@ impl Tokens {
         let expires = now + LIFE;
         let part = |json: serde_json::Value| BASE64_URL_SAFE_NO_PAD.encode(json.to_string());
         let head = part(json!({"typ": "JWT", "alg": "HS256"}));
-        let claims = part(json!({
-            "aud": audience,
-            "iss": format!("https://sts.windows.net/{NOBODY}/"),
-            "iat": now.unix_timestamp(),
-            "nbf": now.unix_timestamp(),
-            "exp": expires.unix_timestamp(),
-            "appid": NOBODY,
-            "oid": NOBODY,
-            "tid": NOBODY,
-        }));
+        let (from, until) = (now.unix_timestamp(), expires.unix_timestamp());
+        let claims = part(self.caller.claims(audience, from, until));
         let text = format!("{head}.{claims}.{}{}", random_hex()?, random_hex()?);
-        let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
+        let given = &self.tokens.given;
+        let mut given = given.lock().unwrap_or_else(PoisonError::into_inner);
         if given.len() == KEPT {
             given.pop_front();
         }
         given.push_back(Given {
             digest: Sha256::digest(&text).into(),
             audience: audience.to_owned(),
+            tenant: self.caller.tenant.clone(),
             expires,
         });
         Ok(Token {
@@ -98,7 +104,9 @@ impl Tokens {
             expires,
         })
     }
+}
 
+impl Tokens {
     /// Whether a request carries a token for a vault whose time is not over.
     pub(super) fn check(&self, headers: &HeaderMap) -> Result<(), Unauthorized> {
         let token = headers
@@ -119,13 +127,16 @@ impl Tokens {
         if given.audience != AUDIENCE {
             return Err(Unauthorized::OtherAudience(given.audience.clone()));
         }
+        if given.tenant != NOBODY {
+            return Err(Unauthorized::OtherTenant(given.tenant.clone()));
+        }
         Ok(())
     }
 }
 
 /// For the SDK in this process, which needs no identity endpoint.
 #[async_trait]
-impl TokenCredential for Tokens {
+impl TokenCredential for Identity {
     async fn get_token(
         &self,
         _scopes: &[&str],
@@ -160,31 +171,39 @@ mod tests {
 
     #[test]
     fn a_token_is_good_for_its_audience_until_its_time_is_over() {
-        let tokens = Tokens::default();
-        let token = tokens.give(AUDIENCE).expect("randomness");
-        let check = |at| tokens.check_at(token.reveal().as_bytes(), at);
+        let identity = Identity::default();
+        let token = identity.give(AUDIENCE).expect("randomness");
+        let check = |at| identity.tokens.check_at(token.reveal().as_bytes(), at);
         assert_eq!(check(token.expires - Duration::from_secs(1)), Ok(()));
         assert_eq!(check(token.expires), Err(Unauthorized::Expired));
         let changed = format!("{}0", token.reveal());
-        let changed = tokens.check_at(changed.as_bytes(), token.expires - LIFE);
+        let changed = identity
+            .tokens
+            .check_at(changed.as_bytes(), token.expires - LIFE);
         assert_eq!(changed, Err(Unauthorized::NoToken));
 
         let other = "https://management.azure.com";
-        let token = tokens.give(other).expect("randomness");
-        let refused = tokens.check_at(token.reveal().as_bytes(), token.expires - LIFE);
+        let token = identity.give(other).expect("randomness");
+        let refused = identity
+            .tokens
+            .check_at(token.reveal().as_bytes(), token.expires - LIFE);
         assert_eq!(refused, Err(Unauthorized::OtherAudience(other.into())));
     }
 
     #[test]
     fn only_so_many_tokens_are_remembered() {
-        let tokens = Tokens::default();
-        let first = tokens.give(AUDIENCE).expect("randomness");
+        let identity = Identity::default();
+        let first = identity.give(AUDIENCE).expect("randomness");
         for _ in 1..KEPT {
-            tokens.give(AUDIENCE).expect("randomness");
+            identity.give(AUDIENCE).expect("randomness");
         }
-        let check = || tokens.check_at(first.reveal().as_bytes(), first.expires - LIFE);
+        let check = || {
+            identity
+                .tokens
+                .check_at(first.reveal().as_bytes(), first.expires - LIFE)
+        };
         assert_eq!(check(), Ok(()));
-        tokens.give(AUDIENCE).expect("randomness");
+        identity.give(AUDIENCE).expect("randomness");
         assert_eq!(check(), Err(Unauthorized::NoToken));
     }
 }

@@ -9,14 +9,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use keyvault_functions::key_vault::{
-    MetadataSource,
-    dns::Resolver,
-    https::{Https, Proxy},
+use keyvault_functions::{
+    dev_vault::{Caller, DevVault},
+    key_vault::{
+        MetadataSource,
+        dns::Resolver,
+        https::{Https, Proxy},
+    },
+    references::AppSetting,
 };
 
 use super::support::{
-    Answer, ClientRequest, Fault, FunctionsHost, InProcess, Protocol, Setup, free_port, repository,
+    Answer, ClientRequest, Fault, FunctionsHost, InProcess, Protocol, Setup, free_port, func_a,
+    leaks, recorded, repository,
 };
 
 async fn metadata(settings: &[(&str, &str)]) -> (u16, String, String) {
@@ -152,6 +157,53 @@ async fn a_vault_that_refuses_is_told_apart_by_its_code() {
             assert_eq!(answer.header("retry-after"), wait, "{what}");
         }
     }
+}
+
+/// The service's own words, with and without its code. They name the caller, the vault and the
+/// address, which is nobody's business who may only call a function.
+#[tokio::test]
+async fn recorded_network_refusals_are_told_apart_and_not_repeated() {
+    let reference = "@Microsoft.KeyVault(VaultName=embedded;SecretName=ExternalApiKey)";
+    for refusal in recorded::REFUSALS {
+        for body in [refusal.body, refusal.without_inner] {
+            let app = InProcess::with(Setup {
+                settings: vec![AppSetting::new("KEY", reference.to_owned().into())],
+                surroundings: func_a(),
+                ..Setup::default()
+            });
+            app.fail_with(Fault::Replay(body));
+            let secret = app.get("/api/secrets/ExternalApiKey").await;
+            assert_eq!(secret.status, 502, "{body}: {secret:?}");
+            assert_eq!(secret.json()["code"], refusal.code, "{body}");
+            let check = app.get("/api/config-check").await;
+            let entry = &check.json()["references"][0];
+            // The platform has one word for every refusal.
+            assert_eq!(entry["status"], "AccessToKeyVaultDenied", "{body}");
+            assert_eq!(entry["detail"], secret.json()["error"], "{body}");
+            let page = app.get_as("/api/config-check", "text/html").await;
+            for answer in [secret, check, page] {
+                let address = [recorded::ADDRESS.to_owned()];
+                leaks::assert_none("an answer", &format!("{answer:?}"), &address);
+            }
+        }
+    }
+}
+
+/// The vault names both tenants when it refuses. The answer names the remedy only.
+#[tokio::test]
+async fn an_identity_of_another_tenant_is_502_unauthorized_client() {
+    let tenant = "canary-tenant".to_owned();
+    let caller = Caller {
+        tenant,
+        ..Caller::default()
+    };
+    let vault = DevVault::seeded().expect("randomness").with_caller(caller);
+    let app = InProcess::on(vault, Setup::default());
+    let answer = app.get("/api/secrets/ExternalApiKey").await;
+    assert_eq!(answer.status, 502, "{answer:?}");
+    assert_eq!(answer.json()["code"], "UnauthorizedClient");
+    let fix = answer.json()["fix"].to_string();
+    assert!(fix.contains("properties.tenantId"), "{fix}");
 }
 
 /// Key Vault says when to come back; the handler's caller is told, and nobody waits so long.

@@ -70,6 +70,18 @@ async fn the_dev_vault_opens_to_a_token_of_its_own_identity_only() {
     assert!(untrusted.is_err(), "trusted without its authority");
 }
 
+/// What a private endpoint looks like from the app, on a machine that has none.
+#[tokio::test]
+async fn the_dev_vault_names_the_network_path_that_it_is_told() {
+    let vault = DevVaultProcess::start_as(&["--network-info", "private-link"]).await;
+    let url = vault.printed("KEY_VAULT_URL");
+    let answer = trusting(&vault).get(url).send().await.expect("an answer");
+    assert_eq!(answer.status(), 401);
+    let header = answer.headers()["x-ms-keyvault-network-info"].to_str();
+    let header = header.expect("text");
+    assert!(header.starts_with("conn_type=PrivateLink;"), "{header}");
+}
+
 /// `cargo run` in a second terminal, with the lines that the first one prints. The references of
 /// the repository's local.settings.json name `embedded.vault.azure.net`.
 #[tokio::test]
@@ -158,6 +170,11 @@ async fn what_keeps_the_dev_vault_from_starting_is_named() {
     for (arguments, code, text) in [
         (&["--ca-out"][..], 64, "--ca-out needs a value"),
         (&["--ca-out", "a", "--address", "::"], 64, "--address"),
+        (
+            &["--network-info", "wifi"],
+            64,
+            "--network-info takes one of loopback, public, private-link, subnet,",
+        ),
         (
             &["--ca-out", path],
             73,

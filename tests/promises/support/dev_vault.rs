@@ -21,7 +21,7 @@ pub(crate) struct Asked {
 
 impl DevVaultProcess {
     pub(crate) async fn start() -> Self {
-        Self::start_in(Folder::new(), &[]).await
+        Self::start_as(&[]).await
     }
 
     /// With what `contents` says besides.
@@ -29,6 +29,11 @@ impl DevVaultProcess {
         let files = Folder::new();
         files.write("contents.json", contents);
         Self::start_in(files, &["--contents", "contents.json"]).await
+    }
+
+    /// With these options besides.
+    pub(crate) async fn start_as(options: &[&str]) -> Self {
+        Self::start_in(Folder::new(), options).await
     }
 
     async fn start_in(files: Folder, more: &[&str]) -> Self {

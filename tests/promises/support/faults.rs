@@ -25,6 +25,8 @@ pub(crate) enum Fault {
     DenyAllBut(&'static str),
     /// 403 to getting a secret: the identity may list and not get.
     DenyGetting(&'static str),
+    /// 403 to everything, with this body.
+    Replay(&'static str),
     /// 429, with `Retry-After` in seconds or, as the real service often does, without.
     Throttle(Option<u64>),
     /// 400 with the service's complaint about an api-version that it does not know.
@@ -65,6 +67,7 @@ async fn answer(fault: Option<Fault>, request: Request, next: Next) -> Response 
         Some(Fault::DenyListing(inner)) if is_list => denied(inner),
         Some(Fault::DenyAllBut(allowed)) if !path.starts_with(allowed) => denied("ForbiddenByRbac"),
         Some(Fault::DenyGetting(inner)) if !is_list => denied(inner),
+        Some(Fault::Replay(body)) => (StatusCode::FORBIDDEN, body).into_response(),
         Some(Fault::Throttle(wait)) => throttled(wait),
         Some(Fault::BadParameter) => {
             let message = "The specified version (2025-07-01) is not recognized.\r\n";

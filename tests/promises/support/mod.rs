@@ -11,6 +11,7 @@ mod in_process;
 pub(crate) mod leaks;
 mod lines;
 mod process;
+pub(crate) mod recorded;
 pub(crate) mod sources;
 mod standalone;
 mod tls_vault;
