@@ -3,13 +3,14 @@
 //! `error` says what happened, `code` is for programs, `fix` tells the person
 //! what to do next. None of the three ever carries text from Key Vault or its SDK.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
+use serde_json::Value;
 
 /// A refusal, ready to be sent.
 #[derive(Debug, Clone, Serialize)]
@@ -24,6 +25,9 @@ pub struct Problem {
     fix: String,
     #[serde(skip)]
     retry_after: Option<Duration>,
+    /// What else is known, for who may know it.
+    #[serde(flatten)]
+    more: BTreeMap<&'static str, Value>,
 }
 
 impl Problem {
@@ -40,7 +44,18 @@ impl Problem {
             code,
             fix: fix.into(),
             retry_after: None,
+            more: BTreeMap::new(),
         }
+    }
+
+    /// Adds what else is known under `name`; nothing for `None`.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, known: Option<impl Serialize>) -> Self {
+        // As with every answer, serialising cannot fail.
+        if let Some(Ok(known)) = known.map(serde_json::to_value) {
+            self.more.insert(name, known);
+        }
+        self
     }
 
     /// Asks the caller to wait; sent as `Retry-After` in whole seconds, rounded up.

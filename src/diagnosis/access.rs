@@ -1,11 +1,17 @@
 //! Whom a vault refuses, and what gives access.
 
+use std::fmt::Write as _;
+
 use super::{
     Fix,
     case::{Case, Words},
     function_app::Identity,
+    grants::show_tenant,
 };
-use crate::key_vault::error::Denial;
+use crate::key_vault::{
+    Tenant,
+    error::{Denial, Tenants},
+};
 
 impl Case<'_> {
     pub(super) fn denied(&self, denial: Denial) -> Words {
@@ -98,27 +104,83 @@ impl Case<'_> {
         }
     }
 
-    pub(super) fn token_refused(&self) -> Words {
-        let fix = match self.azure_name() {
-            Some(vault) => {
+    /// The vault refuses the token itself, and not what is done with it.
+    pub(super) fn token_refused(&self, tenants: &Tenants) -> Words {
+        let vault_first = self.vault_first();
+        let Some(vault) = self.azure_name() else {
+            return Words::without_command(
+                format!("{vault_first} refuses the token of the identity. It does not say why."),
+                "If the emulator was started again, set what it printed this time, and start the handler again.",
+            );
+        };
+        match tenants {
+            Tenants::Different(tenant) => self.other_tenant(vault, tenant),
+            Tenants::Same => Words::new(
+                format!(
+                    "{vault_first} refuses the token of the identity, although both belong to one tenant. It does not say why."
+                ),
+                if self.is_on_azure() {
+                    let sentence = "The handler asks for another token by itself. If it stays, restart the app with";
+                    Fix::with(sentence, self.restart())
+                } else {
+                    Fix::without_command("Check the date of this machine, and sign in again.")
+                },
+            ),
+            Tenants::Unknown => {
                 let commands = self.compare_tenants(vault);
                 let sentence = if commands.len() > 1 {
                     "The usual reason is that the vault belongs to another tenant than the identity. Compare the two with"
                 } else {
                     "The usual reason is that the vault belongs to another tenant than the identity. Compare AZURE_TENANT_ID with the vault's:"
                 };
-                Fix::with_all(sentence, commands)
+                Words::new(
+                    format!(
+                        "{vault_first} refuses the token of the identity. It does not say why."
+                    ),
+                    Fix::with_all(sentence, commands),
+                )
             }
-            None => Fix::without_command(
-                "If the emulator was started again, set what it printed this time, and start the handler again.",
+        }
+    }
+
+    fn other_tenant(&self, vault: &str, tenant: &Tenant) -> Words {
+        let shown = Some(tenant).filter(|_| self.surroundings.is_for_admins);
+        let who = self.who().replacen('T', "t", 1);
+        let mut detail = format!(
+            "{} belongs to another tenant than {who}.",
+            self.vault_first()
+        );
+        let principal = self.surroundings.principal.as_ref();
+        if let (Some(vaults), Some(own)) = (shown, principal.and_then(|one| one.tenant.as_ref())) {
+            let _ = write!(detail, " The vault's is {vaults}, the identity's is {own}.");
+        }
+        let fix = match &self.surroundings.identity {
+            Identity::SystemAssigned | Identity::UserAssigned(_) => Fix::with(
+                "A managed identity can only read vaults of its own tenant: use one of those. If the vault's subscription was moved to that tenant, move the vault, too, with",
+                self.move_vault(vault),
             ),
+            Identity::Application(_) => {
+                let tenant = match shown {
+                    Some(tenant) => tenant.to_string(),
+                    None if self.is_on_azure() => format!("\"$({})\"", show_tenant(vault)),
+                    None => "<tenant-of-the-vault>".to_owned(),
+                };
+                let sentence =
+                    "If the application is registered in the vault's tenant, name that tenant.";
+                let fix = self.set_app_setting("AZURE_TENANT_ID", &tenant);
+                Fix::with_all(format!("{sentence} {}", fix.sentence), fix.commands)
+            }
+            Identity::Developer => {
+                let tenant = shown.map_or("<tenant-of-the-vault>", Tenant::as_str);
+                Fix::with_all(
+                    "Sign in to the vault's tenant with the first command or, if you use azd, with the second:",
+                    [
+                        format!("az login --tenant {tenant}"),
+                        format!("azd auth login --tenant-id {tenant}"),
+                    ],
+                )
+            }
         };
-        Words::new(
-            format!(
-                "{} refuses the token of the identity. It does not say why.",
-                self.vault_first()
-            ),
-            fix,
-        )
+        Words::new(detail, fix)
     }
 }

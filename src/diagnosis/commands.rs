@@ -19,7 +19,7 @@ pub(super) const DATE: &str = "<yyyy-mm-dd>T00:00:00Z";
 const FORM: &str = "@Microsoft.KeyVault(VaultName=...;SecretName=...)";
 
 impl Case<'_> {
-    fn app(&self) -> String {
+    pub(super) fn app(&self) -> String {
         self.surroundings.app.options()
     }
 
@@ -34,89 +34,6 @@ impl Case<'_> {
             ),
             _ => format!("az functionapp identity assign {app}"),
         }
-    }
-
-    /// Who needs a right, as `az` finds it without asking Microsoft Graph where it can.
-    fn principal(&self) -> (String, &'static str) {
-        let command = match &self.surroundings.identity {
-            Identity::SystemAssigned => self.own_identity("principalId"),
-            // The platform resolves references as the app, whoever the handler signs in as.
-            Identity::Application(_) | Identity::Developer if self.is_platforms() => {
-                self.own_identity("principalId")
-            }
-            Identity::UserAssigned(id) => user_assigned(id, "principalId"),
-            Identity::Application(id) => format!(
-                "az ad sp show --id {} --query id -o tsv",
-                harmless_or(id, "<client-id>")
-            ),
-            Identity::Developer => {
-                return (
-                    "$(az ad signed-in-user show --query id -o tsv)".into(),
-                    "User",
-                );
-            }
-        };
-        (format!("$({command})"), "ServicePrincipal")
-    }
-
-    /// Shows one property of the app's system-assigned identity.
-    fn own_identity(&self, property: &str) -> String {
-        format!(
-            "az functionapp identity show {} --query {property} -o tsv",
-            self.app()
-        )
-    }
-
-    /// Step 3 of the recipe, for a vault with roles.
-    pub(super) fn grant_role(&self, vault: &str) -> String {
-        let (principal, kind) = self.principal();
-        let role = if self.needs_reader() {
-            "Key Vault Reader"
-        } else {
-            "Key Vault Secrets User"
-        };
-        format!(
-            "az role assignment create --role \"{role}\" --assignee-object-id \"{principal}\" --assignee-principal-type {kind} --scope \"{}\"",
-            vault_id(vault)
-        )
-    }
-
-    /// Step 3 of the recipe, for a vault with access policies. They replace those of the same
-    /// kind, so a policy on secrets has what references need, too.
-    pub(super) fn grant_policy(&self, vault: &str) -> String {
-        let (principal, _) = self.principal();
-        let permissions = if self.needs_reader() {
-            "--secret-permissions get list --key-permissions get list --certificate-permissions get list"
-        } else {
-            "--secret-permissions get list"
-        };
-        format!("az keyvault set-policy --name {vault} --object-id \"{principal}\" {permissions}")
-    }
-
-    /// Whether the role that resolves references is not the one that is needed: it opens no list
-    /// of keys and of certificates.
-    fn needs_reader(&self) -> bool {
-        self.is_list() || self.subject.kind != ObjectKind::Secret
-    }
-
-    /// The tenants of the vault and of the identity.
-    pub(super) fn compare_tenants(&self, vault: &str) -> Vec<String> {
-        let vault = format!("az keyvault show --name {vault} --query properties.tenantId -o tsv");
-        let own = match &self.surroundings.identity {
-            Identity::SystemAssigned => self.own_identity("tenantId"),
-            Identity::UserAssigned(id) => user_assigned(id, "tenantId"),
-            Identity::Application(_) => return vec![vault],
-            Identity::Developer => "az account show --query tenantId -o tsv".to_owned(),
-        };
-        vec![vault, own]
-    }
-
-    /// Puts the app into a network from which the vault takes requests.
-    pub(super) fn join_network(&self) -> String {
-        format!(
-            "az functionapp vnet-integration add {} --vnet <vnet> --subnet <subnet>",
-            self.app()
-        )
     }
 
     /// Sets an app setting on Azure. Not for secrets: a command line is kept in a history.
@@ -296,7 +213,7 @@ fn resource_id_of(client_id: &str) -> String {
 }
 
 /// Shows one property of a user-assigned identity.
-fn user_assigned(client_id: &str, property: &str) -> String {
+pub(super) fn user_assigned(client_id: &str, property: &str) -> String {
     let client_id = harmless_or(client_id, "<client-id>");
     format!("az identity list --query \"[?clientId=='{client_id}'].{property}\" -o tsv")
 }
@@ -306,7 +223,7 @@ pub(super) fn vault_id(vault: &str) -> String {
     format!("$(az keyvault show --name {vault} --query id -o tsv)")
 }
 
-fn harmless_or<'a>(text: &'a str, placeholder: &'a str) -> &'a str {
+pub(super) fn harmless_or<'a>(text: &'a str, placeholder: &'a str) -> &'a str {
     if is_harmless(text) { text } else { placeholder }
 }
 

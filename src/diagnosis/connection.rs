@@ -24,6 +24,13 @@ impl Case<'_> {
                     "Check that this machine is online, and its VPN and DNS servers."
                 },
             ),
+            Reach::OwnMachine => (
+                format!(
+                    "{} resolves to an address of this machine, or of its own link. Nothing was sent.",
+                    self.name_in_dns()
+                ),
+                "Correct the DNS server's answer, or the hosts file. If a stand-in is meant, name its certificate authority in KEY_VAULT_CA_FILE.",
+            ),
             Reach::Refused if self.is_local_vault() => (
                 format!("Nothing listens at {host}."),
                 "Start the emulator, or correct the port.",

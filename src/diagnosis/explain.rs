@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use time::{OffsetDateTime, format_description::FormatItem, macros::format_description};
 
 use super::{
-    Cause, Explanation, Facts, Subject,
+    Cause, Explanation, Facts, PathReport, Subject,
     case::{Case, Words},
     function_app::Surroundings,
 };
@@ -30,6 +30,9 @@ pub fn explain(
         detail: words.detail,
         fix: words.fix,
         retry_after: words.retry_after,
+        path: cause
+            .path()
+            .map(|path| PathReport::new(path, cause.error(), surroundings.is_for_admins)),
     }
 }
 
@@ -37,6 +40,7 @@ impl Case<'_> {
     fn explain(&self, cause: &Cause) -> Words {
         match cause {
             Cause::Failed(error) => self.failed(error),
+            Cause::OnThePath(error, path) => self.on_the_path(error, path),
             Cause::NoVault => self.no_vault(),
             Cause::Deleted => self.deleted(),
             Cause::MayNotList => self.may_not_list(),
@@ -54,14 +58,14 @@ impl Case<'_> {
         }
     }
 
-    fn failed(&self, error: &Error) -> Words {
+    pub(super) fn failed(&self, error: &Error) -> Words {
         match error {
             Error::NotFound(_) => self.not_found(),
             Error::VersionNotFound(_) => self.version_not_found(),
             Error::Disabled(_) => self.disabled(),
             Error::AccessDenied(denial) => self.denied(*denial),
-            Error::TokenRefused => self.token_refused(),
-            Error::ForbiddenByFirewall => self.firewall(),
+            Error::TokenRefused(tenants) => self.token_refused(tenants),
+            Error::ForbiddenByFirewall => self.firewall(None),
             Error::ForbiddenByConnection => self.private_endpoints_only(),
             Error::VaultNotFound => self.vault_not_found(),
             Error::Unreachable(reach) => self.unreachable(*reach).passing(None),

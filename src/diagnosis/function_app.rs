@@ -1,6 +1,6 @@
 //! What is known about the Function App that is diagnosed, and about where the handler runs.
 
-use crate::key_vault::VaultUrl;
+use crate::key_vault::{Principal, VaultUrl};
 
 /// Where the handler runs, for which app, and as whom it signs in.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -17,6 +17,10 @@ pub struct Surroundings {
     pub checks_an_app: bool,
     /// Where `handler dev-vault` stands in for a vault on Azure.
     pub dev_vault: Option<DevVaultAlias>,
+    /// Whether ids of identities and resources, and addresses, may be shown.
+    pub is_for_admins: bool,
+    /// Whose token it is, where that may be shown and is known.
+    pub principal: Option<Principal>,
 }
 
 /// The dev vault of this machine, and the address under which references know it.
@@ -82,6 +86,22 @@ impl Surroundings {
     #[must_use]
     pub fn is_on_azure(&self) -> bool {
         self.runs_in == RunsIn::Azure
+    }
+
+    /// The same for who may know ids, once the handler signs in as `principal`.
+    #[must_use]
+    pub fn for_admins(&self, principal: Option<Principal>) -> Self {
+        Self {
+            is_for_admins: true,
+            principal,
+            ..self.clone()
+        }
+    }
+
+    /// Whether the only vault is the one inside this process.
+    #[must_use]
+    pub fn has_embedded_vault(&self) -> bool {
+        matches!(self.runs_in, RunsIn::Embedded(_))
     }
 
     /// Whether `vault` is the one inside this process.

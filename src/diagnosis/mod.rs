@@ -13,11 +13,14 @@
 //! | what happens when one expires? | `expiry` |
 //! | whom does the vault refuse? | `access` |
 //! | which network refuses, and how is it opened? | `network` |
+//! | what is wrong with a private endpoint? | `private_endpoint` |
+//! | which path do requests take, and what is shown of it? | `path` |
+//! | as whom does the handler sign in, and what is shown of it? | `identity` |
 //! | why does nothing answer, or not a vault? | `connection` |
 //! | why is there no token? | `sign_in` |
 //! | which setting or limit of the handler is it? | `handler` |
 //! | what is the vault called here? | `case` |
-//! | with which command, exactly? | `commands` |
+//! | with which command, exactly? | `commands`; for a right, `grants` |
 //! | what is a fix? | [`fix`] |
 //! | which app, and where does the handler run? | [`function_app`] |
 
@@ -29,13 +32,17 @@ mod expiry;
 pub mod explain;
 pub mod fix;
 pub mod function_app;
+mod grants;
 mod handler;
+mod identity;
 mod network;
 mod object;
+mod path;
+mod private_endpoint;
 mod reference;
 mod sign_in;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use time::OffsetDateTime;
 
@@ -43,14 +50,18 @@ pub use expiry::warning;
 pub use explain::{explain, iso_format};
 pub use fix::Fix;
 pub use function_app::{DevVaultAlias, FunctionApp, Identity, Plan, RunsIn, Surroundings};
+pub use identity::IdentityReport;
+pub use path::{PathProblem, PathReport};
 
-use crate::key_vault::{Error, ObjectKind, VaultUrl};
+use crate::key_vault::{Error, NetworkPath, ObjectKind, VaultUrl};
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cause {
     /// The vault could not be read.
     Failed(Error),
+    /// The same, on this path, which tells more.
+    OnThePath(Error, Arc<NetworkPath>),
     /// `KEY_VAULT_URL` is not set.
     NoVault,
     /// The secret is deleted and can be recovered.
@@ -105,7 +116,7 @@ impl Cause {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Failed(error) => error.code(),
+            Self::Failed(error) | Self::OnThePath(error, _) => error.code(),
             Self::NoVault => "KeyVaultUrlNotSet",
             Self::Deleted => "SecretNotFound",
             Self::MayNotList
@@ -117,6 +128,34 @@ impl Cause {
             Self::Stale(_) | Self::Expires(_) => "Resolved",
             Self::Listing => "Listing",
             Self::AppConfiguration | Self::EmptyValue => "OtherReasons",
+        }
+    }
+}
+
+impl Cause {
+    /// `error`, on the path that the request took if that is known.
+    #[must_use]
+    pub fn failed(error: Error, path: Option<Arc<NetworkPath>>) -> Self {
+        match path {
+            Some(path) => Self::OnThePath(error, path),
+            None => Self::Failed(error),
+        }
+    }
+
+    /// Why the vault could not be read, if that is the cause.
+    #[must_use]
+    pub fn error(&self) -> Option<&Error> {
+        match self {
+            Self::Failed(error) | Self::OnThePath(error, _) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// The path that the request took, if that may be the cause.
+    pub(crate) fn path(&self) -> Option<&NetworkPath> {
+        match self {
+            Self::OnThePath(_, path) => Some(path),
+            _ => None,
         }
     }
 }
@@ -186,6 +225,8 @@ pub struct Explanation {
     pub fix: Fix,
     /// It passes by itself; when to ask again.
     pub retry_after: Option<Duration>,
+    /// The path to the vault, where that may be the cause.
+    pub path: Option<PathReport>,
 }
 
 /// The whole days from `now` to `expires`; negative once it has expired.

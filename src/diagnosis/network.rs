@@ -1,29 +1,79 @@
-//! The network between the handler and a vault: who refuses, and how the way is opened.
+//! The network between the handler and a vault: who refuses, and how it is opened.
 //!
 //! An app's outbound addresses never help: the platform may fetch references from others.
 //! Source: Azure documentation, "Use Key Vault references", on network-restricted vaults.
 
 use super::{
-    Fix,
+    Fix, PathProblem,
     case::{Case, Words},
-    commands,
     function_app::{Plan, RunsIn},
 };
+use crate::key_vault::{Error, NetworkInfo, NetworkPath, VaultUrl};
 
 impl Case<'_> {
-    /// "Selected networks", and the handler's is none of them.
-    pub(super) fn firewall(&self) -> Words {
-        let vault = self.vault();
-        let detail = if self.is_on_azure() {
-            format!("The firewall of {vault} does not accept the app's network.")
-        } else {
-            format!("The firewall of {vault} does not accept this machine's address.")
+    /// `error`, with what the path to the vault tells about it.
+    pub(super) fn on_the_path(&self, error: &Error, path: &NetworkPath) -> Words {
+        let words = self.failed(error);
+        // What serves an emulator says nothing about a network.
+        let Some(problem) = PathProblem::of(error, path).filter(|_| self.azure_name().is_some())
+        else {
+            return words;
         };
-        let fix = self.open(
-            |vault| Fix::with(
-                "Accept this machine's public address with",
-                format!("az keyvault network-rule add --name {vault} --ip-address <your-address>"),
+        let retry_after = words.retry_after;
+        let Words { detail, fix, .. } = match problem {
+            PathProblem::NotKeyVault => self.not_key_vault(path),
+            PathProblem::AddressNotAllowed => self.firewall(path.info()),
+            PathProblem::SubnetNotAllowed => self.subnet_not_allowed(path.info()),
+            PathProblem::PrivateEndpointRefused => self.private_endpoint_refused(),
+            PathProblem::PrivateEndpointNotUsed => self.private_endpoint_not_used(error, path),
+            PathProblem::PrivateEndpointNotApproved => self.private_endpoint_not_approved(),
+            PathProblem::NoPrivateEndpoint => self.no_private_endpoint(),
+            PathProblem::PrivateAddressUnreachable => self.private_address_unreachable(path),
+            PathProblem::PublicAccessDisabled
+            | PathProblem::ProxyWithoutAddress
+            | PathProblem::NoDnsAnswer
+            | PathProblem::NoSuchName
+            | PathProblem::OwnMachine
+            | PathProblem::NoConnection
+            | PathProblem::TlsFailed => words,
+        };
+        let whose = if self.is_platforms() {
+            " This is the handler's own path; the platform's may differ."
+        } else if self.surroundings.checks_an_app {
+            " This is the path from here; the app's may differ."
+        } else {
+            ""
+        };
+        Words {
+            detail: detail + whose,
+            fix,
+            retry_after,
+        }
+    }
+
+    /// "Selected networks", and the handler's is none of them.
+    pub(super) fn firewall(&self, info: Option<&NetworkInfo>) -> Words {
+        let vault = self.vault();
+        let address = info.and_then(|info| info.address);
+        let address = address.filter(|_| self.surroundings.is_for_admins);
+        let address = address.map(|address| address.to_string());
+        let detail = match (self.is_on_azure(), &address) {
+            (true, None) => format!("The firewall of {vault} does not accept the app's network."),
+            (true, Some(address)) => format!(
+                "The firewall of {vault} does not accept the app's network. The request came from {address}."
             ),
+            (false, None) => {
+                format!("The firewall of {vault} does not accept this machine's address.")
+            }
+            (false, Some(address)) => {
+                format!(
+                    "The firewall of {vault} does not accept this machine's address, {address}."
+                )
+            }
+        };
+        let own = address.as_deref().unwrap_or("<your-address>");
+        let fix = self.open(
+            |vault| accept_address(vault, own),
             |vault| Fix::with(
                 "An app on the Consumption plan cannot join a network. Move it to Flex Consumption, or accept every network with",
                 format!("az keyvault update --name {vault} --default-action Allow"),
@@ -33,41 +83,50 @@ impl Case<'_> {
                 [
                     self.join_network(),
                     "az network vnet subnet update --ids <subnet-id> --service-endpoints Microsoft.KeyVault".to_owned(),
-                    format!("az keyvault network-rule add --name {vault} --subnet <subnet-id>"),
+                    accept_subnet(vault, "<subnet-id>"),
                 ],
             ),
         );
         Words::new(detail, fix)
     }
 
-    /// Public access is disabled: no rule for addresses or subnets helps.
-    pub(super) fn private_endpoints_only(&self) -> Words {
-        let vault = self.vault_first();
-        let detail = format!(
-            "{vault} accepts only private endpoints, and the request came over the public network."
+    /// The subnet has its service endpoint, and the vault has no rule for it.
+    fn subnet_not_allowed(&self, info: Option<&NetworkInfo>) -> Words {
+        let subnet = info.and_then(|info| info.subnet.as_deref());
+        let subnet = subnet.filter(|_| self.surroundings.is_for_admins);
+        let subnet = subnet.map(|id| format!("\"{id}\""));
+        let fix = self.for_azure(
+            "Let the vault accept the subnet with",
+            |vault| accept_subnet(vault, subnet.as_deref().unwrap_or("<subnet-id>")),
+            self.allow_elsewhere(),
         );
-        let or_allow_public_access = |sentence: &str, vault: &str| {
-            Fix::with(
-                format!("{sentence}, or allow public access with"),
-                format!("az keyvault update --name {vault} --public-network-access Enabled"),
-            )
+        Words::new(
+            format!(
+                "The request reached {} by the service endpoint of a subnet, and the vault's firewall does not accept that subnet.",
+                self.vault()
+            ),
+            fix,
+        )
+    }
+
+    /// Something answered that is not Key Vault: it lacks what Key Vault says in every answer.
+    fn not_key_vault(&self, path: &NetworkPath) -> Words {
+        let host = self.host();
+        let addresses = path.addresses().unwrap_or_default();
+        let address = match addresses.first() {
+            Some(address) => format!(" The name resolves to {address} here."),
+            None => String::new(),
         };
-        let fix = self.open(
-            |vault| or_allow_public_access(
-                "Connect this machine to the private endpoint's network (VPN)",
-                vault,
+        Words::without_command(
+            format!(
+                "What answered for {host} is not Key Vault, but something on the way, such as a proxy.{address}"
             ),
-            |vault| or_allow_public_access(
-                "An app on the Consumption plan cannot reach a private endpoint. Move it to Flex Consumption",
-                vault,
-            ),
-            |vault| self.private_endpoint(vault),
-        );
-        Words::new(detail, fix)
+            "If HTTPS_PROXY is set, let the proxy pass the vault's host, or name the host in NO_PROXY. Otherwise check the firewall on the way, and the address.",
+        )
     }
 
     /// Opens a vault on Azure to a machine, or to an app by what its plan can.
-    fn open(
+    pub(super) fn open(
         &self,
         to_a_machine: impl Fn(&str) -> Fix,
         to_consumption: impl Fn(&str) -> Fix,
@@ -81,29 +140,11 @@ impl Case<'_> {
         }
     }
 
-    fn private_endpoint(&self, vault: &str) -> Fix {
-        let group = self.surroundings.app.resource_group();
-        let zone = self.private_zone();
-        Fix::with_all(
-            format!(
-                "Connect the app to the network of the vault's private endpoint with the first command. If the vault has none, or the zone {zone} is not linked to that network, the others make both:"
-            ),
-            [
-                self.join_network(),
-                format!(
-                    "az network private-endpoint create --name {vault}-endpoint --resource-group {group} --vnet-name <vnet> --subnet <endpoint-subnet> --private-connection-resource-id \"{}\" --group-id vault --connection-name {vault}-endpoint",
-                    commands::vault_id(vault)
-                ),
-                format!(
-                    "az network private-dns zone create --name {zone} --resource-group {group}"
-                ),
-                format!(
-                    "az network private-dns link vnet create --name {vault}-link --resource-group {group} --zone-name {zone} --virtual-network <vnet> --registration-enabled false"
-                ),
-                format!(
-                    "az network private-endpoint dns-zone-group create --endpoint-name {vault}-endpoint --resource-group {group} --name default --private-dns-zone {zone} --zone-name vault"
-                ),
-            ],
+    /// Puts the app into a network from which the vault takes requests.
+    pub(super) fn join_network(&self) -> String {
+        format!(
+            "az functionapp vnet-integration add {} --vnet <vnet> --subnet <subnet>",
+            self.app()
         )
     }
 
@@ -119,34 +160,61 @@ impl Case<'_> {
         let detail = format!("The host name {host} does not exist.");
         let fix = match (self.azure_name(), self.is_on_azure()) {
             (None, _) => Fix::without_command(format!("Correct the host name in {setting}.")),
-            (Some(vault), true) => {
-                let zone = self.private_zone();
+            (Some(vault), true) if self.surroundings.app.plan() == Some(Plan::Consumption) => {
                 Fix::with(
                     format!(
-                        "Correct the vault's name in {setting}. If the vault exists, the private zone {zone} of the app's network has no record for it. See whether it exists with"
+                        "Correct the vault's name in {setting}. See whether the vault exists with"
                     ),
-                    format!("az keyvault show --name {vault} --query properties.vaultUri -o tsv"),
+                    show_address(vault),
+                )
+            }
+            (Some(vault), true) => {
+                let zone = self.private_zone();
+                Fix::with_all(
+                    format!(
+                        "Correct the vault's name in {setting}. See whether the vault exists with the first command. If it does, the private zone {zone} of the app's network has no record for it: make one with the second:"
+                    ),
+                    [
+                        show_address(vault),
+                        add_record(zone, "<endpoint>", "<endpoint-group>"),
+                    ],
                 )
             }
             (Some(vault), false) => Fix::with(
                 format!(
                     "Correct the vault's name in {setting}, and check that this machine is online and in the right network (VPN). See whether the vault exists with"
                 ),
-                format!("az keyvault show --name {vault} --query properties.vaultUri -o tsv"),
+                show_address(vault),
             ),
         };
         Words::new(detail, fix)
     }
 
     /// The private DNS zone of vaults, in the vault's cloud.
-    fn private_zone(&self) -> &'static str {
-        let host = self.host();
-        if host.ends_with(".azure.cn") {
-            "privatelink.vaultcore.azure.cn"
-        } else if host.ends_with(".usgovcloudapi.net") {
-            "privatelink.vaultcore.usgovcloudapi.net"
-        } else {
-            "privatelink.vaultcore.azure.net"
-        }
+    pub(super) fn private_zone(&self) -> &'static str {
+        let zone = self.subject.vault.and_then(VaultUrl::private_zone);
+        zone.unwrap_or_default()
     }
+}
+
+fn show_address(vault: &str) -> String {
+    format!("az keyvault show --name {vault} --query properties.vaultUri -o tsv")
+}
+
+fn accept_address(vault: &str, address: &str) -> Fix {
+    Fix::with(
+        "Accept this machine's public address with",
+        format!("az keyvault network-rule add --name {vault} --ip-address {address}"),
+    )
+}
+
+fn accept_subnet(vault: &str, subnet: &str) -> String {
+    format!("az keyvault network-rule add --name {vault} --subnet {subnet}")
+}
+
+/// Puts the vault's name into the private zone.
+pub(super) fn add_record(zone: &str, endpoint: &str, group: &str) -> String {
+    format!(
+        "az network private-endpoint dns-zone-group create --endpoint-name {endpoint} --resource-group {group} --name default --private-dns-zone {zone} --zone-name vault"
+    )
 }

@@ -18,9 +18,11 @@ use time::OffsetDateTime;
 use super::{AppState, query::Query, refusal};
 use crate::{
     answer::{Code, Lookup, Problem, json_bytes, line},
-    diagnosis::{Cause, Named, Subject, days_left, explain, iso_format},
+    diagnosis::{
+        Cause, IdentityReport, Named, PathReport, Subject, days_left, explain, iso_format,
+    },
     key_vault::{
-        CertificateDetails, Details, KeyDetails, Metadata, ObjectId, ObjectKind, ObjectName,
+        CertificateDetails, Details, Error, KeyDetails, Metadata, ObjectId, ObjectKind, ObjectName,
         ObjectVersion, Outcome, VaultUrl,
     },
 };
@@ -63,6 +65,18 @@ struct Answer<'a> {
     also_latest: Vec<&'a str>,
     #[serde(flatten)]
     more: More<'a>,
+    /// If that was asked.
+    #[serde(flatten)]
+    asked: Option<Asked>,
+}
+
+/// As whom the handler asks the vault, and on which path.
+#[derive(Serialize)]
+struct Asked {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<PathReport>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    identity: Option<IdentityReport>,
 }
 
 #[derive(Serialize)]
@@ -120,7 +134,7 @@ pub(super) struct Described {
 impl Described {
     pub(super) fn new(metadata: Metadata) -> Self {
         let days = days_left_of(&metadata, OffsetDateTime::now_utc());
-        let answer = Mutex::new((days, body(&metadata, days)));
+        let answer = Mutex::new((days, body(&metadata, days, None)));
         Self { metadata, answer }
     }
 
@@ -130,7 +144,7 @@ impl Described {
         let days = days_left_of(&self.metadata, now);
         let mut answer = self.answer.lock().unwrap_or_else(PoisonError::into_inner);
         if answer.0 != days {
-            *answer = (days, body(&self.metadata, days));
+            *answer = (days, body(&self.metadata, days, None));
         }
         answer.1.clone()
     }
@@ -150,7 +164,7 @@ pub(super) async fn answer(
     let name = name
         .and_then(|Path(name)| ObjectName::parse(&name).ok())
         .ok_or_else(|| refusal::invalid_name(kind))?;
-    let query = Query::parse(query, &["version", "refresh"])?;
+    let query = Query::parse(query, &["version", "refresh", "path"])?;
     let version = version(kind, &query)?;
     let id = ObjectId {
         kind,
@@ -158,6 +172,7 @@ pub(super) async fn answer(
         version,
     };
     let anew = query.switch("refresh")?;
+    let with_path = query.switch("path")?;
     let because = |cause: &Cause, vault: Option<&VaultUrl>| {
         let subject = Subject {
             vault,
@@ -166,8 +181,14 @@ pub(super) async fn answer(
             version: id.version.as_ref().map(ObjectVersion::as_str),
             named: Named::KeyVaultUrl,
         };
-        let (surroundings, now) = (app.0.references.surroundings(), OffsetDateTime::now_utc());
-        refusal::because(explain(cause, &subject, surroundings, now))
+        let (surroundings, now) = (app.0.seen_by_admins(), OffsetDateTime::now_utc());
+        let refusal = refusal::because(explain(cause, &subject, &surroundings, now));
+        let is_about_the_identity = matches!(
+            cause.error(),
+            Some(Error::AccessDenied(_) | Error::TokenRefused(_))
+        );
+        let identity = IdentityReport::of(&surroundings);
+        refusal.with("identity", identity.filter(|_| is_about_the_identity))
     };
     let vault = app.0.described.as_ref();
     let vault = vault.map_err(|cause| because(cause, None))?;
@@ -179,7 +200,15 @@ pub(super) async fn answer(
     let found = match found {
         Ok(found) => found,
         Err(failed) => {
-            let refusal = because(&Cause::Failed(failed.error), Some(&vault.url));
+            let path = app.0.vaults.path_of(&vault.url, &failed.error).await;
+            let cause = Cause::failed(failed.error, path);
+            let mut refusal = because(&cause, Some(&vault.url));
+            if with_path {
+                if cause.path().is_none() {
+                    refusal = refusal.with("path", app.0.path(&vault.url).await);
+                }
+                refusal = refusal.with("identity", app.0.identity());
+            }
             let mut response = refusal.into_response();
             response.extensions_mut().insert(if failed.was_remembered {
                 Lookup::Negative
@@ -189,7 +218,18 @@ pub(super) async fn answer(
             return Ok(response);
         }
     };
-    let mut response = json_bytes(StatusCode::OK, found.value.body(OffsetDateTime::now_utc()));
+    let now = OffsetDateTime::now_utc();
+    let body = if with_path {
+        let asked = Asked {
+            path: app.0.path(&vault.url).await,
+            identity: app.0.identity(),
+        };
+        let days = days_left_of(&found.value.metadata, now);
+        body(&found.value.metadata, days, Some(asked))
+    } else {
+        found.value.body(now)
+    };
+    let mut response = json_bytes(StatusCode::OK, body);
     let headers = response.headers_mut();
     headers.insert(header::AGE, HeaderValue::from(found.age.as_secs()));
     let mut not_renewed = None;
@@ -230,7 +270,7 @@ fn version(kind: ObjectKind, query: &Query<'_>) -> Result<Option<ObjectVersion>,
     }
 }
 
-fn body(metadata: &Metadata, days_left: Option<i64>) -> Bytes {
+fn body(metadata: &Metadata, days_left: Option<i64>, asked: Option<Asked>) -> Bytes {
     let also_latest = metadata.also_latest.iter();
     let content_type = match &metadata.details {
         Details::Secret { content_type } => Some(ContentType {
@@ -253,6 +293,7 @@ fn body(metadata: &Metadata, days_left: Option<i64>) -> Bytes {
         days_left,
         also_latest: also_latest.map(ObjectVersion::as_str).collect(),
         more: More::of(&metadata.details),
+        asked,
     };
     line(&answer).into()
 }
@@ -319,7 +360,7 @@ mod tests {
 
     #[test]
     fn the_recipes_members_come_first_and_unset_ones_are_null() {
-        let body = body(&metadata(), None);
+        let body = body(&metadata(), None, None);
         assert_eq!(
             std::str::from_utf8(&body).expect("text"),
             concat!(
@@ -355,7 +396,7 @@ mod tests {
         let mut metadata = metadata();
         let shown = |metadata: &Metadata| {
             let json: serde_json::Value =
-                serde_json::from_slice(&body(metadata, None)).expect("JSON");
+                serde_json::from_slice(&body(metadata, None, None)).expect("JSON");
             json.get("also_latest").cloned()
         };
         assert_eq!(shown(&metadata), None);

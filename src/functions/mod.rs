@@ -18,7 +18,7 @@ mod secrets_metadata;
 use std::{fmt, sync::Arc, time::Duration};
 
 use crate::{
-    diagnosis::Cause,
+    diagnosis::{Cause, IdentityReport, PathReport, Surroundings},
     host::router::Functions,
     key_vault::{
         CachePolicy, MetadataCache, MetadataSource, VaultUrl, Vaults, error::SettingError,
@@ -122,6 +122,25 @@ impl AppState {
             Ok(()) => tracing::info!("Key Vault answers"),
             Err(cause) => tracing::warn!(%cause, "Key Vault does not answer yet"),
         }
+    }
+}
+
+impl Shared {
+    /// What may be told to who holds the master key: ids of identities and resources, too.
+    fn seen_by_admins(&self) -> Surroundings {
+        let surroundings = self.references.surroundings();
+        surroundings.for_admins(self.vaults.principal())
+    }
+
+    /// The path to the vault at `url`, after a probe, for who may know ids.
+    async fn path(&self, url: &VaultUrl) -> Option<PathReport> {
+        let vault = self.vaults.open(url).await.ok()?;
+        let (path, error) = vault.probed_path().await;
+        Some(PathReport::new(&path, error.as_ref(), true))
+    }
+
+    fn identity(&self) -> Option<IdentityReport> {
+        IdentityReport::of(&self.seen_by_admins())
     }
 }
 

@@ -12,7 +12,10 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest, Sha256};
 
-use crate::{answer::json_bytes, diagnosis::Fix};
+use crate::{
+    answer::json_bytes,
+    diagnosis::{Fix, IdentityReport, PathReport},
+};
 
 const STYLE: &str = include_str!("page.css");
 
@@ -54,6 +57,23 @@ pub(super) fn explanation(detail: Option<&str>, fix: Option<&Fix>) -> Markup {
             @for command in &fix.commands {
                 pre tabindex="0" { code { (command) } }
             }
+        }
+    }
+}
+
+/// Which path requests take to a vault.
+pub(super) fn path(path: Option<&PathReport>) -> Markup {
+    let line = path.map(PathReport::line).unwrap_or_default();
+    html! {
+        @if !line.is_empty() { p.detail { "Path of this handler: " (line) "." } }
+    }
+}
+
+/// As whom the handler reads vaults.
+pub(super) fn identity(identity: Option<&IdentityReport>) -> Markup {
+    html! {
+        @if let Some(identity) = identity {
+            p { "This handler reads vaults as " (identity.line()) "." }
         }
     }
 }

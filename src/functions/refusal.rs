@@ -60,8 +60,9 @@ pub(super) fn because(explanation: Explanation) -> Problem {
         detail,
         fix,
         retry_after,
+        path,
     } = explanation;
-    let problem = Problem::new(status(code), code, detail, fix.to_string());
+    let problem = Problem::new(status(code), code, detail, fix.to_string()).with("path", path);
     match retry_after {
         Some(wait) => problem.retry_after(wait),
         None => problem,
@@ -96,7 +97,7 @@ mod tests {
         diagnosis::{Cause, Named, Subject, Surroundings, explain},
         key_vault::{
             Error, VaultUrl,
-            error::{CredentialError, Denial, Reach, SettingError, TlsFailure},
+            error::{CredentialError, Denial, Reach, SettingError, Tenants, TlsFailure},
         },
     };
 
@@ -160,7 +161,12 @@ mod tests {
                 "VaultUnreachable",
                 Some("10"),
             ),
-            (Error::TokenRefused, 502, "UnauthorizedClient", None),
+            (
+                Error::TokenRefused(Tenants::Unknown),
+                502,
+                "UnauthorizedClient",
+                None,
+            ),
             (
                 Error::Credential(CredentialError::NotOffered),
                 502,

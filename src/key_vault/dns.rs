@@ -1,8 +1,10 @@
 //! From a host's name to its addresses, and what it means when there are none.
 
 use std::{
+    collections::HashSet,
     fmt, io,
     net::{IpAddr, SocketAddr},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use futures_util::future::{BoxFuture, FutureExt};
@@ -17,14 +19,26 @@ type LookUp = dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> + Se
 /// Resolves the names of hosts, by the system or by what a test puts in its place.
 pub struct Resolver(Box<LookUp>);
 
-/// A name has no address.
+/// Why a name has no address that is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NoAddress {
+    /// There is no such name, or it has no address.
+    #[error("no such name")]
+    NoSuchName,
+    /// No name server could say. This passes.
+    #[error("no name server answered")]
+    NoAnswer,
+    /// It is this machine's, or that of whoever is on the same link.
+    #[error("an address of this machine")]
+    OwnMachine(IpAddr),
+}
+
+/// A name could not be resolved for a request.
 #[derive(Debug, thiserror::Error)]
-#[error("no address")]
+#[error("{name}: {why}")]
 pub(super) struct LookUpError {
     pub(super) name: String,
-    /// There is no such name, or it has no address. Otherwise no name server could say, which
-    /// passes.
-    pub(super) is_no_such_name: bool,
+    pub(super) why: NoAddress,
 }
 
 impl Resolver {
@@ -47,6 +61,16 @@ impl Resolver {
     ) -> Self {
         Self(Box::new(look_up))
     }
+
+    /// The addresses of `name`, at least one. Takes [`LOOK_UP_LIMIT`] at most.
+    pub(super) async fn look_up(&self, name: &str) -> Result<Vec<IpAddr>, NoAddress> {
+        match timeout(LOOK_UP_LIMIT, (self.0)(name.to_owned())).await {
+            Ok(Ok(addresses)) if addresses.is_empty() => Err(NoAddress::NoSuchName),
+            Ok(Ok(addresses)) => Ok(addresses),
+            Ok(Err(error)) if is_no_such_name(&error) => Err(NoAddress::NoSuchName),
+            Ok(Err(_)) | Err(_) => Err(NoAddress::NoAnswer),
+        }
+    }
 }
 
 impl fmt::Debug for Resolver {
@@ -55,26 +79,76 @@ impl fmt::Debug for Resolver {
     }
 }
 
-impl Resolve for Resolver {
+/// Resolves for the requests of one client.
+pub(super) struct ForRequests {
+    pub(super) resolver: Arc<Resolver>,
+    /// The hosts that requests are for. Whatever else is looked up is a proxy's name.
+    pub(super) hosts: Arc<Hosts>,
+    /// Stand-ins are on this machine, under any name.
+    pub(super) has_stand_ins: bool,
+}
+
+/// The hosts that a client was asked for: a vault each, and Entra ID.
+#[derive(Debug, Default)]
+pub(super) struct Hosts(Mutex<HashSet<String>>);
+
+impl Hosts {
+    pub(super) fn add(&self, host: &str) {
+        let mut hosts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !hosts.contains(host) {
+            hosts.insert(host.to_owned());
+        }
+    }
+
+    fn contains(&self, host: &str) -> bool {
+        let hosts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        hosts.contains(host)
+    }
+}
+
+impl Resolve for ForRequests {
     fn resolve(&self, name: Name) -> Resolving {
-        let name = name.as_str().to_owned();
-        let found = (self.0)(name.clone());
+        let (resolver, name) = (self.resolver.clone(), name.as_str().to_owned());
+        // A token must not go to whatever listens here under a vault's name.
+        let may_be_here = self.has_stand_ins || is_localhost(&name) || !self.hosts.contains(&name);
         Box::pin(async move {
-            let is_no_such_name = match timeout(LOOK_UP_LIMIT, found).await {
-                Ok(Ok(addresses)) if !addresses.is_empty() => {
-                    let addresses = addresses.into_iter().map(|ip| SocketAddr::new(ip, 0));
-                    return Ok(Box::new(addresses) as Addrs);
+            let found = resolver.look_up(&name).await.and_then(|addresses| {
+                let here = addresses.iter().find(|address| is_own_machines(**address));
+                match here {
+                    Some(here) if !may_be_here => Err(NoAddress::OwnMachine(*here)),
+                    _ => Ok(addresses),
                 }
-                Ok(Ok(_)) => true,
-                Ok(Err(error)) => is_no_such_name(&error),
-                Err(_) => false,
-            };
-            Err(LookUpError {
-                name,
-                is_no_such_name,
+            });
+            match found {
+                Ok(addresses) => {
+                    let addresses = addresses.into_iter().map(|ip| SocketAddr::new(ip, 0));
+                    Ok(Box::new(addresses) as Addrs)
+                }
+                Err(why) => Err(LookUpError { name, why }.into()),
             }
-            .into())
         })
+    }
+}
+
+fn is_localhost(name: &str) -> bool {
+    name == "localhost" || name.ends_with(".localhost")
+}
+
+/// Whether `address` is this machine's, or one that any machine on the same link can take.
+#[must_use]
+pub fn is_own_machines(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => v4.is_loopback() || v4.is_link_local() || v4.is_unspecified(),
+        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unicast_link_local() || v6.is_unspecified(),
+    }
+}
+
+/// Whether `address` belongs to a private network: RFC 1918, or its like in IPv6.
+#[must_use]
+pub fn is_private(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => v4.is_private(),
+        IpAddr::V6(v6) => v6.is_unique_local(),
     }
 }
 

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use serde::Serialize;
 
-use super::names::ObjectKind;
+use super::{names::ObjectKind, principal::Tenant};
 
 /// A cause. No variant holds text from outside.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -23,7 +23,7 @@ pub enum Error {
     AccessDenied(Denial),
     /// The vault refused the token itself: wrong tenant, wrong audience, or expired.
     #[error("the vault refused the token")]
-    TokenRefused,
+    TokenRefused(Tenants),
     /// The vault's network rules refused the handler's address.
     #[error("refused by the vault's network rules")]
     ForbiddenByFirewall,
@@ -104,6 +104,17 @@ pub struct SettingError {
     pub is_reference: bool,
 }
 
+/// The tenants of a vault and of a token that it refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Tenants {
+    /// The vault belongs to this one, and the token to another.
+    Different(Tenant),
+    /// They are the same one.
+    Same,
+    /// One of them is not known.
+    Unknown,
+}
+
 /// Who or what denied access.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Denial {
@@ -144,6 +155,8 @@ pub enum Reach {
     Proxy,
     /// No name server answered. This passes by itself, unlike a name that does not exist.
     NameResolution,
+    /// The vault's name resolves to this machine, or to one on the same link. Nothing was sent.
+    OwnMachine,
     /// The machine answered that nothing listens at that port.
     Refused,
     /// No connection.
@@ -265,7 +278,7 @@ impl Error {
             Self::Disabled(ObjectKind::Key) => "KeyDisabled",
             Self::Disabled(ObjectKind::Certificate) => "CertificateDisabled",
             Self::AccessDenied(_) => "AccessToKeyVaultDenied",
-            Self::TokenRefused => "UnauthorizedClient",
+            Self::TokenRefused(_) => "UnauthorizedClient",
             Self::ForbiddenByFirewall => "ForbiddenByFirewall",
             Self::ForbiddenByConnection => "ForbiddenByConnection",
             Self::VaultNotFound => "VaultNotFound",
@@ -295,7 +308,7 @@ impl Error {
             | Self::VersionNotFound(_)
             | Self::Disabled(_)
             | Self::AccessDenied(_)
-            | Self::TokenRefused
+            | Self::TokenRefused(_)
             | Self::ForbiddenByFirewall
             | Self::ForbiddenByConnection => false,
             Self::VaultNotFound
@@ -314,5 +327,21 @@ impl Error {
             | Self::RequestRefused
             | Self::UnexpectedAnswer => true,
         }
+    }
+
+    /// Whether the network decided, or may have: the path to the vault tells more then.
+    #[must_use]
+    pub fn is_about_the_network(&self) -> bool {
+        matches!(
+            self,
+            Self::ForbiddenByFirewall
+                | Self::ForbiddenByConnection
+                | Self::VaultNotFound
+                | Self::TlsFailed(_)
+                | Self::Unreachable(_)
+                | Self::TimedOut
+                | Self::UnexpectedAnswer
+                | Self::AccessDenied(Denial::Policy | Denial::Other)
+        )
     }
 }

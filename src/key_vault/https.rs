@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use azure_core::http::{AsyncRawResponse, HttpClient, Request};
 
 use super::{
-    dns::{LookUpError, Resolver},
+    dns::{ForRequests, Hosts, LookUpError, NoAddress, Resolver},
     error::{Error, Reach},
     limits::{ATTEMPT_LIMIT, CONNECT_LIMIT},
     sdk::{chain, final_failure, passing_failure},
@@ -15,7 +15,10 @@ use super::{
 
 /// HTTPS with the machine's own certificate authorities. One connection pool for all vaults.
 #[derive(Debug)]
-pub struct Https(reqwest::Client);
+pub struct Https {
+    client: reqwest::Client,
+    hosts: Arc<Hosts>,
+}
 
 /// Whether `HTTPS_PROXY` and its like are followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,9 +35,19 @@ impl Https {
     /// # Errors
     ///
     /// The machine has no certificate authorities.
-    pub fn new(proxy: Proxy, own_ca: Option<&OwnCa>, resolver: Resolver) -> Result<Self, Error> {
+    pub fn new(
+        proxy: Proxy,
+        own_ca: Option<&OwnCa>,
+        resolver: Arc<Resolver>,
+    ) -> Result<Self, Error> {
+        let hosts = Arc::<Hosts>::default();
         let mut builder = reqwest::Client::builder()
-            .dns_resolver(Arc::new(resolver))
+            .dns_resolver(Arc::new(ForRequests {
+                resolver,
+                hosts: hosts.clone(),
+                // The identity endpoint is on this machine.
+                has_stand_ins: own_ca.is_some() || proxy == Proxy::Never,
+            }))
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT_LIMIT)
             .timeout(ATTEMPT_LIMIT);
@@ -47,7 +60,7 @@ impl Https {
         }
         let client = builder.build();
         client
-            .map(Self)
+            .map(|client| Self { client, hosts })
             .map_err(|_| Error::NoCertificateAuthorities)
     }
 }
@@ -55,15 +68,15 @@ impl Https {
 #[async_trait]
 impl HttpClient for Https {
     async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
-        let sent = HttpClient::execute_request(&self.0, request).await;
-        sent.map_err(|error| {
-            let host = request.url().host_str().unwrap_or_default();
-            match cause(&error, host) {
-                cause @ (Error::VaultNotFound | Error::TlsFailed(_) | Error::TimedOut) => {
-                    final_failure(cause)
-                }
-                cause => passing_failure(cause),
-            }
+        let host = request.url().host_str().unwrap_or_default();
+        self.hosts.add(host);
+        let sent = HttpClient::execute_request(&self.client, request).await;
+        sent.map_err(|error| match cause(&error, host) {
+            cause @ (Error::VaultNotFound
+            | Error::Unreachable(Reach::OwnMachine)
+            | Error::TlsFailed(_)
+            | Error::TimedOut) => final_failure(cause),
+            cause => passing_failure(cause),
         })
     }
 }
@@ -74,10 +87,11 @@ fn cause(error: &azure_core::Error, host: &str) -> Error {
     for error in chain(error) {
         if let Some(error) = error.downcast_ref::<LookUpError>() {
             // Whatever else is looked up is the proxy's name.
-            return match (error.name == host, error.is_no_such_name) {
-                (false, _) => Error::Unreachable(Reach::Proxy),
-                (true, true) => Error::VaultNotFound,
-                (true, false) => Error::Unreachable(Reach::NameResolution),
+            return match error.why {
+                _ if error.name != host => Error::Unreachable(Reach::Proxy),
+                NoAddress::NoSuchName => Error::VaultNotFound,
+                NoAddress::NoAnswer => Error::Unreachable(Reach::NameResolution),
+                NoAddress::OwnMachine(_) => Error::Unreachable(Reach::OwnMachine),
             };
         }
         if let Some(error) = error.downcast_ref::<reqwest::Error>() {
@@ -110,13 +124,21 @@ mod tests {
     use super::*;
     use crate::key_vault::error::TlsFailure;
 
-    /// Knows one name, and answers every other one with the system's text for it.
-    fn resolver() -> Resolver {
-        Resolver::of(|name| {
+    /// Knows some names, and answers every other one with the system's text for it.
+    fn resolver() -> Arc<Resolver> {
+        let resolver = Resolver::of(|name| {
             let text = match name.as_str() {
                 "silent.invalid" => return std::future::pending().boxed(),
-                "localhost" => {
+                "localhost" | "here.invalid" => {
                     let address = IpAddr::from(Ipv4Addr::LOCALHOST);
+                    return std::future::ready(Ok(vec![address])).boxed();
+                }
+                "link.invalid" => {
+                    let address = IpAddr::from([169, 254, 169, 254]);
+                    return std::future::ready(Ok(vec![address])).boxed();
+                }
+                "mapped.invalid" => {
+                    let address = IpAddr::from(Ipv4Addr::LOCALHOST.to_ipv6_mapped());
                     return std::future::ready(Ok(vec![address])).boxed();
                 }
                 "empty.invalid" => return std::future::ready(Ok(Vec::new())).boxed(),
@@ -125,7 +147,8 @@ mod tests {
             };
             let text = format!("failed to lookup address information: {text}");
             std::future::ready(Err(io::Error::other(text))).boxed()
-        })
+        });
+        Arc::new(resolver)
     }
 
     fn https(own_ca: Option<&OwnCa>) -> Https {
@@ -155,6 +178,23 @@ mod tests {
             let found = failure(&https, &format!("https://{host}/")).await;
             assert_eq!(found, expected, "{host}");
         }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_sent_to_this_machine_under_another_name() {
+        let https = https(None);
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        for host in ["here.invalid", "link.invalid", "mapped.invalid"] {
+            let found = failure(&https, &format!("https://{host}:{port}/")).await;
+            assert_eq!(
+                found,
+                (Error::Unreachable(Reach::OwnMachine), false),
+                "{host}"
+            );
+        }
+        let connected = listener.accept().now_or_never();
+        assert!(connected.is_none(), "not even a connection");
     }
 
     #[tokio::test(start_paused = true)]

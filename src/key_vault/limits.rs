@@ -110,6 +110,10 @@ pub(super) const READERS_LIMIT: usize = 2_000;
 /// taken for a silent vault.
 pub(super) const LOOK_UP_LIMIT: Duration = Duration::from_millis(1_500);
 
+/// For how long the addresses of a vault's name, and a probe of the path to it, stand for what is
+/// told about the path.
+pub(super) const PATH_LIFE: Duration = Duration::from_secs(10);
+
 /// Time to open a connection.
 pub(super) const CONNECT_LIMIT: Duration = Duration::from_secs(2);
 

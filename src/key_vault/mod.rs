@@ -15,8 +15,10 @@
 //! | how do they travel, and why did one not arrive? | [`https`] |
 //! | which addresses does a host have? | [`dns`] |
 //! | which certificates are trusted? | [`tls`] |
+//! | which path do requests take? | `network_path` |
 //! | as whom does the handler sign in? | [`credential`] |
 //! | who asks for a token, and when? | `token` |
+//! | who is a token for? | `principal` |
 //! | what can go wrong? | [`error`] |
 //! | how does a cause pass through the SDK? | `sdk` |
 //! | what is limited, and why so? | [`limits`] |
@@ -30,8 +32,10 @@ pub mod https;
 mod inventory;
 pub mod limits;
 pub mod names;
+mod network_path;
 mod pacing;
 mod patience;
+mod principal;
 mod refusal;
 mod sdk;
 pub mod tls;
@@ -45,7 +49,9 @@ pub use cache::{CachePolicy, Failed, Found, MetadataCache, Outcome};
 pub use error::Error;
 pub use inventory::Listed;
 pub use names::{ObjectId, ObjectKind, ObjectName, ObjectVersion, VaultUrl};
+pub use network_path::{Answer, Arrival, NetworkInfo, NetworkPath};
 pub use patience::patiently;
+pub use principal::{Guid, Principal, PrincipalKind, Tenant};
 #[cfg(feature = "dev-vault")]
 pub(crate) use sdk::final_failure;
 pub use vault::{Connection, MetadataSource, Vault};

@@ -221,7 +221,20 @@ impl VaultUrl {
     /// What `az keyvault --vault-name` takes, if the vault is one of Azure's.
     #[must_use]
     pub fn azure_name(&self) -> Option<&str> {
-        name_of_vault(self.0.host_str().unwrap_or_default())
+        on_azure(self.host()).map(|(name, _)| name)
+    }
+
+    /// The private DNS zone of vaults in the vault's cloud, if the vault is one of Azure's.
+    #[must_use]
+    pub fn private_zone(&self) -> Option<&'static str> {
+        on_azure(self.host()).map(|(_, zone)| zone)
+    }
+
+    /// The name that a vault of Azure's has if it has a private endpoint. The vault's own name is
+    /// an alias of it then.
+    #[must_use]
+    pub fn private_link_name(&self) -> Option<String> {
+        on_azure(self.host()).map(|(name, zone)| format!("{name}.{zone}"))
     }
 
     /// Whether `url` points at this vault.
@@ -243,18 +256,24 @@ impl VaultUrl {
     }
 }
 
-/// The name of the vault that Azure serves at `host`, in any of its clouds.
-fn name_of_vault(host: &str) -> Option<&str> {
-    const SUFFIXES: [&str; 3] = [
-        ".vault.azure.net",
-        ".vault.azure.cn",
+/// The domains of vaults in Azure's clouds, and the private DNS zone of each.
+/// Source: Azure documentation, "Azure Private Endpoint private DNS zone values".
+const DOMAINS: [(&str, &str); 3] = [
+    (".vault.azure.net", "privatelink.vaultcore.azure.net"),
+    (".vault.azure.cn", "privatelink.vaultcore.azure.cn"),
+    (
         ".vault.usgovcloudapi.net",
-    ];
-    SUFFIXES
+        "privatelink.vaultcore.usgovcloudapi.net",
+    ),
+];
+
+/// The name of the vault that Azure serves at `host`, in any of its clouds, and its private zone.
+fn on_azure(host: &str) -> Option<(&str, &'static str)> {
+    DOMAINS
         .into_iter()
-        .find_map(|suffix| host.strip_suffix(suffix))
-        .filter(|name| name.starts_with(|c: char| c.is_ascii_alphanumeric()))
-        .filter(|name| !name.contains('.'))
+        .find_map(|(domain, zone)| Some((host.strip_suffix(domain)?, zone)))
+        .filter(|(name, _)| name.starts_with(|c: char| c.is_ascii_alphanumeric()))
+        .filter(|(name, _)| !name.contains('.'))
 }
 
 impl fmt::Display for VaultUrl {

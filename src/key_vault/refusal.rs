@@ -12,9 +12,9 @@ use azure_core::{
 use serde::Deserialize;
 
 use super::{
-    error::{Denial, Error, Reach},
+    error::{Denial, Error, Reach, Tenants},
     names::ObjectKind,
-    sdk::{ASKED_WAIT, own_cause},
+    sdk::{ASKED_WAIT, SAME_TENANT, own_cause},
 };
 
 impl Error {
@@ -52,7 +52,15 @@ fn answered(status: StatusCode, raw: Option<&RawResponse>) -> Error {
             "CertificateNotFound" => Error::NotFound(ObjectKind::Certificate),
             _ => Error::UnexpectedAnswer,
         },
-        (StatusCode::Unauthorized, _) => Error::TokenRefused,
+        (StatusCode::Unauthorized, _) => {
+            let is_same =
+                raw.is_some_and(|raw| raw.headers().get_optional_str(&SAME_TENANT).is_some());
+            Error::TokenRefused(if is_same {
+                Tenants::Same
+            } else {
+                Tenants::Unknown
+            })
+        }
         (StatusCode::Forbidden, Some(refusal)) => refusal.forbidden(),
         (StatusCode::Forbidden, None) => Error::AccessDenied(Denial::Other),
         (StatusCode::BadRequest, Some(_)) => Error::RequestRefused,

@@ -11,6 +11,9 @@ use super::error::Error;
 /// Where the transport keeps the vault's own `Retry-After`, in seconds, for the handler's caller.
 pub(super) const ASKED_WAIT: HeaderName = HeaderName::from_static("x-asked-wait");
 
+/// With this header the transport marks a refused token of the vault's own tenant.
+pub(super) const SAME_TENANT: HeaderName = HeaderName::from_static("x-same-tenant");
+
 /// Wraps `cause` so that the SDK carries it through and does not try again.
 pub(crate) fn final_failure(cause: Error) -> azure_core::Error {
     azure_core::Error::with_error(ErrorKind::Other, cause, "refused by the transport")

@@ -25,6 +25,7 @@ use tokio::{
 use super::{
     error::{CredentialError, CredentialKind, Error, SignInFailure},
     limits::{CALL_LIMIT, RENEW_BEFORE, SIGN_IN_PAUSE, TOKEN_LIFE_ASSUMED, TOKEN_LIFE_NEEDED},
+    principal::Principal,
     sdk::final_failure,
 };
 use crate::telemetry::invocation;
@@ -66,6 +67,8 @@ struct Token {
 #[derive(Default)]
 struct Latest {
     held: Option<Held>,
+    /// Whose the latest token was, for as long as the process lives.
+    principal: Option<Principal>,
     failed: Option<(Instant, SignInFailure)>,
 }
 
@@ -107,6 +110,12 @@ impl SharedToken {
                 .boxed()
         };
         Self::new(CredentialKind::ManagedIdentity, CALL_LIMIT, sign_in)
+    }
+
+    /// As whom the handler signs in, once it has had a token.
+    pub(super) fn principal(&self) -> Option<Principal> {
+        let mut tokens = self.tokens.iter();
+        tokens.find_map(|token| token.latest().principal.clone())
     }
 
     /// Forgets the token of a request that a vault refused, so that the next one is a new one.
@@ -194,6 +203,7 @@ impl Token {
                 let life = token.expires_on - OffsetDateTime::now_utc();
                 let life = Duration::try_from(life).unwrap_or_default();
                 latest.failed = None;
+                latest.principal = Principal::of_token(token.token.secret());
                 latest.held = Some(Held {
                     token: token.clone(),
                     since: now,

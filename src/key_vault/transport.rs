@@ -16,19 +16,22 @@ use std::{
 use async_trait::async_trait;
 use azure_core::http::{
     AsyncRawResponse, AsyncResponseBody, Context, HttpClient, Request, StatusCode,
-    headers::{AUTHORIZATION, HeaderName, Headers, RETRY_AFTER},
+    headers::{AUTHORIZATION, HeaderName, Headers, RETRY_AFTER, WWW_AUTHENTICATE},
     policies::{Policy, PolicyResult},
 };
 use futures_util::StreamExt;
 use tracing::Instrument;
 
 use super::{
-    error::{Error, Reach},
+    error::{Error, Reach, Tenants},
     limits::{RETRY_WAIT_LIMIT, VAULT_ANSWER_LIMIT},
     names::VaultUrl,
+    network_path::LatestAnswer,
     pacing::{Budget, RefusedTokens},
-    sdk::{ASKED_WAIT, final_failure, passing_failure},
+    principal::{Principal, Tenant},
+    sdk::{ASKED_WAIT, SAME_TENANT, final_failure, passing_failure},
     token::SharedToken,
+    vault::Connection,
     wire::may_carry_a_value,
 };
 use crate::telemetry::{invocation, spans};
@@ -63,6 +66,7 @@ pub(super) struct Guarded {
     inner: Arc<dyn HttpClient>,
     token: Arc<SharedToken>,
     budget: Arc<Budget>,
+    answer: Arc<LatestAnswer>,
     refused_tokens: RefusedTokens,
 }
 
@@ -92,6 +96,14 @@ impl Policy for Guarded {
             if status == StatusCode::Unauthorized {
                 let forget = || self.token.forget_refused(&authorization);
                 self.refused_tokens.refused(forget);
+                match tenants(&authorization, &headers) {
+                    // Another token of this identity is refused, too.
+                    different @ Tenants::Different(_) => {
+                        return Err(final_failure(Error::TokenRefused(different)));
+                    }
+                    Tenants::Same => headers.insert(SAME_TENANT, "true"),
+                    Tenants::Unknown => {}
+                }
             } else if status.is_success()
                 || matches!(status, StatusCode::Forbidden | StatusCode::NotFound)
             {
@@ -120,17 +132,13 @@ impl Policy for Guarded {
 }
 
 impl Guarded {
-    pub(super) fn new(
-        vault: VaultUrl,
-        inner: Arc<dyn HttpClient>,
-        token: Arc<SharedToken>,
-        budget: Arc<Budget>,
-    ) -> Self {
+    pub(super) fn new(vault: VaultUrl, connection: &Connection, answer: Arc<LatestAnswer>) -> Self {
         Self {
             vault,
-            inner,
-            token,
-            budget,
+            inner: connection.transport.clone(),
+            token: connection.token.clone(),
+            budget: connection.budget.clone(),
+            answer,
             refused_tokens: RefusedTokens::default(),
         }
     }
@@ -149,7 +157,11 @@ impl Guarded {
             }
             self.inner.execute_request(request).await
         };
+        let awaited = self.answer.awaited();
         let sent = sent.instrument(span.clone()).await;
+        if let Ok(response) = &sent {
+            awaited.came(response.headers());
+        }
         match &sent {
             Ok(response) => {
                 let status = u16::from(response.status());
@@ -159,6 +171,19 @@ impl Guarded {
             Err(_) => spans::finish(&span, None, Some("no answer")),
         }
         sent
+    }
+}
+
+/// The tenants of a refused token and of the vault that refused it.
+fn tenants(authorization: &str, headers: &Headers) -> Tenants {
+    let challenge = headers.get_optional_str(&WWW_AUTHENTICATE);
+    let vaults = challenge.and_then(Tenant::of_challenge);
+    let token = authorization.strip_prefix("Bearer ").unwrap_or_default();
+    let own = Principal::of_token(token).and_then(|principal| principal.tenant);
+    match (vaults, own) {
+        (Some(vaults), Some(own)) if vaults == own => Tenants::Same,
+        (Some(vaults), Some(_)) => Tenants::Different(vaults),
+        _ => Tenants::Unknown,
     }
 }
 
@@ -235,8 +260,10 @@ mod tests {
     async fn guarded(url: &str, headers: Headers, size: usize) -> Result<Headers, Error> {
         let guard = Guarded::new(
             VaultUrl::of_public_vault("your-kv").expect("valid"),
-            Arc::new(Answers(headers, vec![b'x'; size])),
-            Arc::new(SharedToken::of(Arc::new(Nobody))),
+            &Connection::new(
+                Arc::new(Answers(headers, vec![b'x'; size])),
+                Arc::new(Nobody),
+            ),
             Arc::default(),
         );
         let mut request = Request::new(Url::parse(url).expect("a url"), Method::Get);

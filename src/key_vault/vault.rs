@@ -13,9 +13,11 @@ use tracing::Instrument;
 
 use super::{
     clients::Clients,
+    dns::Resolver,
     error::Error,
-    limits::{CALL_LIMIT, PAGES_LIMIT, VERSIONS_LIMIT},
+    limits::{CALL_LIMIT, PAGES_LIMIT, PATH_LIFE, VERSIONS_LIMIT},
     names::{ObjectId, ObjectKind, ObjectName, ObjectVersion, VaultUrl},
+    network_path::{Dns, LatestAnswer, NetworkPath},
     pacing::{Budget, Lane, Pacing},
     token::SharedToken,
     transport::{Attempts, Guarded},
@@ -44,6 +46,8 @@ pub struct Connection {
     pub(super) token_time: Duration,
     /// What all vaults together may be asked.
     pub(super) budget: Arc<Budget>,
+    /// Resolves the vaults' names, if anything does.
+    pub(super) resolver: Option<Arc<Resolver>>,
 }
 
 impl Connection {
@@ -55,11 +59,17 @@ impl Connection {
             token: Arc::new(SharedToken::of(credential)),
             token_time: Duration::ZERO,
             budget: Arc::default(),
+            resolver: None,
         }
     }
-}
 
-impl Connection {
+    /// With what resolves the names of the vaults for the transport.
+    #[must_use]
+    pub fn resolving_with(self, resolver: Arc<Resolver>) -> Self {
+        let resolver = Some(resolver);
+        Self { resolver, ..self }
+    }
+
     /// Without a limit for the requests to all vaults together.
     #[must_use]
     pub fn without_budget(self) -> Self {
@@ -78,9 +88,15 @@ impl fmt::Debug for Connection {
 
 /// One vault.
 pub struct Vault {
+    url: VaultUrl,
     pub(super) clients: Clients,
     limit: Duration,
     pacing: Pacing,
+    answer: Arc<LatestAnswer>,
+    dns: Dns,
+    resolver: Option<Arc<Resolver>>,
+    /// When the path to the vault was probed, and why the probe failed.
+    probed: tokio::sync::Mutex<Option<(Instant, Option<Error>)>>,
 }
 
 impl fmt::Debug for Vault {
@@ -93,18 +109,19 @@ impl fmt::Debug for Vault {
 
 impl Vault {
     pub(super) fn new(url: &VaultUrl, connection: &Connection) -> Result<Self, Error> {
-        let transport = Guarded::new(
-            url.clone(),
-            connection.transport.clone(),
-            connection.token.clone(),
-            connection.budget.clone(),
-        );
+        let answer = Arc::<LatestAnswer>::default();
+        let transport = Guarded::new(url.clone(), connection, answer.clone());
         let transport = Transport::with_policy(Arc::new(transport));
         let credential: Arc<dyn TokenCredential> = connection.token.clone();
         Ok(Self {
+            url: url.clone(),
             clients: Clients::new(url, &credential, &transport)?,
             limit: CALL_LIMIT + connection.token_time,
             pacing: Pacing::new(connection.budget.clone()),
+            answer,
+            dns: Dns::default(),
+            resolver: connection.resolver.clone(),
+            probed: tokio::sync::Mutex::default(),
         })
     }
 
@@ -205,6 +222,38 @@ impl Vault {
             Err(Error::AccessDenied(_)) => Ok(()),
             other => other,
         }
+    }
+
+    /// Which path requests take: what DNS says now or lately, and what the latest answer said.
+    pub async fn path(&self) -> NetworkPath {
+        let looked = match &self.resolver {
+            Some(resolver) => Some(self.dns.look_up(&self.url, resolver).await),
+            None => None,
+        };
+        let (resolves_to, has_alias) = match looked {
+            Some(looked) => (Some(looked.resolves_to), looked.has_alias),
+            None => (None, None),
+        };
+        NetworkPath {
+            resolves_to,
+            has_alias,
+            answer: self.answer.get(),
+        }
+    }
+
+    /// [`Vault::path`] after a probe, and why the probe failed. Callers of one moment share it.
+    pub async fn probed_path(&self) -> (NetworkPath, Option<Error>) {
+        let mut probed = self.probed.lock().await;
+        let failed = match &*probed {
+            Some((at, failed)) if at.elapsed() < PATH_LIFE => failed.clone(),
+            _ => {
+                let failed = self.warm_up().await.err();
+                *probed = Some((Instant::now(), failed.clone()));
+                failed
+            }
+        };
+        drop(probed);
+        (self.path().await, failed)
     }
 
     /// Runs one read within the limits of time and number, and writes its line.

@@ -13,6 +13,8 @@ use super::{
     error::Error,
     limits::VAULTS_LIMIT,
     names::VaultUrl,
+    network_path::NetworkPath,
+    principal::Principal,
     vault::{Connection, Vault},
 };
 use crate::telemetry::spans;
@@ -88,6 +90,24 @@ impl Vaults {
         let vault = Arc::new(Vault::new(url, connection)?);
         open.insert(url.clone(), vault.clone());
         Ok(vault)
+    }
+}
+
+impl Vaults {
+    /// As whom the handler signs in, once it has a token.
+    #[must_use]
+    pub fn principal(&self) -> Option<Principal> {
+        self.connection.get()?.token.principal()
+    }
+
+    /// Which way requests to the vault at `url` take, if `error` is one that the network may
+    /// explain.
+    pub async fn path_of(&self, url: &VaultUrl, error: &Error) -> Option<Arc<NetworkPath>> {
+        if !error.is_about_the_network() {
+            return None;
+        }
+        let vault = self.open(url).await.ok()?;
+        Some(Arc::new(vault.path().await))
     }
 }
 

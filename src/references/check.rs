@@ -13,7 +13,10 @@ use futures_util::{StreamExt, stream};
 use time::OffsetDateTime;
 use tokio::time::Instant;
 
-use super::{probe::facts, syntax::Reference};
+use super::{
+    probe::{facts, with_path},
+    syntax::Reference,
+};
 use crate::{
     diagnosis::Cause,
     key_vault::{Error, ObjectKind, Vaults, patiently},
@@ -89,11 +92,9 @@ async fn try_one(
     reference: &Reference,
     until: Instant,
 ) -> Result<Readable, Cause> {
-    let wait = |cause: &Cause| match cause {
-        Cause::Failed(error) => error.wait(),
-        _ => None,
-    };
-    let facts = patiently(until, wait, || facts(vaults, reference)).await?;
+    let wait = |cause: &Cause| cause.error().and_then(Error::wait);
+    let facts = patiently(until, wait, || facts(vaults, reference)).await;
+    let facts = with_path(vaults, &reference.vault, facts).await?;
     if facts.is_disabled {
         return Err(Error::Disabled(ObjectKind::Secret).into());
     }

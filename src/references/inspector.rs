@@ -36,6 +36,8 @@ pub struct ReportOptions {
     pub freshness: bool,
     /// Read when the secrets expire, without their values.
     pub expiry: bool,
+    /// Probe the path to the vaults.
+    pub path: bool,
 }
 
 /// The app's settings and references, and the vaults to try them with.
@@ -147,6 +149,19 @@ impl Inspector {
     }
 
     async fn tried(
+        &self,
+        probe: &Arc<Probe>,
+        options: ReportOptions,
+        deadline: Instant,
+    ) -> ReferenceReport {
+        let mut report = self.status(probe, options, deadline).await;
+        if options.path && report.path.is_none() {
+            report.path = probe.path(deadline).await;
+        }
+        report
+    }
+
+    async fn status(
         &self,
         probe: &Arc<Probe>,
         options: ReportOptions,

@@ -15,8 +15,8 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{app_settings::AppSetting, single_flight::SingleFlight, syntax::Reference};
 use crate::{
-    diagnosis::{Cause, Facts},
-    key_vault::{Error, Metadata, ObjectId, ObjectKind, ObjectName, Vault, Vaults},
+    diagnosis::{Cause, Facts, PathReport},
+    key_vault::{Error, Metadata, ObjectId, ObjectKind, ObjectName, Vault, VaultUrl, Vaults},
 };
 
 /// How long a finding stands before the reference is tried, or its value compared, again.
@@ -57,6 +57,7 @@ pub(super) struct Probe {
     finding: SingleFlight<Result<Facts, Cause>>,
     comparison: SingleFlight<Result<bool, Cause>>,
     expiry: SingleFlight<Result<Expiry, Cause>>,
+    path: SingleFlight<Option<PathReport>>,
     /// The code of the latest finding that was written.
     written: Mutex<Option<&'static str>>,
 }
@@ -78,6 +79,8 @@ impl Probe {
             finding: SingleFlight::new(life(all)),
             comparison: SingleFlight::new(life(all)),
             expiry: SingleFlight::new(life(all)),
+            // A vault's path is probed for all of its references together.
+            path: SingleFlight::new(|_| FINDING_LIFE),
             written: Mutex::default(),
         }
     }
@@ -97,18 +100,25 @@ impl Probe {
         by(deadline, self.expiry.get(|| self.clone().read_expiry())).await
     }
 
+    /// Which path requests to the vault take: probed now or lately. Nothing if that takes longer.
+    pub(super) async fn path(self: &Arc<Self>, deadline: Instant) -> Option<PathReport> {
+        let path = self.path.get(|| self.clone().look_at_path());
+        timeout_at(deadline, path).await.ok()??
+    }
+
     async fn attempt(self: Arc<Self>) -> Result<Facts, Cause> {
         let found = match self.resolves {
             Resolves::Handler => self.resolve().await,
             Resolves::Platform => self.facts().await,
         };
+        let found = self.with_path(found).await;
         self.write(&found);
         found
     }
 
     /// Writes a line, unless one with the same code was the last.
     fn write(&self, found: &Result<Facts, Cause>) {
-        if let Err(Cause::Failed(Error::BudgetSpent { .. })) = found {
+        if is_untried(found) {
             // It says nothing about the reference, and comes and goes.
             return;
         }
@@ -132,10 +142,27 @@ impl Probe {
 
     async fn compare(self: Arc<Self>) -> Result<bool, Cause> {
         // The value ends, wiped, with this line; only its digest is compared.
-        Ok(self.setting.holds(&self.value().await?))
+        let compared = self.value().await.map(|value| self.setting.holds(&value));
+        self.with_path(compared).await
     }
 
     async fn read_expiry(self: Arc<Self>) -> Result<Expiry, Cause> {
+        let read = self.expiry_of_secret().await;
+        self.with_path(read).await
+    }
+
+    async fn look_at_path(self: Arc<Self>) -> Option<PathReport> {
+        let vault = self.vaults.open(&self.reference.vault).await.ok()?;
+        let (path, error) = vault.probed_path().await;
+        // Whoever holds a function key sees it.
+        Some(PathReport::new(&path, error.as_ref(), false))
+    }
+
+    async fn with_path<T>(&self, found: Result<T, Cause>) -> Result<T, Cause> {
+        with_path(&self.vaults, &self.reference.vault, found).await
+    }
+
+    async fn expiry_of_secret(&self) -> Result<Expiry, Cause> {
         let (vault, secret) = self.open().await?;
         match vault.probed_metadata(&secret).await {
             Err(Error::NotFound(_)) => Err(missing(&vault, &secret.name).await),
@@ -226,10 +253,32 @@ async fn missing(vault: &Vault, name: &ObjectName) -> Cause {
 /// ones would be tried again before the budget reaches the last.
 fn life<T>(all: usize) -> impl Fn(&Result<T, Cause>) -> Duration {
     let life = FINDING_LIFE.max(PACE * u32::try_from(all).unwrap_or(u32::MAX));
-    move |found| match found {
-        Err(Cause::Failed(Error::BudgetSpent { .. })) => UNTRIED_LIFE,
-        _ => life,
+    move |found| {
+        if is_untried(found) {
+            UNTRIED_LIFE
+        } else {
+            life
+        }
     }
+}
+
+/// Whether the instance had no request left for it.
+fn is_untried<T>(found: &Result<T, Cause>) -> bool {
+    let error = found.as_ref().err().and_then(Cause::error);
+    matches!(error, Some(Error::BudgetSpent { .. }))
+}
+
+/// Adds the path to `vault` to what failed, if that may be why.
+pub(super) async fn with_path<T>(
+    vaults: &Vaults,
+    vault: &VaultUrl,
+    found: Result<T, Cause>,
+) -> Result<T, Cause> {
+    let Err(Cause::Failed(error)) = found else {
+        return found;
+    };
+    let path = vaults.path_of(vault, &error).await;
+    Err(Cause::failed(error, path))
 }
 
 async fn by<T>(

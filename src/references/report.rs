@@ -4,7 +4,7 @@ use serde::{Serialize, Serializer};
 use time::OffsetDateTime;
 
 use super::{app_settings::AppSetting, kind::ReferenceKind, status::Status, syntax::Reference};
-use crate::diagnosis::{Explanation, Fix, days_left, iso_format};
+use crate::diagnosis::{Explanation, Fix, PathReport, days_left, iso_format};
 
 /// One reference of the app. Unknown members are left out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -35,6 +35,9 @@ pub struct ReferenceReport {
     /// Whether the app holds the current value, if that was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub freshness: Option<Freshness>,
+    /// The path to the vault, if that was asked or may be why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<PathReport>,
     /// When the secret expires, if that was asked and could be read.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub expiry: Option<ExpiryReport>,
@@ -105,6 +108,7 @@ impl ReferenceReport {
             detail: None,
             fix: None,
             freshness: None,
+            path: None,
             expiry: None,
         }
     }
@@ -121,6 +125,7 @@ impl ReferenceReport {
             Some(detail) => {
                 detail.push(' ');
                 detail.push_str(&found.detail);
+                self.path = self.path.or(found.path);
                 self
             }
             None => self.explained(found),
@@ -131,6 +136,7 @@ impl ReferenceReport {
         Self {
             detail: Some(found.detail),
             fix: Some(found.fix),
+            path: found.path.or(self.path),
             ..self
         }
     }

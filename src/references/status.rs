@@ -63,19 +63,15 @@ impl Status {
     /// code is its spelling.
     #[must_use]
     pub fn of(cause: &Cause, is_on_azure: bool) -> Self {
-        match cause {
-            Cause::Failed(Error::ForbiddenByFirewall | Error::ForbiddenByConnection) => {
+        match cause.error() {
+            Some(Error::ForbiddenByFirewall | Error::ForbiddenByConnection) => {
                 Self::AccessToKeyVaultDenied
             }
             // A developer's machine has no managed identity to enable.
-            Cause::Failed(Error::Credential(cause))
-                if is_on_azure && cause.is_without_identity() =>
-            {
+            Some(Error::Credential(cause)) if is_on_azure && cause.is_without_identity() => {
                 Self::MSINotEnabled
             }
-            Cause::Failed(Error::Credential(_) | Error::WrongSetting(_)) => {
-                Self::UnauthorizedClient
-            }
+            Some(Error::Credential(_) | Error::WrongSetting(_)) => Self::UnauthorizedClient,
             _ => Self::parse(cause.code()).unwrap_or(Self::OtherReasons),
         }
     }

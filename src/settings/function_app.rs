@@ -74,6 +74,8 @@ impl Reader<'_> {
             has_identity_endpoint: credential.has_identity_endpoint,
             checks_an_app: false,
             dev_vault: dev_vault(vault),
+            is_for_admins: false,
+            principal: None,
         }
     }
 

@@ -10,7 +10,7 @@ use std::{
 };
 
 use keyvault_functions::{
-    dev_vault::{Caller, DevVault},
+    dev_vault::{Caller, DevVault, NetworkInfo},
     key_vault::{
         MetadataSource,
         dns::Resolver,
@@ -18,6 +18,7 @@ use keyvault_functions::{
     },
     references::AppSetting,
 };
+use serde_json::Value;
 
 use super::support::{
     Answer, ClientRequest, Fault, FunctionsHost, InProcess, Protocol, Setup, free_port, func_a,
@@ -78,7 +79,7 @@ async fn unresolved(text: &'static str) -> (Answer, usize) {
         let text = format!("failed to lookup address information: {text}");
         Box::pin(std::future::ready(Err(std::io::Error::other(text))))
     });
-    let https = Https::new(Proxy::FromEnvironment, None, resolver);
+    let https = Https::new(Proxy::FromEnvironment, None, Arc::new(resolver));
     let app = InProcess::with(Setup {
         transport: Some(Arc::new(https.expect("certificate authorities"))),
         ..Setup::default()
@@ -136,7 +137,7 @@ const REFUSALS: [Case; 13] = [
     (Fault::Throttle(Some(600)), 503, "Throttled", "Wait", Some("300")),
     (Fault::Throttle(Some(20)), 503, "Throttled", "Wait", Some("20")),
     (Fault::Outage(500), 503, "VaultUnavailable", "Wait", Some("10")),
-    (Fault::Outage(200), 502, "UnexpectedAnswer", "KEY_VAULT_URL", None),
+    (Fault::Outage(200), 502, "UnexpectedAnswer", "HTTPS_PROXY", None),
     (Fault::Outage(401), 502, "UnauthorizedClient", "properties.tenantId", None),
     (Fault::Silence, 504, "FetchTimedOut", "firewall", None),
 ];
@@ -171,7 +172,7 @@ async fn recorded_network_refusals_are_told_apart_and_not_repeated() {
                 surroundings: func_a(),
                 ..Setup::default()
             });
-            app.fail_with(Fault::Replay(body));
+            app.fail_with(Fault::Replay(body, NetworkInfo::Public));
             let secret = app.get("/api/secrets/ExternalApiKey").await;
             assert_eq!(secret.status, 502, "{body}: {secret:?}");
             assert_eq!(secret.json()["code"], refusal.code, "{body}");
@@ -179,7 +180,8 @@ async fn recorded_network_refusals_are_told_apart_and_not_repeated() {
             let entry = &check.json()["references"][0];
             // The platform has one word for every refusal.
             assert_eq!(entry["status"], "AccessToKeyVaultDenied", "{body}");
-            assert_eq!(entry["detail"], secret.json()["error"], "{body}");
+            let problem = |json: &Value| json["path"]["problem"].clone();
+            assert_eq!(problem(entry), problem(&secret.json()), "{body}");
             let page = app.get_as("/api/config-check", "text/html").await;
             for answer in [secret, check, page] {
                 let address = [recorded::ADDRESS.to_owned()];

@@ -43,7 +43,8 @@ async fn the_recipes_members_then_the_references() {
             r#"{"setting":"DATABASE_PASSWORD","kind":"KeyVault","status":"SecretNotFound","vault":"embedded.vault.azure.net","#,
             r#""secret":"DbPassword","source":"platform","detail":"The vault embedded has no secret DbPassword.","#,
             r#""fix":"Compare the name with az keyvault secret list --vault-name embedded --query \"[].name\" -o tsv"},"#,
-            r#"{"setting":"OTHER","kind":"KeyVault","status":"OtherReasons","source":"platform"}]}"#
+            r#"{"setting":"OTHER","kind":"KeyVault","status":"OtherReasons","source":"platform"}],"#,
+            r#""identity":{"kind":"system-assigned"}}"#
         )
     );
 }

@@ -12,7 +12,7 @@ use keyvault_functions::{
     },
     key_vault::{
         Error, ObjectKind, VaultUrl,
-        error::{CredentialError, CredentialKind, Denial},
+        error::{CredentialError, CredentialKind, Denial, Reach},
     },
     references::Status,
 };
@@ -70,7 +70,7 @@ fn places() -> Vec<Place> {
 
 #[rustfmt::skip]
 fn on_azure() -> Vec<Place> {
-    let azure = |app, identity| Surroundings { runs_in: RunsIn::Azure, app, identity, has_identity_endpoint: true, checks_an_app: false, dev_vault: None };
+    let azure = |app, identity| Surroundings { runs_in: RunsIn::Azure, app, identity, has_identity_endpoint: true, ..Surroundings::default() };
     let app = |slot, plan| FunctionApp::new(Some("func-a"), Some("rg-a"), slot, Some(plan));
     let unknown = FunctionApp::new(None, None, None, Some(Plan::Consumption));
     let flex = || azure(app(None, Plan::FlexConsumption), Identity::SystemAssigned);
@@ -90,7 +90,7 @@ fn on_azure() -> Vec<Place> {
 
 #[rustfmt::skip]
 fn on_a_laptop() -> Vec<Place> {
-    let local = |identity| Surroundings { runs_in: RunsIn::Local, app: FunctionApp::default(), identity, has_identity_endpoint: false, checks_an_app: false, dev_vault: None };
+    let local = |identity| Surroundings { runs_in: RunsIn::Local, app: FunctionApp::default(), identity, has_identity_endpoint: false, ..Surroundings::default() };
     let embedded = || DevVault::url().expect("an address");
     let dev_vault = || vault("https://localhost:8443");
     let az = || local(Identity::Developer);
@@ -189,7 +189,12 @@ fn is_possible(cause: &Cause, place: &Place) -> bool {
                 )
         }
         Cause::Failed(Error::NotFound(_) | Error::VersionNotFound(_)) | Cause::Listing => true,
-        Cause::Failed(_) => !is_embedded,
+        Cause::Failed(Error::Unreachable(Reach::OwnMachine)) => {
+            !is_embedded
+                && place.vault.azure_name().is_some()
+                && place.surroundings.dev_vault.is_none()
+        }
+        Cause::Failed(_) | Cause::OnThePath(..) => !is_embedded,
         Cause::Deleted
         | Cause::Syntax(_)
         | Cause::AppConfiguration

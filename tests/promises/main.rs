@@ -58,6 +58,7 @@ mod telemetry_reaches_its_receiver;
 mod the_contract_is_kept;
 mod the_dev_vault_serves_other_programs;
 mod the_host_grades_every_line;
+mod the_network_path_is_told;
 mod the_package_runs_by_itself;
 mod the_page_is_safe_and_complete;
 mod the_streams_wait_for_no_reader;

@@ -5,7 +5,10 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
+    future::ready,
+    net::IpAddr,
     path::Path,
+    sync::Arc,
     time::Duration,
 };
 
@@ -14,16 +17,20 @@ use axum::{
     extract::Request,
     http::{HeaderValue, header},
 };
+use futures_util::FutureExt;
 use keyvault_functions::{
-    dev_vault::{Attributes, KeyType, NewCertificate, NewKey, NewSecret},
-    diagnosis::Cause,
+    dev_vault::{
+        Attributes, Caller, CallerKind, DevVault, KeyType, NetworkInfo, NewCertificate, NewKey,
+        NewSecret,
+    },
+    diagnosis::{Cause, RunsIn, Surroundings},
     host::{
         authorization::{AuthLevel, FunctionKey, Keys},
         invocation::{Access, Limits},
         manifest::{FunctionManifest, Manifest},
         router::{Entry, Functions},
     },
-    key_vault::{Error, ObjectKind, error::SettingError},
+    key_vault::{Error, ObjectKind, dns::Resolver, error::SettingError},
     references::{AppSetting, Status, status::read_platform_report},
 };
 use serde_json::{Map, Value, json};
@@ -430,6 +437,58 @@ async fn of_expiring(met: &mut Met) {
     }
 }
 
+/// The way to a vault and the identity, with all that can be known of them.
+async fn of_paths(met: &mut Met) {
+    let kind = CallerKind::SystemAssigned {
+        app: "func-a".to_owned(),
+        slot: Some("staging".to_owned()),
+    };
+    // Nobody has to sign in to the vault inside the process.
+    let embedded = InProcess::with(Setup {
+        settings: settings(),
+        surroundings: Surroundings {
+            runs_in: RunsIn::Embedded(DevVault::url().expect("an address")),
+            ..Surroundings::default()
+        },
+        ..Setup::default()
+    });
+    for query in ["", "?strict=true"] {
+        met.get(&embedded, &format!("{CHECK}{query}")).await;
+        met.get(&embedded, &format!("{EXPIRING}{query}")).await;
+    }
+    for network_info in [NetworkInfo::PrivateLink, NetworkInfo::Subnet] {
+        let caller = Caller {
+            kind: kind.clone(),
+            ..Caller::default()
+        };
+        let vault = DevVault::seeded().expect("randomness");
+        let vault = vault.with_network_info(network_info).with_caller(caller);
+        let address = vec![IpAddr::from([10, 1, 2, 4])];
+        let resolver = Resolver::of(move |_| ready(Ok(address.clone())).boxed());
+        let app = InProcess::on(
+            vault,
+            Setup {
+                settings: settings(),
+                resolver: Some(Arc::new(resolver)),
+                ..Setup::default()
+            },
+        );
+        for (_, path, _) in DESCRIBED {
+            met.get(&app, &format!("{path}?path=true")).await;
+        }
+        for query in ["?path=true", "?path=true&strict=true"] {
+            met.get(&app, &format!("{CHECK}{query}")).await;
+        }
+        for inner in ["ForbiddenByFirewall", "ForbiddenByRbac"] {
+            app.fail_with(Fault::Deny(inner));
+            met.get(&app, "/api/secrets/DatabasePassword?refresh=true")
+                .await;
+            advance(Duration::from_secs(10)).await;
+            met.get(&app, &format!("{EXPIRING}?refresh=true")).await;
+        }
+    }
+}
+
 /// Whether reading one object of `kind` can fail like this. A disabled key or certificate is
 /// described all the same.
 fn may_be_met(error: &Error, kind: ObjectKind) -> bool {
@@ -645,6 +704,7 @@ async fn what_is_documented_is_answered_and_each_refusal_is_as_agreed() {
     of_config_check(&mut met).await;
     of_described(&mut met).await;
     of_expiring(&mut met).await;
+    of_paths(&mut met).await;
     refusals_of_the_functions(&mut met).await;
     for (name, function) in &manifest().functions {
         refusals_of_the_host(&mut met, name, function).await;

@@ -1,15 +1,18 @@
 //! The report for programs.
 
-use keyvault_functions::diagnosis::{Fix, iso_format};
+use keyvault_functions::diagnosis::{Fix, IdentityReport, PathReport, iso_format};
 use serde::Serialize;
 
-use super::report::{Checked, Report, Row};
+use super::report::{Checked, CheckedAs, Report, Row};
 
 #[derive(Serialize)]
 struct Answer<'a> {
     /// With which credential; absent where none was needed.
     #[serde(skip_serializing_if = "Option::is_none")]
     checked_as: Option<&'a str>,
+    /// As whom; absent where none was needed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    identity: Option<&'a IdentityReport>,
     #[serde(skip_serializing_if = "Option::is_none")]
     apps: Option<Vec<App<'a>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -65,6 +68,8 @@ struct Found<'a> {
     detail: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     fix: Option<&'a Fix>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<&'a PathReport>,
 }
 
 impl<'a> App<'a> {
@@ -94,13 +99,14 @@ impl<'a> Found<'a> {
             days_left: row.days_left,
             detail: row.detail.as_deref(),
             fix: row.fix.as_ref(),
+            path: row.path.as_ref(),
         }
     }
 }
 
 pub(super) fn of<'a>(
     report: &'a Report<'a>,
-    checked_as: Option<&'a str>,
+    checked_as: Option<&'a CheckedAs>,
     by_secret: bool,
 ) -> String {
     let apps = report.apps.iter();
@@ -116,7 +122,8 @@ pub(super) fn of<'a>(
             .collect(),
     });
     let answer = Answer {
-        checked_as,
+        checked_as: checked_as.map(|one| &*one.credential),
+        identity: checked_as.and_then(|one| one.identity.as_ref()),
         apps: (!by_secret).then(|| apps.collect()),
         secrets: by_secret.then(|| secrets.collect()),
         others: by_secret.then(|| others.collect()),

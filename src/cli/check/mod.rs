@@ -15,7 +15,7 @@ use std::{
 };
 
 use keyvault_functions::{
-    diagnosis::{FunctionApp, RunsIn, Surroundings},
+    diagnosis::{FunctionApp, IdentityReport, RunsIn, Surroundings},
     references::check,
     settings::{Environment, Listing, LogSettings, Settings, names, printable},
     system,
@@ -23,7 +23,7 @@ use keyvault_functions::{
 };
 use time::OffsetDateTime;
 
-use self::report::{App, Report};
+use self::report::{App, CheckedAs, Report};
 use super::{
     failure::{Failure, exit},
     process,
@@ -67,19 +67,28 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, Failure> {
         progress.tell(done, all);
     }));
     progress.end();
-    if let Some(embedded) = embedded {
-        for app in &mut apps {
+    // Whoever checks signs in as themselves, and may know their own ids.
+    let principal = vaults.principal();
+    for app in &mut apps {
+        app.surroundings = app.surroundings.for_admins(principal.clone());
+        if let Some(embedded) = &embedded {
             app.surroundings.runs_in = RunsIn::Embedded(embedded.clone());
         }
     }
+    let checked_as = checked_as.map(|credential| CheckedAs {
+        identity: apps
+            .first()
+            .and_then(|app| IdentityReport::of(&app.surroundings)),
+        credential,
+    });
     let now = OffsetDateTime::now_utc();
     let report = Report::new(&apps, &tried, &vaults, now, options.expiring);
     let printed = if options.json {
-        json::of(&report, checked_as.as_deref(), options.by_secret)
+        json::of(&report, checked_as.as_ref(), options.by_secret)
     } else {
         let (log, _) = LogSettings::of(&environment, environment.get(names::RUST_LOG));
         let paints = log.style == LineStyle::Coloured && io::stdout().is_terminal();
-        text::of(&report, checked_as.as_deref(), options.by_secret, paints)
+        text::of(&report, checked_as.as_ref(), options.by_secret, paints)
     };
     if let Err(error) = writeln!(io::stdout(), "{printed}") {
         // Who closes a pipe has read enough.

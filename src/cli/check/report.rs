@@ -6,7 +6,10 @@ use std::{
 };
 
 use keyvault_functions::{
-    diagnosis::{Cause, Expires, Explanation, Fix, Surroundings, days_left, explain},
+    diagnosis::{
+        Cause, Expires, Explanation, Fix, IdentityReport, PathReport, Surroundings, days_left,
+        explain,
+    },
     key_vault::{Error, Vaults},
     references::{
         AppSetting, Reference, SOON,
@@ -18,6 +21,13 @@ use time::OffsetDateTime;
 
 /// What the secrets of all apps were found to be.
 pub(super) type Tried = HashMap<SecretKey, Result<Readable, Cause>>;
+
+/// As whom the vaults were asked.
+pub(super) struct CheckedAs {
+    pub(super) credential: String,
+    /// Once there is a token.
+    pub(super) identity: Option<IdentityReport>,
+}
 
 /// One input.
 pub(super) struct App {
@@ -85,6 +95,8 @@ pub(super) struct Row<'a> {
     /// What is wrong, or worth a word.
     pub(super) detail: Option<String>,
     pub(super) fix: Option<Fix>,
+    /// The path to the vault, where that may be the cause.
+    pub(super) path: Option<PathReport>,
 }
 
 pub(super) const READABLE: &str = "Readable";
@@ -170,9 +182,9 @@ fn row<'a>(
     let reference = setting.reference();
     let because = |cause: &Cause| explain(cause, &setting.subject(), &app.surroundings, now);
     let row = |state, found: Option<Explanation>, expires: Option<OffsetDateTime>| {
-        let (detail, fix) = match found {
-            Some(found) => (Some(found.detail), Some(found.fix)),
-            None => (None, None),
+        let (detail, fix, path) = match found {
+            Some(found) => (Some(found.detail), Some(found.fix), found.path),
+            None => (None, None, None),
         };
         Row {
             setting,
@@ -182,6 +194,7 @@ fn row<'a>(
             days_left: expires.map(|expires| days_left(expires, now)),
             detail,
             fix,
+            path,
         }
     };
     if let Some(error) = setting.syntax_error() {

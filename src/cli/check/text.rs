@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use keyvault_functions::diagnosis::Fix;
+use keyvault_functions::diagnosis::{Fix, PathReport};
 
-use super::report::{Checked, Report, Row, UsedSecret};
+use super::report::{Checked, CheckedAs, Report, Row, UsedSecret};
 
 const COLUMNS: usize = 80;
 const GOOD: &str = "\x1b[32m";
@@ -14,7 +14,7 @@ const PLAIN: &str = "\x1b[0m";
 
 pub(super) fn of(
     report: &Report<'_>,
-    checked_as: Option<&str>,
+    checked_as: Option<&CheckedAs>,
     by_secret: bool,
     paints: bool,
 ) -> String {
@@ -31,7 +31,7 @@ pub(super) fn of(
             let setting = row.setting.name();
             let _ = writeln!(text, "{sign} {app}: {setting}\n  {state}");
             if let Some(detail) = &row.detail {
-                explanation(&mut text, detail, row.fix.as_ref());
+                explanation(&mut text, detail, row);
             }
             text.push('\n');
         }
@@ -46,7 +46,11 @@ pub(super) fn of(
     if rows == 0 {
         return text.trim_end().to_owned();
     }
-    let as_whom = checked_as.map_or_else(String::new, |who| format!(" as {who}"));
+    let as_whom = checked_as.map_or_else(String::new, |who| {
+        let identity = who.identity.as_ref();
+        let identity = identity.map_or_else(String::new, |one| format!(": {}", one.line()));
+        format!(" with {}{identity}", who.credential)
+    });
     wrap(
         &mut text,
         &format!(
@@ -139,7 +143,7 @@ fn of_vault(text: &mut String, rows: &[&Row<'_>], paints: bool) {
             continue;
         }
         said.push(this);
-        explanation(text, detail, row.fix.as_ref());
+        explanation(text, detail, row);
     }
 }
 
@@ -192,9 +196,13 @@ fn line(row: &Row<'_>, widths: (usize, usize), paints: bool) -> String {
     format!("{sign} {first:of_first$}  {secret:of_secret$}  {state}")
 }
 
-fn explanation(text: &mut String, detail: &str, fix: Option<&Fix>) {
+fn explanation(text: &mut String, detail: &str, row: &Row<'_>) {
     wrap(text, detail, 6);
-    if let Some(fix) = fix {
+    let path = row.path.as_ref().map(PathReport::line).unwrap_or_default();
+    if !path.is_empty() {
+        wrap(text, &format!("Path from here: {path}."), 6);
+    }
+    if let Some(fix) = &row.fix {
         wrap(text, &fix.sentence, 6);
         for command in &fix.commands {
             // A command is pasted as it is.
@@ -214,7 +222,7 @@ fn of_secret(text: &mut String, secret: &UsedSecret<'_>, paints: bool) {
         let _ = writeln!(text, "    {app}: {setting}");
     }
     if let Some(detail) = &row.detail {
-        explanation(text, detail, row.fix.as_ref());
+        explanation(text, detail, row);
     }
     text.push('\n');
 }

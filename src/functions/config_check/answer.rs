@@ -4,6 +4,7 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 use crate::{
+    diagnosis::IdentityReport,
     key_vault::error::SettingError,
     references::{Inspector, Masked, ReferenceReport, SettingState},
 };
@@ -27,6 +28,9 @@ pub(super) struct Answer {
     /// How many references there are besides. Nothing more is known about them.
     #[serde(skip_serializing_if = "is_zero")]
     pub(super) not_listed: usize,
+    /// As whom the handler signs in; absent for the vault inside this process.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) identity: Option<IdentityReport>,
     /// The handler's own settings that cannot be used; absent if there are none.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     pub(super) settings: Vec<SettingError>,
@@ -57,6 +61,7 @@ impl Answer {
             },
             references,
             not_listed: inspector.not_listed(),
+            identity: IdentityReport::of(inspector.surroundings()),
             settings: wrong,
         }
     }

@@ -1,5 +1,5 @@
-//! `GET config-check[?strict=true][&freshness=true][&expiry=true][&within=30d][&pretty=true]`: did
-//! the Key Vault references resolve, and if not, why? Shows no secret.
+//! `GET config-check[?strict=true][&freshness=true][&expiry=true][&within=30d][&path=true]
+//! [&pretty=true]`: did the Key Vault references resolve, and if not, why? Shows no secret.
 
 mod answer;
 mod page;
@@ -29,7 +29,7 @@ use crate::{
 /// What the callers of one moment share: one report for each thing that can be asked about the
 /// references. A crowd of callers takes the memory of one report, not of one each.
 pub(super) struct Reports {
-    of_each_kind: [SingleFlight<Arc<Report>>; 4],
+    of_each_kind: [SingleFlight<Arc<Report>>; 8],
     /// The one that asks no vault, once nothing can change it.
     settled: OnceLock<Arc<Report>>,
 }
@@ -45,7 +45,7 @@ pub(super) async fn get(
     State(app): State<AppState>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let known = ["strict", "freshness", "expiry", "within"];
+    let known = ["strict", "freshness", "expiry", "within", "path"];
     let query = Query::parse(request.uri().query(), &known)?;
     let is_page = pages::is_wanted(request.headers());
     let strict = query.switch("strict")?;
@@ -55,6 +55,7 @@ pub(super) async fn get(
         freshness: query.switch("freshness")?,
         // A person wants to know what breaks next.
         expiry: asked_for_expiry || is_page,
+        path: query.switch("path")?,
     };
     let report = app.0.reports.get(&app, options).await?;
     // What a program did not ask for does not make it fail.
@@ -91,13 +92,13 @@ impl Reports {
         {
             return Ok(settled.clone());
         }
-        let [plain, compared, dated, both] = &self.of_each_kind;
-        let shared = match (options.freshness, options.expiry) {
-            (false, false) => plain,
-            (true, false) => compared,
-            (false, true) => dated,
-            (true, true) => both,
-        };
+        let ReportOptions {
+            freshness,
+            expiry,
+            path,
+        } = options;
+        let kind = usize::from(freshness) + 2 * usize::from(expiry) + 4 * usize::from(path);
+        let shared = &self.of_each_kind[kind];
         let app = app.clone();
         let report = shared.get(|| async move {
             // Who is ready to ask joins before what is known already has answered.

@@ -6,7 +6,7 @@ use maud::{Markup, html};
 
 use super::answer::Answer;
 use crate::{
-    functions::page::{expires, explanation, frame},
+    functions::page::{expires, explanation, frame, identity, path},
     key_vault::error::SettingError,
     references::{Freshness, ReferenceKind, ReferenceReport, SOON, Source},
 };
@@ -57,6 +57,7 @@ pub(super) fn render(answer: &Answer) -> Bytes {
             dt { "DATABASE_PASSWORD" }
             dd { (is_set(answer.database_password_set)) }
         }
+        (identity(answer.identity.as_ref()))
     };
     frame(&title, &main)
 }
@@ -177,6 +178,7 @@ fn row(reference: &ReferenceReport) -> Markup {
             } @else {
                 (explanation(reference.detail.as_deref(), reference.fix.as_ref()))
             }
+            (path(reference.path.as_ref()))
         }
     }
 }

@@ -8,7 +8,10 @@ use super::{
     snapshot::Snapshot,
 };
 use crate::{
-    diagnosis::{Cause, Expires, Explanation, Fix, Named, Subject, days_left, explain, iso_format},
+    diagnosis::{
+        Cause, Expires, Explanation, Fix, IdentityReport, Named, PathReport, Subject, Surroundings,
+        days_left, explain, iso_format,
+    },
     functions::Shared,
     key_vault::{Error, ObjectKind, ObjectVersion, VaultUrl},
 };
@@ -37,6 +40,9 @@ pub(super) struct Answer {
     /// How many more do that the app does not use; absent if there are none.
     #[serde(skip_serializing_if = "is_zero")]
     pub(super) not_listed: usize,
+    /// As whom the vaults were asked; absent for the one inside this process.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) identity: Option<IdentityReport>,
     /// Whether everything that the app uses is known.
     #[serde(skip)]
     knows_what_is_used: bool,
@@ -56,6 +62,9 @@ pub(super) struct Incomplete {
     pub(super) code: &'static str,
     pub(super) detail: String,
     pub(super) fix: Fix,
+    /// The path to the vault, where that may be the cause.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) path: Option<PathReport>,
 }
 
 /// An object that never expires.
@@ -109,6 +118,7 @@ pub(super) struct Asked<'a> {
 
 impl Answer {
     pub(super) fn new(app: &Shared, snapshot: &Snapshot, asked: &Asked<'_>) -> Self {
+        let surroundings = app.seen_by_admins();
         let (rows, without_row) = rows(app, snapshot);
         // An old version that does not end says nothing about the object.
         let unending = |row: &&Row<'_>| row.expires.is_none() && row.newer.is_none();
@@ -135,8 +145,8 @@ impl Answer {
         });
         let items = rows
             .into_iter()
-            .map(|(on, row)| row.item(on, app, asked.now));
-        let incomplete = incomplete(app, snapshot, asked.now);
+            .map(|(on, row)| row.item(on, &surroundings, asked.now));
+        let incomplete = incomplete(app, snapshot, &surroundings, asked.now);
         Self {
             as_of: snapshot.as_of().and_then(iso_format),
             within: asked.within.to_owned(),
@@ -147,6 +157,7 @@ impl Answer {
             never_expire,
             items: items.collect(),
             not_listed,
+            identity: IdentityReport::of(&surroundings),
         }
     }
 
@@ -180,7 +191,7 @@ impl Row<'_> {
         }
     }
 
-    fn item(self, on: OffsetDateTime, app: &Shared, now: OffsetDateTime) -> Item {
+    fn item(self, on: OffsetDateTime, surroundings: &Surroundings, now: OffsetDateTime) -> Item {
         let is_pinned = self.used_by.iter().any(|(_, one)| one.version.is_some());
         let explained = |named: Named<'_>, newer| {
             let subject = Subject {
@@ -199,7 +210,7 @@ impl Row<'_> {
                 is_disabled: !self.enabled,
                 newer,
             });
-            explain(&cause, &subject, app.references.surroundings(), now)
+            explain(&cause, &subject, surroundings, now)
         };
         let mut users = self.used_by.iter().map(|(setting, reference)| {
             let newer = self.newer.filter(|_| self.is_outlived);
@@ -243,10 +254,13 @@ fn is_kept(row: &Row<'_>, room: &mut usize) -> bool {
 }
 
 /// What could not be read, each kind of each vault by itself.
-fn incomplete(app: &Shared, snapshot: &Snapshot, now: OffsetDateTime) -> Vec<Incomplete> {
-    let because = |cause: &Cause, subject: &Subject<'_>| {
-        explain(cause, subject, app.references.surroundings(), now)
-    };
+fn incomplete(
+    app: &Shared,
+    snapshot: &Snapshot,
+    surroundings: &Surroundings,
+    now: OffsetDateTime,
+) -> Vec<Incomplete> {
+    let because = |cause: &Cause, subject: &Subject<'_>| explain(cause, subject, surroundings, now);
     let own = app.without_own_vault().map(|cause| {
         let subject = Subject {
             vault: None,
@@ -304,6 +318,7 @@ impl Incomplete {
             code: found.code,
             detail: found.detail,
             fix: found.fix,
+            path: found.path,
         }
     }
 }

@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 
 use super::answer::{Answer, Asked, Incomplete, Item};
 use crate::{
-    functions::page::{expires, explanation, frame},
+    functions::page::{expires, explanation, frame, identity, path},
     key_vault::ObjectKind,
     references::SOON,
 };
@@ -237,6 +237,7 @@ fn unknown(incomplete: &Incomplete, kinds: &[&str]) -> Markup {
                 }
             }
             (explanation(Some(&incomplete.detail), Some(&incomplete.fix)))
+            (path(incomplete.path.as_ref()))
         }
     }
 }
@@ -309,6 +310,7 @@ fn rest(answer: &Answer) -> Markup {
             @if let Some(as_of) = &answer.as_of {
                 p { "The vaults were read at " (minute(as_of)) ". Ask with refresh=true to read them again." }
             }
+            (identity(answer.identity.as_ref()))
         }
     }
 }

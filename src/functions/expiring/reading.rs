@@ -114,7 +114,10 @@ impl Reading {
                     Ok(vault) => self.list(index, vault, *kind).await,
                     Err(error) => Err(error.clone()),
                 };
-                let lacks = listed.err().map(Cause::Failed);
+                let lacks = match listed {
+                    Ok(()) => None,
+                    Err(error) => Some(self.cause(url, error).await),
+                };
                 self.so_far().listings[index].lacks = lacks;
             }
         });
@@ -192,12 +195,22 @@ impl Reading {
                     .as_ref()
                     .is_ok_and(|latest| latest.outlives(version.expires)),
             });
+            let found = match found {
+                Ok(found) => Ok(found),
+                Err(error) => Err(self.cause(&secret.vault, error).await),
+            };
             let mut so_far = self.so_far();
             let mut all = so_far.pinned.iter_mut();
             if let Some(one) = all.find(|one| one.vault == pinned.vault && one.id == pinned.id) {
-                one.found = found.map_err(Cause::Failed);
+                one.found = found;
             }
         }
+    }
+
+    /// Why the vault at `url` could not be read, with the path to it if that may be why.
+    async fn cause(&self, url: &VaultUrl, error: Error) -> Cause {
+        let path = self.app.vaults.path_of(url, &error).await;
+        Cause::failed(error, path)
     }
 }
 

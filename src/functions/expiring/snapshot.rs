@@ -72,7 +72,7 @@ impl Snapshot {
             error.may_pass() && !matches!(error, Error::TooManyObjects | Error::VaultNotFound)
         };
         for listing in &mut self.listings {
-            let Some(Cause::Failed(error)) = &listing.lacks else {
+            let Some(error) = listing.lacks.as_ref().and_then(Cause::error) else {
                 continue;
             };
             let same = |old: &&Listing| old.vault == listing.vault && old.kind == listing.kind;
@@ -88,8 +88,8 @@ impl Snapshot {
         }
         for pinned in &mut self.pinned {
             let same = |old: &&Pinned| old.vault == pinned.vault && old.id == pinned.id;
-            if let Err(Cause::Failed(error)) = &pinned.found
-                && may_pass(error)
+            if let Err(cause) = &pinned.found
+                && cause.error().is_some_and(may_pass)
                 && let Some(old) = before.pinned.iter().find(same)
             {
                 pinned.found.clone_from(&old.found);

@@ -36,7 +36,8 @@ use crate::key_vault::{
 ///
 /// The credential refuses its settings.
 pub fn connect(choice: &ChosenCredential, own_ca: Option<&OwnCa>) -> Result<Connection, Error> {
-    let https = |proxy| Https::new(proxy, own_ca, Resolver::system()).map(Arc::new);
+    let resolver = Arc::new(Resolver::system());
+    let https = |proxy| Https::new(proxy, own_ca, resolver.clone()).map(Arc::new);
     let vault_transport = https(Proxy::FromEnvironment)?;
     let identity_transport: Arc<dyn HttpClient> = match choice {
         ChosenCredential::ManagedIdentity { .. } => https(Proxy::Never)?,
@@ -54,6 +55,7 @@ pub fn connect(choice: &ChosenCredential, own_ca: Option<&OwnCa>) -> Result<Conn
         token: Arc::new(shared_token(choice, identity_transport)),
         token_time: if is_tool { TOOL_LIMIT } else { Duration::ZERO },
         budget: Arc::default(),
+        resolver: Some(resolver),
     })
 }
 

@@ -21,6 +21,7 @@ use time::OffsetDateTime;
 
 use super::*;
 use crate::key_vault::{
+    error::Tenants,
     limits::{FIRST_FAILURE_PAUSE, READS_AT_ONCE},
     names::ObjectVersion,
 };
@@ -192,7 +193,10 @@ async fn a_vault_that_refuses_for_ever_costs_few_tokens() {
     let from = Arc::new(AtomicUsize::new(usize::MAX));
     let (vault, tokens) = choosy(&from);
     for _ in 0..6_000 {
-        assert_eq!(read(&vault).await, Err(Error::TokenRefused));
+        assert_eq!(
+            read(&vault).await,
+            Err(Error::TokenRefused(Tenants::Unknown))
+        );
         tokio::time::advance(Duration::from_millis(100)).await;
     }
     // At 0, 1, 3, 7, 15 and 31 s, then each 30 s until 600 s; and the first one.

@@ -3,11 +3,24 @@
 use std::{sync::Arc, time::Duration};
 
 use keyvault_functions::key_vault::{
-    Error, ObjectKind,
+    Error, Guid, ObjectKind,
     error::{
-        CredentialError, CredentialKind, Denial, Reach, SettingError, SignInFailure, TlsFailure,
+        CredentialError, CredentialKind, Denial, Reach, SettingError, SignInFailure, Tenants,
+        TlsFailure,
     },
 };
+
+/// An id of this digit alone.
+pub(crate) fn guid(digit: char) -> Guid {
+    let digits = |count| digit.to_string().repeat(count);
+    let text = format!(
+        "{}-{four}-{four}-{four}-{}",
+        digits(8),
+        digits(12),
+        four = digits(4)
+    );
+    Guid::parse(&text).expect("an id")
+}
 
 /// At least one of each kind, for tests that look at all of them.
 pub(crate) fn every_error() -> Vec<Error> {
@@ -31,7 +44,9 @@ pub(crate) fn every_error() -> Vec<Error> {
         Error::AccessDenied(Denial::AccessPolicy),
         Error::AccessDenied(Denial::Policy),
         Error::AccessDenied(Denial::Other),
-        Error::TokenRefused,
+        Error::TokenRefused(Tenants::Unknown),
+        Error::TokenRefused(Tenants::Same),
+        Error::TokenRefused(Tenants::Different(guid('b'))),
         Error::ForbiddenByFirewall,
         Error::ForbiddenByConnection,
         Error::VaultNotFound,
@@ -42,6 +57,7 @@ pub(crate) fn every_error() -> Vec<Error> {
         Error::TlsFailed(TlsFailure::Other),
         Error::Unreachable(Reach::Proxy),
         Error::Unreachable(Reach::NameResolution),
+        Error::Unreachable(Reach::OwnMachine),
         Error::Unreachable(Reach::Refused),
         Error::Unreachable(Reach::Connection),
         Error::Unreachable(Reach::Interrupted),
@@ -138,7 +154,9 @@ fn no_cause_is_left_out() {
         Error::AccessDenied(Denial::AccessPolicy),
         Error::AccessDenied(Denial::Policy),
         Error::AccessDenied(Denial::Other),
-        Error::TokenRefused,
+        Error::TokenRefused(Tenants::Unknown),
+        Error::TokenRefused(Tenants::Same),
+        Error::TokenRefused(Tenants::Different(_)),
         Error::ForbiddenByFirewall,
         Error::ForbiddenByConnection,
         Error::VaultNotFound,
@@ -149,6 +167,7 @@ fn no_cause_is_left_out() {
         Error::TlsFailed(TlsFailure::Other),
         Error::Unreachable(Reach::Proxy),
         Error::Unreachable(Reach::NameResolution),
+        Error::Unreachable(Reach::OwnMachine),
         Error::Unreachable(Reach::Refused),
         Error::Unreachable(Reach::Connection),
         Error::Unreachable(Reach::Interrupted),

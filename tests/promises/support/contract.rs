@@ -170,7 +170,9 @@ impl Contract {
         }
         let is_array = types(schema).any(|name| name == "array");
         assert_eq!(is_array, schema.get("items").is_some(), "{at}");
-        if let Some(schema) = schema.get("items") {
+        if let Some(schema) = schema.get("items")
+            && value != Some(&Value::Null)
+        {
             let items = value.map(|value| value.as_array().expect("an array"));
             for item in each(items.map(|items| items.iter())) {
                 let at = format!("{at}[]");

@@ -8,10 +8,11 @@ use std::{
 use axum::{
     Router,
     extract::Request,
-    http::{StatusCode, header},
+    http::{HeaderValue, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
+use keyvault_functions::dev_vault::NetworkInfo;
 use serde_json::{Value, json};
 
 /// What happens to a request that carries a token. Without one it is challenged as ever.
@@ -25,8 +26,8 @@ pub(crate) enum Fault {
     DenyAllBut(&'static str),
     /// 403 to getting a secret: the identity may list and not get.
     DenyGetting(&'static str),
-    /// 403 to everything, with this body.
-    Replay(&'static str),
+    /// 403 to everything, with this body, to requests that arrived so.
+    Replay(&'static str, NetworkInfo),
     /// 429, with `Retry-After` in seconds or, as the real service often does, without.
     Throttle(Option<u64>),
     /// 400 with the service's complaint about an api-version that it does not know.
@@ -67,7 +68,14 @@ async fn answer(fault: Option<Fault>, request: Request, next: Next) -> Response 
         Some(Fault::DenyListing(inner)) if is_list => denied(inner),
         Some(Fault::DenyAllBut(allowed)) if !path.starts_with(allowed) => denied("ForbiddenByRbac"),
         Some(Fault::DenyGetting(inner)) if !is_list => denied(inner),
-        Some(Fault::Replay(body)) => (StatusCode::FORBIDDEN, body).into_response(),
+        Some(Fault::Replay(body, arrival)) => {
+            // What the text names was read from the token.
+            let answer = next.run(request).await;
+            if answer.status() == StatusCode::UNAUTHORIZED {
+                return answer;
+            }
+            arrived((StatusCode::FORBIDDEN, body).into_response(), arrival)
+        }
         Some(Fault::Throttle(wait)) => throttled(wait),
         Some(Fault::BadParameter) => {
             let message = "The specified version (2025-07-01) is not recognized.\r\n";
@@ -109,5 +117,17 @@ fn throttled(wait: Option<u64>) -> Response {
 }
 
 fn refuse(status: StatusCode, error: &Value) -> Response {
-    (status, json!({ "error": error }).to_string()).into_response()
+    let body = json!({ "error": error }).to_string();
+    arrived((status, body).into_response(), NetworkInfo::default())
+}
+
+/// Key Vault says in every answer how the request arrived.
+fn arrived(mut response: Response, arrival: NetworkInfo) -> Response {
+    if let Some(value) = arrival.value() {
+        let value = HeaderValue::from_static(value);
+        response
+            .headers_mut()
+            .insert("x-ms-keyvault-network-info", value);
+    }
+    response
 }

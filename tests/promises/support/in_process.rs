@@ -24,7 +24,9 @@ use keyvault_functions::{
         manifest::Manifest,
         router::Entry,
     },
-    key_vault::{CachePolicy, Connection, Error, MetadataSource, Vaults, error::SettingError},
+    key_vault::{
+        CachePolicy, Connection, Error, MetadataSource, Vaults, dns::Resolver, error::SettingError,
+    },
     references::{AppSetting, AppSettings, Inspector, Resolves},
 };
 use tower::ServiceExt;
@@ -80,6 +82,8 @@ pub(crate) struct Setup {
     pub(crate) access: Access,
     /// Carries the requests in the place of the way to the embedded vault.
     pub(crate) transport: Option<Arc<dyn HttpClient>>,
+    /// Resolves the vaults' names.
+    pub(crate) resolver: Option<Arc<Resolver>>,
     /// No connection can be made, for this reason.
     pub(crate) unconnected: Option<Error>,
     /// No vault is set, for this reason.
@@ -101,6 +105,7 @@ impl Default for Setup {
             in_flight: 20_000,
             access: Access::Host,
             transport: None,
+            resolver: None,
             unconnected: None,
             no_vault: None,
             not_listed: 0,
@@ -147,7 +152,11 @@ impl InProcess {
             None => {
                 let embedded = || Arc::new(dev_vault::InProcess::new(counted)) as _;
                 let transport = setup.transport.unwrap_or_else(embedded);
-                Ok(Connection::new(transport, credential))
+                let connection = Connection::new(transport, credential);
+                Ok(match setup.resolver {
+                    Some(resolver) => connection.resolving_with(resolver),
+                    None => connection,
+                })
             }
         };
         let vaults = Arc::new(Vaults::new(move || std::future::ready(connection.clone())));

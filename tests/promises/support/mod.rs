@@ -24,7 +24,7 @@ use std::{
 
 use keyvault_functions::host::manifest::Manifest;
 
-pub(crate) use causes::every_error;
+pub(crate) use causes::{every_error, guid};
 pub(crate) use contract::{Contract, Facts, codes};
 pub(crate) use dev_vault::{Asked, DevVaultProcess};
 pub(crate) use faults::Fault;

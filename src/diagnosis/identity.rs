@@ -1,0 +1,120 @@
+//! As whom the handler signs in, as far as it is shown.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use super::function_app::{Identity, Surroundings};
+use crate::key_vault::{Guid, Principal, PrincipalKind};
+
+/// As whom the handler signs in. Ids and names are for admins.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct IdentityReport {
+    kind: Kind,
+    #[serde(flatten)]
+    details: Option<Details>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Kind {
+    SystemAssigned,
+    UserAssigned,
+    Application,
+    User,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Details {
+    /// Of the app that has the identity, or of the identity itself.
+    name: Option<String>,
+    /// The app's slot; absent in production.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    slot: Option<String>,
+    object_id: Option<Guid>,
+    client_id: Option<Guid>,
+    tenant: Option<Guid>,
+}
+
+impl IdentityReport {
+    /// What `surroundings` tell; nothing for the vault inside this process, which needs none.
+    #[must_use]
+    pub fn of(surroundings: &Surroundings) -> Option<Self> {
+        if surroundings.has_embedded_vault() {
+            return None;
+        }
+        let principal = surroundings.principal.as_ref();
+        Some(Self {
+            kind: principal.map_or_else(
+                || Kind::configured(&surroundings.identity),
+                |principal| Kind::of(&principal.kind),
+            ),
+            details: principal.map(Details::of),
+        })
+    }
+
+    /// The same in a few words, for a person.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let mut line = match self.kind {
+            Kind::SystemAssigned => "a system-assigned identity",
+            Kind::UserAssigned => "a user-assigned identity",
+            Kind::Application => "an application",
+            Kind::User => "a person",
+        }
+        .to_owned();
+        let Some(details) = &self.details else {
+            return line;
+        };
+        if let Some(name) = &details.name {
+            let _ = write!(line, ", {name}");
+        }
+        for (what, text) in [
+            ("slot", details.slot.as_deref()),
+            ("object id", details.object_id.as_ref().map(Guid::as_str)),
+            ("tenant", details.tenant.as_ref().map(Guid::as_str)),
+        ] {
+            if let Some(text) = text {
+                let _ = write!(line, ", {what} {text}");
+            }
+        }
+        line
+    }
+}
+
+impl Kind {
+    fn of(kind: &PrincipalKind) -> Self {
+        match kind {
+            PrincipalKind::SystemAssigned { .. } => Self::SystemAssigned,
+            PrincipalKind::UserAssigned { .. } => Self::UserAssigned,
+            PrincipalKind::Application => Self::Application,
+            PrincipalKind::User => Self::User,
+        }
+    }
+
+    fn configured(identity: &Identity) -> Self {
+        match identity {
+            Identity::SystemAssigned => Self::SystemAssigned,
+            Identity::UserAssigned(_) => Self::UserAssigned,
+            Identity::Application(_) => Self::Application,
+            Identity::Developer => Self::User,
+        }
+    }
+}
+
+impl Details {
+    fn of(principal: &Principal) -> Self {
+        let (name, slot) = match &principal.kind {
+            PrincipalKind::SystemAssigned { name, slot } => (name.clone(), slot.clone()),
+            PrincipalKind::UserAssigned { name } => (name.clone(), None),
+            PrincipalKind::Application | PrincipalKind::User => (None, None),
+        };
+        Self {
+            name,
+            slot,
+            object_id: principal.object_id.clone(),
+            client_id: principal.client_id.clone(),
+            tenant: principal.tenant.clone(),
+        }
+    }
+}
