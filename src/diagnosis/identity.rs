@@ -1,7 +1,5 @@
 //! As whom the handler signs in, as far as it is shown.
 
-use std::fmt::Write as _;
-
 use serde::Serialize;
 
 use super::function_app::{Identity, Surroundings};
@@ -56,29 +54,35 @@ impl IdentityReport {
     /// The same in a few words, for a person.
     #[must_use]
     pub fn line(&self) -> String {
-        let mut line = match self.kind {
+        let kind = match self.kind {
             Kind::SystemAssigned => "a system-assigned identity",
             Kind::UserAssigned => "a user-assigned identity",
             Kind::Application => "an application",
             Kind::User => "a person",
-        }
-        .to_owned();
-        let Some(details) = &self.details else {
-            return line;
         };
-        if let Some(name) = &details.name {
-            let _ = write!(line, ", {name}");
+        let details = self.details();
+        if details.is_empty() {
+            return kind.to_owned();
         }
-        for (what, text) in [
-            ("slot", details.slot.as_deref()),
-            ("object id", details.object_id.as_ref().map(Guid::as_str)),
-            ("tenant", details.tenant.as_ref().map(Guid::as_str)),
-        ] {
-            if let Some(text) = text {
-                let _ = write!(line, ", {what} {text}");
-            }
-        }
-        line
+        format!("{kind}: {details}")
+    }
+
+    /// The name and the ids, without the kind; empty where they may not be shown.
+    #[must_use]
+    pub fn details(&self) -> String {
+        let Some(details) = &self.details else {
+            return String::new();
+        };
+        let labelled = |label: &str, text: Option<&str>| text.map(|text| format!("{label}{text}"));
+        let id = |id: &Option<Guid>| id.as_ref().map(ToString::to_string);
+        let parts = [
+            details.name.clone(),
+            labelled("slot ", details.slot.as_deref()),
+            labelled("object id ", id(&details.object_id).as_deref()),
+            labelled("tenant ", id(&details.tenant).as_deref()),
+        ];
+        let parts: Vec<_> = parts.into_iter().flatten().collect();
+        parts.join(", ")
     }
 }
 

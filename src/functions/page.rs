@@ -65,7 +65,7 @@ pub(super) fn explanation(detail: Option<&str>, fix: Option<&Fix>) -> Markup {
 pub(super) fn path(path: Option<&PathReport>) -> Markup {
     let line = path.map(PathReport::line).unwrap_or_default();
     html! {
-        @if !line.is_empty() { p.detail { "Path of this handler: " (line) "." } }
+        @if !line.is_empty() { p.place { "Path of this handler: " (line) "." } }
     }
 }
 

@@ -372,6 +372,51 @@ async fn no_token_leaves_for_another_domain_or_audience() {
     }
 }
 
+/// Who checks may know their own ids, and which path their requests take.
+#[tokio::test]
+async fn as_whom_and_on_which_path_it_checks_is_told() {
+    let vault = DevVaultProcess::start().await;
+    let environment: Vec<_> = ["KEY_VAULT_CA_FILE", "IDENTITY_ENDPOINT", "IDENTITY_HEADER"]
+        .map(|name| (name, vault.printed(name)))
+        .into();
+    let served = vault.printed("KEY_VAULT_URL");
+    let good = format!("@Microsoft.KeyVault(SecretUri={served}/secrets/ExternalApiKey)");
+    // Nothing listens there.
+    let silent = "@Microsoft.KeyVault(SecretUri=https://localhost:1/secrets/A)";
+    let list = az_list(&[("GOOD", &good), ("SILENT", silent)]);
+    let folder = Folder::new();
+    let printed = text(&check_in(folder.path(), &["-"], &list, &environment));
+    let ids = "00000000-0000-0000-0000-000000000000";
+    let one_line = printed.split_whitespace().collect::<Vec<_>>().join(" ");
+    for expected in [
+        &*format!(
+            "Checked from here with managed identity, system-assigned: dev-vault, object id {ids}, tenant {ids}. No value was read."
+        ),
+        "Path from here: the name resolves to",
+        "(this machine).",
+    ] {
+        assert!(one_line.contains(expected), "{expected}: {printed}");
+    }
+    for line in printed.lines() {
+        assert!(line.chars().count() <= 80, "{line}");
+    }
+    let json = json_of(&check_in(
+        folder.path(),
+        &["--json", "-"],
+        &list,
+        &environment,
+    ));
+    let identity = json!({
+        "kind": "system-assigned", "name": "dev-vault",
+        "object_id": ids, "client_id": ids, "tenant": ids,
+    });
+    assert_eq!(json["identity"], identity, "{json}");
+    let references = &json["apps"][0]["references"];
+    assert_eq!(references[0]["path"], Value::Null, "{json}");
+    assert_eq!(references[1]["path"]["problem"], "NoConnection", "{json}");
+    vault.stop().await;
+}
+
 #[test]
 fn names_of_any_length_fit_a_terminal() {
     let folder = Folder::new();

@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, fs};
 
 use keyvault_functions::settings::names;
+use serde_json::Value;
 
 use super::support::repository;
 
@@ -31,6 +32,33 @@ fn the_settings_table_lists_every_setting_and_no_other() {
         .collect();
     let known: BTreeSet<_> = names::ALL.iter().copied().collect();
     assert_eq!(listed, known);
+}
+
+/// What can be wrong with a path: in the code, in the contract and on the page about it.
+#[test]
+fn each_problem_of_a_path_is_documented() {
+    let source = read("src/diagnosis/path.rs");
+    let (_, variants) = source
+        .split_once("pub enum PathProblem {")
+        .expect("the enum");
+    let (variants, _) = variants.split_once('}').expect("its end");
+    let variants: BTreeSet<_> = variants
+        .lines()
+        .filter_map(|line| line.trim().strip_suffix(','))
+        .collect();
+    assert!(variants.len() > 10, "{variants:?}");
+    let page = read("docs/network-and-identity.md");
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `"));
+    let rows: BTreeSet<_> = rows
+        .filter_map(|row| Some(row.split_once('`')?.0))
+        .filter(|name| name.starts_with(char::is_uppercase))
+        .collect();
+    assert_eq!(rows, variants);
+    let contract: Value = serde_json::from_str(&read("docs/openapi.json")).expect("JSON");
+    let problem = &contract["components"]["schemas"]["Path"]["properties"]["problem"];
+    let problem = problem["description"].as_str().expect("text");
+    let listed: BTreeSet<_> = problem.split('`').skip(1).step_by(2).collect();
+    assert_eq!(listed, variants);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use keyvault_functions::diagnosis::{Fix, PathReport};
+use keyvault_functions::diagnosis::{Fix, IdentityReport, PathReport};
 
 use super::report::{Checked, CheckedAs, Report, Row, UsedSecret};
 
@@ -47,8 +47,9 @@ pub(super) fn of(
         return text.trim_end().to_owned();
     }
     let as_whom = checked_as.map_or_else(String::new, |who| {
-        let identity = who.identity.as_ref();
-        let identity = identity.map_or_else(String::new, |one| format!(": {}", one.line()));
+        let identity = who.identity.as_ref().map(IdentityReport::details);
+        let identity = identity.filter(|details| !details.is_empty());
+        let identity = identity.map_or_else(String::new, |details| format!(": {details}"));
         format!(" with {}{identity}", who.credential)
     });
     wrap(
