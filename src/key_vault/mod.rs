@@ -11,6 +11,7 @@
 //! | what does Key Vault say about an object, and when it refuses? | `wire`, `refusal` |
 //! | how often is a vault asked? | `pacing` |
 //! | how is it asked again, where nobody waits? | `patience` |
+//! | how do requests travel, and as whom? | `connection` |
 //! | which requests leave the process at all? | `transport` |
 //! | how do they travel, and why did one not arrive? | [`https`] |
 //! | which addresses does a host have? | [`dns`] |
@@ -25,6 +26,7 @@
 
 pub mod cache;
 mod clients;
+mod connection;
 pub mod credential;
 pub mod dns;
 pub mod error;
@@ -46,6 +48,7 @@ mod vaults;
 mod wire;
 
 pub use cache::{CachePolicy, Failed, Found, MetadataCache, Outcome};
+pub use connection::Connection;
 pub use error::Error;
 pub use inventory::Listed;
 pub use names::{ObjectId, ObjectKind, ObjectName, ObjectVersion, VaultUrl};
@@ -54,6 +57,6 @@ pub use patience::patiently;
 pub use principal::{Guid, Principal, PrincipalKind, Tenant};
 #[cfg(feature = "dev-vault")]
 pub(crate) use sdk::final_failure;
-pub use vault::{Connection, MetadataSource, Vault};
+pub use vault::{MetadataSource, Vault};
 pub use vaults::Vaults;
 pub use wire::{CertificateDetails, Details, KeyDetails, Metadata};

@@ -23,6 +23,7 @@ use futures_util::StreamExt;
 use tracing::Instrument;
 
 use super::{
+    connection::Connection,
     error::{Error, Reach, Tenants},
     limits::{RETRY_WAIT_LIMIT, VAULT_ANSWER_LIMIT},
     names::VaultUrl,
@@ -31,7 +32,6 @@ use super::{
     principal::{Principal, Tenant},
     sdk::{ASKED_WAIT, SAME_TENANT, final_failure, passing_failure},
     token::SharedToken,
-    vault::Connection,
     wire::may_carry_a_value,
 };
 use crate::telemetry::{invocation, spans};

@@ -2,24 +2,20 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use azure_core::{
-    Bytes,
-    credentials::TokenCredential,
-    http::{HttpClient, Transport},
-};
+use azure_core::{Bytes, credentials::TokenCredential, http::Transport};
 use secrecy::SecretString;
 use tokio::time::Instant;
 use tracing::Instrument;
 
 use super::{
     clients::Clients,
+    connection::Connection,
     dns::Resolver,
     error::Error,
     limits::{CALL_LIMIT, PAGES_LIMIT, PATH_LIFE, VERSIONS_LIMIT},
     names::{ObjectId, ObjectKind, ObjectName, ObjectVersion, VaultUrl},
     network_path::{Dns, LatestAnswer, NetworkPath},
-    pacing::{Budget, Lane, Pacing},
-    token::SharedToken,
+    pacing::{Lane, Pacing},
     transport::{Attempts, Guarded},
     wire::{self, Metadata, NO_VERSION},
 };
@@ -33,57 +29,6 @@ pub enum MetadataSource {
     Versions,
     /// Get the secret and drop its value unread. Needs `get`.
     Get,
-}
-
-/// How requests travel and as whom they are made.
-#[derive(Clone)]
-pub struct Connection {
-    /// Carries every vault's requests.
-    pub(super) transport: Arc<dyn HttpClient>,
-    /// Signs them.
-    pub(super) token: Arc<SharedToken>,
-    /// What a token may take beyond [`CALL_LIMIT`].
-    pub(super) token_time: Duration,
-    /// What all vaults together may be asked.
-    pub(super) budget: Arc<Budget>,
-    /// Resolves the vaults' names, if anything does.
-    pub(super) resolver: Option<Arc<Resolver>>,
-}
-
-impl Connection {
-    /// A connection whose tokens come at once.
-    #[must_use]
-    pub fn new(transport: Arc<dyn HttpClient>, credential: Arc<dyn TokenCredential>) -> Self {
-        Self {
-            transport,
-            token: Arc::new(SharedToken::of(credential)),
-            token_time: Duration::ZERO,
-            budget: Arc::default(),
-            resolver: None,
-        }
-    }
-
-    /// With what resolves the names of the vaults for the transport.
-    #[must_use]
-    pub fn resolving_with(self, resolver: Arc<Resolver>) -> Self {
-        let resolver = Some(resolver);
-        Self { resolver, ..self }
-    }
-
-    /// Without a limit for the requests to all vaults together.
-    #[must_use]
-    pub fn without_budget(self) -> Self {
-        Self {
-            budget: Arc::new(Budget::unlimited()),
-            ..self
-        }
-    }
-}
-
-impl fmt::Debug for Connection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connection").finish_non_exhaustive()
-    }
 }
 
 /// One vault.

@@ -10,12 +10,8 @@ use futures_util::future::BoxFuture;
 use tokio::sync::OnceCell;
 
 use super::{
-    error::Error,
-    limits::VAULTS_LIMIT,
-    names::VaultUrl,
-    network_path::NetworkPath,
-    principal::Principal,
-    vault::{Connection, Vault},
+    connection::Connection, error::Error, limits::VAULTS_LIMIT, names::VaultUrl,
+    network_path::NetworkPath, principal::Principal, vault::Vault,
 };
 use crate::telemetry::spans;
 

@@ -19,6 +19,7 @@ use super::{
     choice::ChosenCredential, cli::CliExecutor, endpoint::TokenEndpoint, failure::explain,
 };
 use crate::key_vault::{
+    connection::Connection,
     dns::Resolver,
     error::{CredentialError, CredentialKind, Error, SignInFailure},
     https::{Https, Proxy},
@@ -26,7 +27,6 @@ use crate::key_vault::{
     sdk::client_options,
     tls::OwnCa,
     token::SharedToken,
-    vault::Connection,
 };
 
 /// Sets up the transport, which trusts `own_ca` too, and the chosen credential. Takes tens of

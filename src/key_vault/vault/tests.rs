@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use azure_core::{
     credentials::{AccessToken, TokenRequestOptions},
     http::{
-        AsyncRawResponse, Request, StatusCode,
+        AsyncRawResponse, HttpClient, Request, StatusCode,
         headers::{AUTHORIZATION, Headers, WWW_AUTHENTICATE},
     },
 };
