@@ -9,7 +9,7 @@ use super::{
     grants::show_tenant,
 };
 use crate::key_vault::{
-    Tenant,
+    Guid,
     error::{Denial, Tenants},
 };
 
@@ -119,11 +119,15 @@ impl Case<'_> {
                 format!(
                     "{vault_first} refuses the token of the identity, although both belong to one tenant. It does not say why."
                 ),
-                if self.is_on_azure() {
-                    let sentence = "The handler asks for another token by itself. If it stays, restart the app with";
-                    Fix::with(sentence, self.restart())
-                } else {
-                    Fix::without_command("Check the date of this machine, and sign in again.")
+                match &self.surroundings.identity {
+                    _ if self.is_on_azure() => {
+                        let sentence = "The handler asks for another token by itself. If it stays, restart the app with";
+                        Fix::with(sentence, self.restart())
+                    }
+                    Identity::Developer => {
+                        Fix::without_command("Check the date of this machine, and sign in again.")
+                    }
+                    _ => Fix::without_command("Check the date of this machine."),
                 },
             ),
             Tenants::Unknown => {
@@ -143,7 +147,7 @@ impl Case<'_> {
         }
     }
 
-    fn other_tenant(&self, vault: &str, tenant: &Tenant) -> Words {
+    fn other_tenant(&self, vault: &str, tenant: &Guid) -> Words {
         let shown = Some(tenant).filter(|_| self.surroundings.is_for_admins);
         let who = self.who().replacen('T', "t", 1);
         let mut detail = format!(
@@ -155,9 +159,19 @@ impl Case<'_> {
             let _ = write!(detail, " The vault's is {vaults}, the identity's is {own}.");
         }
         let fix = match &self.surroundings.identity {
+            // The platform has nothing to do with the handler's own sign-in.
+            Identity::Application(_) | Identity::Developer if self.is_platforms() => {
+                self.grant_the_app()
+            }
+            Identity::SystemAssigned | Identity::UserAssigned(_) if self.is_on_azure() => {
+                Fix::with_all(
+                    "A managed identity can only read vaults of its own tenant: use one of those. The first command shows the vault's tenant. If its subscription has moved to the identity's tenant, the second moves the vault, too; its access policies and role assignments must be made again then:",
+                    [show_tenant(vault), self.move_vault(vault)],
+                )
+            }
             Identity::SystemAssigned | Identity::UserAssigned(_) => Fix::with(
-                "A managed identity can only read vaults of its own tenant: use one of those. If the vault's subscription was moved to that tenant, move the vault, too, with",
-                self.move_vault(vault),
+                "A managed identity can only read vaults of its own tenant. Sign in as one of the vault's tenant, which is shown by",
+                show_tenant(vault),
             ),
             Identity::Application(_) => {
                 let tenant = match shown {
@@ -171,7 +185,7 @@ impl Case<'_> {
                 Fix::with_all(format!("{sentence} {}", fix.sentence), fix.commands)
             }
             Identity::Developer => {
-                let tenant = shown.map_or("<tenant-of-the-vault>", Tenant::as_str);
+                let tenant = shown.map_or("<tenant-of-the-vault>", Guid::as_str);
                 Fix::with_all(
                     "Sign in to the vault's tenant with the first command or, if you use azd, with the second:",
                     [

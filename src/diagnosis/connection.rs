@@ -29,7 +29,7 @@ impl Case<'_> {
                     "{} resolves to an address of this machine, or of its own link. Nothing was sent.",
                     self.name_in_dns()
                 ),
-                "Correct the DNS server's answer, or the hosts file. If a stand-in is meant, name its certificate authority in KEY_VAULT_CA_FILE.",
+                "Correct the DNS server's answer, or the hosts file. If that is meant, as for a stand-in or a tunnel, name its certificate authority in KEY_VAULT_CA_FILE.",
             ),
             Reach::Refused if self.is_local_vault() => (
                 format!("Nothing listens at {host}."),

@@ -66,7 +66,7 @@ impl Case<'_> {
             Error::AccessDenied(denial) => self.denied(*denial),
             Error::TokenRefused(tenants) => self.token_refused(tenants),
             Error::ForbiddenByFirewall => self.firewall(None),
-            Error::ForbiddenByConnection => self.private_endpoints_only(),
+            Error::ForbiddenByConnection => self.private_endpoints_only(None),
             Error::VaultNotFound => self.vault_not_found(),
             Error::Unreachable(reach) => self.unreachable(*reach).passing(None),
             Error::TimedOut => self.timed_out(),

@@ -99,9 +99,10 @@ impl Case<'_> {
             .collect()
     }
 
-    /// Shows the identity's tenant, unless a setting names it.
+    /// Shows the identity's tenant, where a command can.
     fn show_own_tenant(&self) -> Option<String> {
         Some(match &self.surroundings.identity {
+            Identity::SystemAssigned if !self.is_on_azure() => return None,
             Identity::SystemAssigned => self.own_identity("tenantId"),
             Identity::UserAssigned(id) => user_assigned(id, "tenantId"),
             Identity::Application(_) => return None,

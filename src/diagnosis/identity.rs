@@ -20,6 +20,8 @@ enum Kind {
     UserAssigned,
     Application,
     User,
+    /// Whoever is signed in with `az` or `azd`, a person or not.
+    Developer,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -35,18 +37,20 @@ struct Details {
 }
 
 impl IdentityReport {
-    /// What `surroundings` tell; nothing for the vault inside this process, which needs none.
+    /// What `surroundings` tell; nothing for the vault inside this process, which needs none, and
+    /// for an app without an identity.
     #[must_use]
     pub fn of(surroundings: &Surroundings) -> Option<Self> {
         if surroundings.has_embedded_vault() {
             return None;
         }
         let principal = surroundings.principal.as_ref();
+        let kind = match principal {
+            Some(principal) => Kind::of(&principal.kind),
+            None => Kind::configured(surroundings)?,
+        };
         Some(Self {
-            kind: principal.map_or_else(
-                || Kind::configured(&surroundings.identity),
-                |principal| Kind::of(&principal.kind),
-            ),
+            kind,
             details: principal.map(Details::of),
         })
     }
@@ -59,6 +63,7 @@ impl IdentityReport {
             Kind::UserAssigned => "a user-assigned identity",
             Kind::Application => "an application",
             Kind::User => "a person",
+            Kind::Developer => "whoever is signed in with az or azd",
         };
         let details = self.details();
         if details.is_empty() {
@@ -96,12 +101,14 @@ impl Kind {
         }
     }
 
-    fn configured(identity: &Identity) -> Self {
-        match identity {
-            Identity::SystemAssigned => Self::SystemAssigned,
-            Identity::UserAssigned(_) => Self::UserAssigned,
-            Identity::Application(_) => Self::Application,
-            Identity::Developer => Self::User,
+    /// What the settings say, before there is a token and where its claims are not shown.
+    fn configured(surroundings: &Surroundings) -> Option<Self> {
+        let is_managed = surroundings.has_identity_endpoint;
+        match &surroundings.identity {
+            Identity::SystemAssigned => is_managed.then_some(Self::SystemAssigned),
+            Identity::UserAssigned(_) => is_managed.then_some(Self::UserAssigned),
+            Identity::Application(_) => Some(Self::Application),
+            Identity::Developer => Some(Self::Developer),
         }
     }
 }

@@ -3,37 +3,39 @@
 //! An app's outbound addresses never help: the platform may fetch references from others.
 //! Source: Azure documentation, "Use Key Vault references", on network-restricted vaults.
 
+use std::net::IpAddr;
+
 use super::{
     Fix, PathProblem,
     case::{Case, Words},
     function_app::{Plan, RunsIn},
 };
-use crate::key_vault::{Error, NetworkInfo, NetworkPath, VaultUrl};
+use crate::key_vault::{Error, NetworkInfo, NetworkPath, VaultUrl, dns::is_private, error::Reach};
 
 impl Case<'_> {
     /// `error`, with what the path to the vault tells about it.
     pub(super) fn on_the_path(&self, error: &Error, path: &NetworkPath) -> Words {
         let words = self.failed(error);
-        // What serves an emulator says nothing about a network.
-        let Some(problem) = PathProblem::of(error, path).filter(|_| self.azure_name().is_some())
-        else {
+        let retry_after = words.retry_after;
+        let (Some(problem), Some(vault)) = (PathProblem::of(error, path), self.azure_name()) else {
             return words;
         };
-        let retry_after = words.retry_after;
         let Words { detail, fix, .. } = match problem {
             PathProblem::NotKeyVault => self.not_key_vault(path),
             PathProblem::AddressNotAllowed => self.firewall(path.info()),
-            PathProblem::SubnetNotAllowed => self.subnet_not_allowed(path.info()),
-            PathProblem::PrivateEndpointRefused => self.private_endpoint_refused(),
-            PathProblem::PrivateEndpointNotUsed => self.private_endpoint_not_used(error, path),
-            PathProblem::PrivateEndpointNotApproved => self.private_endpoint_not_approved(),
-            PathProblem::NoPrivateEndpoint => self.no_private_endpoint(),
+            PathProblem::SubnetNotAllowed => self.subnet_not_allowed(vault, path.info()),
+            PathProblem::PrivateEndpointRefused => self.private_endpoint_refused(vault),
+            PathProblem::PrivateEndpointNotUsed => {
+                self.private_endpoint_not_used(vault, error, path)
+            }
+            PathProblem::PrivateEndpointNotApproved => self.private_endpoint_not_approved(vault),
+            PathProblem::NoPrivateEndpoint => self.no_private_endpoint(path),
+            PathProblem::PublicAccessDisabled => self.private_endpoints_only(Some(path)),
             PathProblem::PrivateAddressUnreachable => self.private_address_unreachable(path),
-            PathProblem::PublicAccessDisabled
-            | PathProblem::ProxyWithoutAddress
-            | PathProblem::NoDnsAnswer
-            | PathProblem::NoSuchName
-            | PathProblem::OwnMachine
+            PathProblem::NoDnsAnswer => self.unreachable(Reach::NameResolution),
+            PathProblem::NoSuchName => self.vault_not_found(),
+            PathProblem::OwnMachine => self.unreachable(Reach::OwnMachine),
+            PathProblem::ProxyWithoutAddress
             | PathProblem::NoConnection
             | PathProblem::TlsFailed => words,
         };
@@ -54,7 +56,9 @@ impl Case<'_> {
     /// "Selected networks", and the handler's is none of them.
     pub(super) fn firewall(&self, info: Option<&NetworkInfo>) -> Words {
         let vault = self.vault();
-        let address = info.and_then(|info| info.address);
+        // A rule takes public addresses of version 4 alone.
+        let is_public = |address: &IpAddr| address.is_ipv4() && !is_private(*address);
+        let address = info.and_then(|info| info.address).filter(is_public);
         let address = address.filter(|_| self.surroundings.is_for_admins);
         let address = address.map(|address| address.to_string());
         let detail = match (self.is_on_azure(), &address) {
@@ -91,21 +95,19 @@ impl Case<'_> {
     }
 
     /// The subnet has its service endpoint, and the vault has no rule for it.
-    fn subnet_not_allowed(&self, info: Option<&NetworkInfo>) -> Words {
+    fn subnet_not_allowed(&self, vault: &str, info: Option<&NetworkInfo>) -> Words {
         let subnet = info.and_then(|info| info.subnet.as_deref());
         let subnet = subnet.filter(|_| self.surroundings.is_for_admins);
-        let subnet = subnet.map(|id| format!("\"{id}\""));
-        let fix = self.for_azure(
-            "Let the vault accept the subnet with",
-            |vault| accept_subnet(vault, subnet.as_deref().unwrap_or("<subnet-id>")),
-            self.allow_elsewhere(),
-        );
+        let subnet = subnet.map_or_else(|| "<subnet-id>".to_owned(), |id| format!("\"{id}\""));
         Words::new(
             format!(
                 "The request reached {} by the service endpoint of a subnet, and the vault's firewall does not accept that subnet.",
                 self.vault()
             ),
-            fix,
+            Fix::with(
+                "Let the vault accept the subnet with",
+                accept_subnet(vault, &subnet),
+            ),
         )
     }
 
@@ -161,30 +163,29 @@ impl Case<'_> {
         let fix = match (self.azure_name(), self.is_on_azure()) {
             (None, _) => Fix::without_command(format!("Correct the host name in {setting}.")),
             (Some(vault), true) if self.surroundings.app.plan() == Some(Plan::Consumption) => {
-                Fix::with(
-                    format!(
-                        "Correct the vault's name in {setting}. See whether the vault exists with"
-                    ),
-                    show_address(vault),
-                )
-            }
-            (Some(vault), true) => {
-                let zone = self.private_zone();
                 Fix::with_all(
                     format!(
-                        "Correct the vault's name in {setting}. See whether the vault exists with the first command. If it does, the private zone {zone} of the app's network has no record for it: make one with the second:"
+                        "Correct the vault's name in {setting}. The first command shows whether the vault exists, the second whether it is deleted:"
                     ),
-                    [
-                        show_address(vault),
-                        add_record(zone, "<endpoint>", "<endpoint-group>"),
-                    ],
+                    [show_address(vault), show_deleted(vault)],
                 )
             }
-            (Some(vault), false) => Fix::with(
+            (Some(vault), true) => Fix::with_all(
                 format!(
-                    "Correct the vault's name in {setting}, and check that this machine is online and in the right network (VPN). See whether the vault exists with"
+                    "Correct the vault's name in {setting}. The first command shows whether the vault exists, the second whether it is deleted. If it exists, the app's DNS server or private zone ({}) has no record for it; in the zone, the third makes one:",
+                    self.private_zone()
                 ),
-                show_address(vault),
+                [
+                    show_address(vault),
+                    show_deleted(vault),
+                    add_record("<zone-id>", "<endpoint>", "<endpoint-group>"),
+                ],
+            ),
+            (Some(vault), false) => Fix::with_all(
+                format!(
+                    "Correct the vault's name in {setting}, and check that this machine is online and in the right network (VPN). The first command shows whether the vault exists, the second whether it is deleted:"
+                ),
+                [show_address(vault), show_deleted(vault)],
             ),
         };
         Words::new(detail, fix)
@@ -199,6 +200,10 @@ impl Case<'_> {
 
 fn show_address(vault: &str) -> String {
     format!("az keyvault show --name {vault} --query properties.vaultUri -o tsv")
+}
+
+fn show_deleted(vault: &str) -> String {
+    format!("az keyvault show-deleted --name {vault} --query properties.scheduledPurgeDate -o tsv")
 }
 
 fn accept_address(vault: &str, address: &str) -> Fix {

@@ -8,28 +8,32 @@ use super::{
     function_app::Plan,
     network::add_record,
 };
-use crate::key_vault::{Error, NetworkPath};
+use crate::key_vault::{Arrival, Error, NetworkPath};
 
 impl Case<'_> {
     /// Public access is disabled: no rule for addresses or subnets helps.
-    pub(super) fn private_endpoints_only(&self) -> Words {
+    pub(super) fn private_endpoints_only(&self, path: Option<&NetworkPath>) -> Words {
         let fix = self.reach_private_endpoint(|vault| {
             let zone = self.private_zone();
             let sentence = format!("Connect the app to the network of the vault's private endpoint with the first command. If the vault has none, or the zone {zone} is not linked to that network, the others make both:");
             self.private_endpoint(vault, sentence)
         });
-        Words::new(self.accepts_private_endpoints_only(), fix)
+        Words::new(self.accepts_private_endpoints_only(path), fix)
     }
 
-    fn accepts_private_endpoints_only(&self) -> String {
+    fn accepts_private_endpoints_only(&self, path: Option<&NetworkPath>) -> String {
+        let how = match path.and_then(NetworkPath::arrived_by) {
+            Some(Arrival::ServiceEndpoint) => "by a service endpoint",
+            _ => "over the public network",
+        };
         format!(
-            "{} accepts only private endpoints, and the request came over the public network.",
+            "{} accepts only private endpoints, and the request came {how}.",
             self.vault_first()
         )
     }
 
     /// The same, and DNS knows none.
-    pub(super) fn no_private_endpoint(&self) -> Words {
+    pub(super) fn no_private_endpoint(&self, path: &NetworkPath) -> Words {
         let fix = self.reach_private_endpoint(|vault| {
             let zone = self.private_zone();
             let sentence = format!("Connect the app to a virtual network with the first command. The others make a private endpoint for the vault in that network, and the zone {zone}:");
@@ -37,28 +41,33 @@ impl Case<'_> {
         });
         Words::new(
             format!(
-                "{} As far as DNS tells, the vault has no private endpoint that is approved.",
-                self.accepts_private_endpoints_only()
+                "{} As far as DNS tells here, the vault has no private endpoint that is approved.",
+                self.accepts_private_endpoints_only(Some(path))
             ),
             fix,
         )
     }
 
     /// There is a private endpoint, and its address is not the one that is used.
-    pub(super) fn private_endpoint_not_used(&self, error: &Error, path: &NetworkPath) -> Words {
+    pub(super) fn private_endpoint_not_used(
+        &self,
+        vault: &str,
+        error: &Error,
+        path: &NetworkPath,
+    ) -> Words {
         let refused = if *error == Error::ForbiddenByFirewall {
             self.firewall(path.info())
         } else {
-            self.private_endpoints_only()
+            self.private_endpoints_only(Some(path))
         };
         let detail = format!(
             "{} The vault has a private endpoint, but its name resolves to a public address here.",
             refused.detail
         );
         let may_join = self.surroundings.app.plan() != Some(Plan::Consumption);
-        let (true, true, Some(vault)) = (self.is_on_azure(), may_join, self.azure_name()) else {
+        if !self.is_on_azure() || !may_join {
             return Words::new(detail, refused.fix);
-        };
+        }
         let zone = self.private_zone();
         Words::new(
             detail,
@@ -72,40 +81,38 @@ impl Case<'_> {
     }
 
     /// The vault's firewall does not look at private endpoints, as documented.
-    pub(super) fn private_endpoint_refused(&self) -> Words {
-        let fix = self.for_azure(
-            "See the vault's firewall and the state of its private endpoint connections with",
-            |vault| format!(
-                "az keyvault show --name {vault} --query \"properties.[networkAcls, privateEndpointConnections]\""
-            ),
-            self.allow_elsewhere(),
-        );
+    pub(super) fn private_endpoint_refused(&self, vault: &str) -> Words {
         Words::new(
             format!(
                 "The firewall of {} refuses the request, although it came by a private endpoint.",
                 self.vault()
             ),
-            fix,
+            Fix::with(
+                "See the vault's firewall and the state of its private endpoint connections with",
+                format!(
+                    "az keyvault show --name {vault} --query \"properties.[networkAcls, privateEndpointConnections]\""
+                ),
+            ),
         )
     }
 
     /// The private endpoint is used, and the vault does not accept it.
-    pub(super) fn private_endpoint_not_approved(&self) -> Words {
-        let fix = self.for_azure(
-            "See the state of the vault's private endpoint connections with the first command, and approve the one of this network with the second:",
-            |vault| format!(
-                "az keyvault show --name {vault} --query \"properties.privateEndpointConnections[].[id, privateLinkServiceConnectionState.status]\" -o tsv"
-            ),
-            self.allow_elsewhere(),
-        );
-        let approve = "az network private-endpoint-connection approve --id <connection-id>";
-        let commands = fix.commands.into_iter().chain([approve.to_owned()]);
+    pub(super) fn private_endpoint_not_approved(&self, vault: &str) -> Words {
         Words::new(
             format!(
-                "{} accepts only approved private endpoints. Its name resolves to a private address, and the request was refused as not approved.",
+                "{} accepts only approved private endpoints, and refused the request as not approved.",
                 self.vault_first()
             ),
-            Fix::with_all(fix.sentence, commands),
+            Fix::with_all(
+                "See the state of the vault's private endpoint connections with the first command, and approve the one of this network with the second:",
+                [
+                    format!(
+                        "az keyvault show --name {vault} --query \"properties.privateEndpointConnections[].[id, privateLinkServiceConnectionState.status]\" -o tsv"
+                    ),
+                    "az network private-endpoint-connection approve --id <connection-id>"
+                        .to_owned(),
+                ],
+            ),
         )
     }
 
@@ -196,6 +203,6 @@ impl Case<'_> {
 /// Lets a network see the records of the private zone.
 fn link_zone(vault: &str, zone: &str, group: &str) -> String {
     format!(
-        "az network private-dns link vnet create --name {vault}-link --resource-group {group} --zone-name {zone} --virtual-network <vnet> --registration-enabled false"
+        "az network private-dns link vnet create --name {vault}-link --resource-group {group} --zone-name {zone} --virtual-network <vnet-id> --registration-enabled false"
     )
 }

@@ -161,6 +161,12 @@ fn application(own: &str, secret: &str, cause: SignInFailure) -> Words {
             format!("The host name of {entra}'s endpoint does not exist."),
             "Correct AZURE_AUTHORITY_HOST, or remove it for the public cloud. Check that this machine is online.",
         ),
+        SignInFailure::OwnMachine => Words::without_command(
+            format!(
+                "The host name of {entra}'s endpoint resolves to an address of this machine, or of its own link. Nothing was sent."
+            ),
+            "Correct the DNS server's answer, or the hosts file. If that is meant, as for a stand-in, name its certificate authority in KEY_VAULT_CA_FILE.",
+        ),
         SignInFailure::Refused | SignInFailure::Unreachable => Words::without_command(
             format!("{entra} cannot be reached."),
             check_port.replacen('c', "C", 1),

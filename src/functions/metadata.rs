@@ -12,10 +12,11 @@ use axum::{
     http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use futures_util::future::{OptionFuture, join};
 use serde::Serialize;
 use time::OffsetDateTime;
 
-use super::{AppState, query::Query, refusal};
+use super::{AppState, Shared, query::Query, refusal};
 use crate::{
     answer::{Code, Lookup, Problem, json_bytes, line},
     diagnosis::{
@@ -124,6 +125,23 @@ struct Key<'a> {
     curve: Option<&'a str>,
 }
 
+impl Shared {
+    /// The path to the vault at `url`, after a probe, and the identity.
+    async fn asked(&self, url: &VaultUrl) -> Asked {
+        let path = match self.vaults.open(url).await {
+            Ok(vault) => {
+                let (path, error) = vault.probed_path().await;
+                Some(PathReport::new(&path, error.as_ref(), true))
+            }
+            Err(_) => None,
+        };
+        Asked {
+            path,
+            identity: IdentityReport::of(&self.seen_by_admins()),
+        }
+    }
+}
+
 /// What the vault said about one object, and the answer that this makes today.
 pub(super) struct Described {
     metadata: Metadata,
@@ -192,22 +210,25 @@ pub(super) async fn answer(
     };
     let vault = app.0.described.as_ref();
     let vault = vault.map_err(|cause| because(cause, None))?;
-    let found = if anew {
-        vault.answers.refresh(&id).await
-    } else {
-        vault.answers.get(&id).await
+    let read = async {
+        if anew {
+            vault.answers.refresh(&id).await
+        } else {
+            vault.answers.get(&id).await
+        }
     };
+    // Beside the read: an answer waits for the slower of both, and not for one after the other.
+    let asked = OptionFuture::from(with_path.then(|| app.0.asked(&vault.url)));
+    let (found, asked) = join(read, asked).await;
     let found = match found {
         Ok(found) => found,
         Err(failed) => {
             let path = app.0.vaults.path_of(&vault.url, &failed.error).await;
             let cause = Cause::failed(failed.error, path);
             let mut refusal = because(&cause, Some(&vault.url));
-            if with_path {
-                if cause.path().is_none() {
-                    refusal = refusal.with("path", app.0.path(&vault.url).await);
-                }
-                refusal = refusal.with("identity", app.0.identity());
+            if let Some(Asked { path, identity }) = asked {
+                let path = path.filter(|_| cause.path().is_none());
+                refusal = refusal.with("path", path).with("identity", identity);
             }
             let mut response = refusal.into_response();
             response.extensions_mut().insert(if failed.was_remembered {
@@ -219,15 +240,12 @@ pub(super) async fn answer(
         }
     };
     let now = OffsetDateTime::now_utc();
-    let body = if with_path {
-        let asked = Asked {
-            path: app.0.path(&vault.url).await,
-            identity: app.0.identity(),
-        };
-        let days = days_left_of(&found.value.metadata, now);
-        body(&found.value.metadata, days, Some(asked))
-    } else {
-        found.value.body(now)
+    let body = match asked {
+        Some(asked) => {
+            let days = days_left_of(&found.value.metadata, now);
+            body(&found.value.metadata, days, Some(asked))
+        }
+        None => found.value.body(now),
     };
     let mut response = json_bytes(StatusCode::OK, body);
     let headers = response.headers_mut();

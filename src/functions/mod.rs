@@ -18,7 +18,7 @@ mod secrets_metadata;
 use std::{fmt, sync::Arc, time::Duration};
 
 use crate::{
-    diagnosis::{Cause, IdentityReport, PathReport, Surroundings},
+    diagnosis::{Cause, Surroundings},
     host::router::Functions,
     key_vault::{
         CachePolicy, MetadataCache, MetadataSource, VaultUrl, Vaults, error::SettingError,
@@ -130,17 +130,6 @@ impl Shared {
     fn seen_by_admins(&self) -> Surroundings {
         let surroundings = self.references.surroundings();
         surroundings.for_admins(self.vaults.principal())
-    }
-
-    /// The path to the vault at `url`, after a probe, for who may know ids.
-    async fn path(&self, url: &VaultUrl) -> Option<PathReport> {
-        let vault = self.vaults.open(url).await.ok()?;
-        let (path, error) = vault.probed_path().await;
-        Some(PathReport::new(&path, error.as_ref(), true))
-    }
-
-    fn identity(&self) -> Option<IdentityReport> {
-        IdentityReport::of(&self.seen_by_admins())
     }
 }
 

@@ -134,6 +134,14 @@ fn is_localhost(name: &str) -> bool {
     name == "localhost" || name.ends_with(".localhost")
 }
 
+/// Whether `host` is an address of this machine's link, or none at all. A loopback address is what a
+/// stand-in has.
+pub(super) fn is_on_own_link(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    let address: Result<IpAddr, _> = address.parse();
+    address.is_ok_and(|address| is_own_machines(address) && !address.to_canonical().is_loopback())
+}
+
 /// Whether `address` is this machine's, or one that any machine on the same link can take.
 #[must_use]
 pub fn is_own_machines(address: IpAddr) -> bool {
@@ -143,11 +151,15 @@ pub fn is_own_machines(address: IpAddr) -> bool {
     }
 }
 
-/// Whether `address` belongs to a private network: RFC 1918, or its like in IPv6.
+/// Whether `address` belongs to a private network: RFC 1918, the shared addresses of RFC 6598, which
+/// virtual networks may have too, or their like in IPv6.
 #[must_use]
 pub fn is_private(address: IpAddr) -> bool {
     match address.to_canonical() {
-        IpAddr::V4(v4) => v4.is_private(),
+        IpAddr::V4(v4) => {
+            let [first, second, ..] = v4.octets();
+            v4.is_private() || (first == 100 && second & 0b1100_0000 == 64)
+        }
         IpAddr::V6(v6) => v6.is_unique_local(),
     }
 }

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use serde::Serialize;
 
-use super::{names::ObjectKind, principal::Tenant};
+use super::{names::ObjectKind, principal::Guid};
 
 /// A cause. No variant holds text from outside.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -108,7 +108,7 @@ pub struct SettingError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Tenants {
     /// The vault belongs to this one, and the token to another.
-    Different(Tenant),
+    Different(Guid),
     /// They are the same one.
     Same,
     /// One of them is not known.
@@ -239,6 +239,9 @@ pub enum SignInFailure {
     /// The endpoint's host name does not exist.
     #[error("the host name does not exist")]
     NoSuchHost,
+    /// The endpoint's host name resolves to this machine. Nothing was sent.
+    #[error("the host name is this machine's")]
+    OwnMachine,
     /// The endpoint cannot be reached otherwise.
     #[error("the endpoint cannot be reached")]
     Unreachable,

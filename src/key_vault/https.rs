@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use azure_core::http::{AsyncRawResponse, HttpClient, Request};
 
 use super::{
-    dns::{ForRequests, Hosts, LookUpError, NoAddress, Resolver},
+    dns::{ForRequests, Hosts, LookUpError, NoAddress, Resolver, is_on_own_link},
     error::{Error, Reach},
     limits::{ATTEMPT_LIMIT, CONNECT_LIMIT},
     sdk::{chain, final_failure, passing_failure},
@@ -18,6 +18,7 @@ use super::{
 pub struct Https {
     client: reqwest::Client,
     hosts: Arc<Hosts>,
+    has_stand_ins: bool,
 }
 
 /// Whether `HTTPS_PROXY` and its like are followed.
@@ -41,12 +42,13 @@ impl Https {
         resolver: Arc<Resolver>,
     ) -> Result<Self, Error> {
         let hosts = Arc::<Hosts>::default();
+        // The identity endpoint is on this machine.
+        let has_stand_ins = own_ca.is_some() || proxy == Proxy::Never;
         let mut builder = reqwest::Client::builder()
             .dns_resolver(Arc::new(ForRequests {
                 resolver,
                 hosts: hosts.clone(),
-                // The identity endpoint is on this machine.
-                has_stand_ins: own_ca.is_some() || proxy == Proxy::Never,
+                has_stand_ins,
             }))
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT_LIMIT)
@@ -60,7 +62,11 @@ impl Https {
         }
         let client = builder.build();
         client
-            .map(|client| Self { client, hosts })
+            .map(|client| Self {
+                client,
+                hosts,
+                has_stand_ins,
+            })
             .map_err(|_| Error::NoCertificateAuthorities)
     }
 }
@@ -70,6 +76,9 @@ impl HttpClient for Https {
     async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
         let host = request.url().host_str().unwrap_or_default();
         self.hosts.add(host);
+        if !self.has_stand_ins && is_on_own_link(host) {
+            return Err(final_failure(Error::Unreachable(Reach::OwnMachine)));
+        }
         let sent = HttpClient::execute_request(&self.client, request).await;
         sent.map_err(|error| match cause(&error, host) {
             cause @ (Error::VaultNotFound
@@ -185,7 +194,14 @@ mod tests {
         let https = https(None);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("an address").port();
-        for host in ["here.invalid", "link.invalid", "mapped.invalid"] {
+        for host in [
+            "here.invalid",
+            "link.invalid",
+            "mapped.invalid",
+            "169.254.169.254",
+            "[fe80::1]",
+            "0.0.0.0",
+        ] {
             let found = failure(&https, &format!("https://{host}:{port}/")).await;
             assert_eq!(
                 found,

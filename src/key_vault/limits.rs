@@ -114,6 +114,13 @@ pub(super) const LOOK_UP_LIMIT: Duration = Duration::from_millis(1_500);
 /// told about the path.
 pub(super) const PATH_LIFE: Duration = Duration::from_secs(10);
 
+/// A read that takes longer than this has the vault's name looked up beside it, so that a vault that
+/// does not answer has the path told in good time.
+pub(super) const LOOK_AFTER: Duration = Duration::from_millis(500);
+
+/// For how long the latest answer of a vault tells how requests arrive, and that it is reached.
+pub(super) const ANSWER_LIFE: Duration = Duration::from_secs(60);
+
 /// Time to open a connection.
 pub(super) const CONNECT_LIMIT: Duration = Duration::from_secs(2);
 

@@ -5,6 +5,7 @@
 //! | --- | --- |
 //! | what may an object, a version, a vault be called? | [`names`] |
 //! | when is the vault not asked? | [`cache`] |
+//! | how do callers share one attempt? | `single_flight` |
 //! | which vaults are open? | `vaults` |
 //! | how is an object read? | `vault`, by the official `clients` |
 //! | which objects does a vault have? | `inventory` |
@@ -40,6 +41,7 @@ mod patience;
 mod principal;
 mod refusal;
 mod sdk;
+mod single_flight;
 pub mod tls;
 mod token;
 mod transport;
@@ -52,11 +54,12 @@ pub use connection::Connection;
 pub use error::Error;
 pub use inventory::Listed;
 pub use names::{ObjectId, ObjectKind, ObjectName, ObjectVersion, VaultUrl};
-pub use network_path::{Answer, Arrival, NetworkInfo, NetworkPath};
+pub use network_path::{Answered, Arrival, NetworkInfo, NetworkPath};
 pub use patience::patiently;
-pub use principal::{Guid, Principal, PrincipalKind, Tenant};
+pub use principal::{Guid, Principal, PrincipalKind};
 #[cfg(feature = "dev-vault")]
 pub(crate) use sdk::final_failure;
+pub(crate) use single_flight::SingleFlight;
 pub use vault::{MetadataSource, Vault};
 pub use vaults::Vaults;
 pub use wire::{CertificateDetails, Details, KeyDetails, Metadata};

@@ -2,18 +2,22 @@
 //! what the vault says about where they come from.
 
 use std::{
+    convert::Infallible,
+    fmt,
+    future::pending,
     net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use azure_core::http::headers::{HeaderName, Headers};
 use serde::Serialize;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::{
     dns::{NoAddress, Resolver, is_private},
-    limits::PATH_LIFE,
+    limits::{ANSWER_LIFE, LOOK_AFTER, PATH_LIFE},
     names::VaultUrl,
+    single_flight::SingleFlight,
 };
 
 const NETWORK_INFO: HeaderName = HeaderName::from_static("x-ms-keyvault-network-info");
@@ -23,18 +27,22 @@ const HEADER_LIMIT: usize = 2_048;
 /// The path between the handler and a vault.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NetworkPath {
-    /// The addresses of the vault's name from here; `None` where no name is resolved.
+    /// Whether the vault is one of Azure's, which says in every answer how the request arrived.
+    pub is_azures: bool,
+    /// The addresses of the vault's name from here; `None` where it was not looked up.
     pub resolves_to: Option<Result<Vec<IpAddr>, NoAddress>>,
-    /// Whether the vault has a private endpoint, as far as DNS tells: whether the name exists that
-    /// its own one is an alias of then.
+    /// Whether the vault has a private endpoint, as far as DNS tells from here: whether the name
+    /// exists that its own one is an alias of then.
     pub has_alias: Option<bool>,
-    /// Who answered the latest request.
-    pub answer: Answer,
+    /// Who has answered lately.
+    pub answered: Answered,
+    /// No request was answered lately, and at least one was sent.
+    pub is_silent: bool,
 }
 
 /// Who answered a request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum Answer {
+pub enum Answered {
     /// Nobody, or nothing was asked.
     #[default]
     Nobody,
@@ -47,7 +55,7 @@ pub enum Answer {
 /// What Key Vault says about the path of a request, in `x-ms-keyvault-network-info`.
 /// Source: Azure documentation, "Diagnose private links configuration issues on Azure Key Vault",
 /// and recordings of the service.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct NetworkInfo {
     /// Over which kind of network; `None` if the header does not tell.
     pub arrived_by: Option<Arrival>,
@@ -73,6 +81,15 @@ pub enum Arrival {
     PublicNetwork,
 }
 
+impl fmt::Debug for NetworkInfo {
+    /// Ids and addresses are for those who may see them, and a line of the log is for everybody.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("NetworkInfo")
+            .field(&self.arrived_by)
+            .finish()
+    }
+}
+
 impl NetworkPath {
     /// Whether the vault's name resolves to private addresses alone.
     #[must_use]
@@ -87,12 +104,18 @@ impl NetworkPath {
         self.resolves_to.as_ref()?.as_deref().ok()
     }
 
+    /// Whether the vault has a private endpoint, and its name resolves to another address.
+    #[must_use]
+    pub fn passes_private_endpoint_by(&self) -> bool {
+        self.has_alias == Some(true) && self.is_private() == Some(false)
+    }
+
     /// What Key Vault says.
     #[must_use]
     pub fn info(&self) -> Option<&NetworkInfo> {
-        match &self.answer {
-            Answer::KeyVault(info) => Some(info),
-            Answer::Nobody | Answer::Other => None,
+        match &self.answered {
+            Answered::KeyVault(info) => Some(info),
+            Answered::Nobody | Answered::Other => None,
         }
     }
 
@@ -147,82 +170,133 @@ fn is_resource_id(text: &str) -> bool {
         })
 }
 
-/// Who answered a vault's latest request, for as long as the vault is open.
-#[derive(Debug, Default)]
-pub(super) struct LatestAnswer(Mutex<Answer>);
+/// What is known of the path to a vault, for as long as the vault is open.
+#[derive(Debug)]
+pub(super) struct WatchedPath {
+    vault: VaultUrl,
+    resolver: Option<Arc<Resolver>>,
+    looked_up: SingleFlight<LookedUp>,
+    latest: Mutex<Latest>,
+}
 
-impl LatestAnswer {
-    /// Waits for the answer to a request. If none comes, that is kept.
-    pub(super) fn awaited(&self) -> Awaited<'_> {
-        Awaited {
-            latest: self,
-            answer: Answer::Nobody,
+#[derive(Debug, Clone)]
+struct LookedUp {
+    resolves_to: Result<Vec<IpAddr>, NoAddress>,
+    has_alias: Option<bool>,
+}
+
+#[derive(Debug, Default)]
+struct Latest {
+    answer: Option<(Instant, Answered)>,
+    /// When a request ended without an answer.
+    unanswered: Option<Instant>,
+}
+
+impl WatchedPath {
+    pub(super) fn new(vault: VaultUrl, resolver: Option<Arc<Resolver>>) -> Arc<Self> {
+        Arc::new(Self {
+            vault,
+            resolver,
+            looked_up: SingleFlight::new(|_| PATH_LIFE),
+            latest: Mutex::default(),
+        })
+    }
+
+    /// What is known now, without asking anybody.
+    pub(super) fn known(&self) -> NetworkPath {
+        let (resolves_to, has_alias) = match self.looked_up.standing() {
+            Some(found) => (Some(found.resolves_to), found.has_alias),
+            None => (None, None),
+        };
+        let latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_lately = |at: Instant| at.elapsed() < ANSWER_LIFE;
+        let answer = latest.answer.as_ref().filter(|(at, _)| is_lately(*at));
+        NetworkPath {
+            is_azures: self.vault.azure_name().is_some(),
+            resolves_to,
+            has_alias,
+            is_silent: answer.is_none() && latest.unanswered.is_some_and(is_lately),
+            answered: answer.map(|(_, answer)| answer.clone()).unwrap_or_default(),
         }
     }
 
-    pub(super) fn get(&self) -> Answer {
-        let latest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        latest.clone()
+    /// Asks DNS, unless it has been asked lately. Callers share one look-up.
+    pub(super) async fn look_up(&self) {
+        if let Some(resolver) = self.resolver.clone() {
+            let vault = self.vault.clone();
+            let looking = || async move { look_up(&vault, &resolver).await };
+            self.looked_up.get(looking).await;
+        }
+    }
+
+    /// Runs `read`, and asks DNS beside it if it takes long.
+    pub(super) async fn beside<T>(&self, read: impl Future<Output = T>) -> T {
+        let look = async {
+            sleep(LOOK_AFTER).await;
+            self.look_up().await;
+            pending::<Infallible>().await
+        };
+        tokio::select! {
+            biased;
+            read = read => read,
+            never = look => match never {},
+        }
+    }
+
+    /// Waits for the answer to a request. That none comes is noted, too.
+    pub(super) fn awaited(&self) -> Awaited<'_> {
+        let latest = &self.latest;
+        Awaited {
+            latest,
+            answer: None,
+        }
+    }
+}
+
+async fn look_up(vault: &VaultUrl, resolver: &Resolver) -> LookedUp {
+    let alias = async {
+        // A search domain must not be put behind it.
+        let name = format!("{}.", vault.private_link_name()?);
+        Some(resolver.look_up(&name).await)
+    };
+    let (resolves_to, alias) = tokio::join!(resolver.look_up(vault.host()), alias);
+    // A private zone without a record for the vault hides both names.
+    let has_alias = match (&resolves_to, alias) {
+        (Ok(_), Some(Ok(_))) => Some(true),
+        (Ok(_), Some(Err(NoAddress::NoSuchName))) => Some(false),
+        _ => None,
+    };
+    LookedUp {
+        resolves_to,
+        has_alias,
     }
 }
 
 /// The answer to a request under way.
 pub(super) struct Awaited<'a> {
-    latest: &'a LatestAnswer,
-    answer: Answer,
+    latest: &'a Mutex<Latest>,
+    answer: Option<Answered>,
 }
 
 impl Awaited<'_> {
     /// It has come with these headers.
     pub(super) fn came(mut self, headers: &Headers) {
         let info = headers.get_optional_str(&NETWORK_INFO);
-        self.answer = match info.filter(|info| info.len() <= HEADER_LIMIT) {
-            Some(info) => Answer::KeyVault(NetworkInfo::parse(info)),
-            None => Answer::Other,
-        };
+        self.answer = Some(match info.filter(|info| info.len() <= HEADER_LIMIT) {
+            Some(info) => Answered::KeyVault(NetworkInfo::parse(info)),
+            None => Answered::Other,
+        });
     }
 }
 
 impl Drop for Awaited<'_> {
     fn drop(&mut self) {
-        let mut latest = self.latest.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *latest = std::mem::take(&mut self.answer);
-    }
-}
-
-/// What DNS says about a vault: asked when somebody wants to know, and again after a while.
-#[derive(Debug, Default)]
-pub(super) struct Dns(tokio::sync::Mutex<Option<(Instant, Looked)>>);
-
-#[derive(Debug, Clone)]
-pub(super) struct Looked {
-    pub(super) resolves_to: Result<Vec<IpAddr>, NoAddress>,
-    pub(super) has_alias: Option<bool>,
-}
-
-impl Dns {
-    /// Callers share one look-up.
-    pub(super) async fn look_up(&self, vault: &VaultUrl, resolver: &Arc<Resolver>) -> Looked {
-        let mut latest = self.0.lock().await;
-        if let Some((at, looked)) = &*latest
-            && at.elapsed() < PATH_LIFE
-        {
-            return looked.clone();
+        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        match self.answer.take() {
+            Some(answer) => latest.answer = Some((now, answer)),
+            None => latest.unanswered = Some(now),
         }
-        let alias = async {
-            match resolver.look_up(&vault.private_link_name()?).await {
-                Ok(_) => Some(true),
-                Err(NoAddress::NoSuchName) => Some(false),
-                Err(_) => None,
-            }
-        };
-        let (resolves_to, has_alias) = tokio::join!(resolver.look_up(vault.host()), alias);
-        let looked = Looked {
-            resolves_to,
-            has_alias,
-        };
-        *latest = Some((Instant::now(), looked.clone()));
-        looked
     }
 }
 

@@ -15,9 +15,6 @@ const NAME_LIMIT: usize = 128;
 #[derive(Clone, PartialEq, Eq, Serialize)]
 pub struct Guid(Box<str>);
 
-/// Which tenant a vault or an identity belongs to.
-pub type Tenant = Guid;
-
 /// As whom the handler signs in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal {
@@ -28,7 +25,7 @@ pub struct Principal {
     /// What `AZURE_CLIENT_ID` takes.
     pub client_id: Option<Guid>,
     /// Where it belongs.
-    pub tenant: Option<Tenant>,
+    pub tenant: Option<Guid>,
 }
 
 /// The kinds of identity that a token can be for.
@@ -69,14 +66,6 @@ impl Guid {
     pub fn as_str(&self) -> &str {
         &self.0
     }
-
-    /// The tenant that a challenge names: the end of its `authorization`.
-    /// Source: Azure documentation, "Authentication, requests and responses".
-    pub(super) fn of_challenge(challenge: &str) -> Option<Self> {
-        let (_, rest) = challenge.split_once("authorization=\"")?;
-        let (address, _) = rest.split_once('"')?;
-        Self::parse(address.trim_end_matches('/').rsplit('/').next()?)
-    }
 }
 
 impl fmt::Display for Guid {
@@ -102,13 +91,18 @@ impl Principal {
             appid: Option<String>,
             tid: Option<String>,
             idtyp: Option<String>,
+            scp: Option<String>,
             xms_mirid: Option<String>,
         }
         let payload = token.split('.').nth(1)?;
         let payload = URL_SAFE_NO_PAD.decode(payload).ok()?;
         let claims: Claims = serde_json::from_slice(&payload).ok()?;
         let id = |text: Option<String>| text.as_deref().and_then(Guid::parse);
-        let is_app = claims.idtyp.as_deref() == Some("app");
+        // `idtyp` is optional. Only a person's token says what was delegated.
+        let is_app = match claims.idtyp.as_deref() {
+            Some(kind) => kind == "app",
+            None => claims.scp.is_none(),
+        };
         Some(Self {
             kind: match claims.xms_mirid.as_deref() {
                 Some(resource) => PrincipalKind::of_resource(resource),
@@ -206,6 +200,9 @@ mod tests {
         assert_eq!(odd, unnamed);
         assert_eq!(kind(&json!({})), PrincipalKind::Application);
         assert_eq!(kind(&json!({"idtyp": "user"})), PrincipalKind::User);
+        assert_eq!(kind(&json!({"idtyp": null})), PrincipalKind::Application);
+        let delegated = json!({"idtyp": null, "scp": "user_impersonation"});
+        assert_eq!(kind(&delegated), PrincipalKind::User);
     }
 
     #[test]
@@ -218,24 +215,6 @@ mod tests {
         let wrong = json!({"oid": "11111111-2222-3333-4444-5555555555", "tid": "common"});
         let wrong = Principal::of_token(&token(&wrong)).expect("claims");
         assert_eq!((wrong.object_id, wrong.tenant), (None, None));
-    }
-
-    #[test]
-    fn a_challenge_names_the_vaults_tenant() {
-        let tenant = |challenge: &str| Guid::of_challenge(challenge).map(|guid| guid.to_string());
-        let guid = OBJECT.to_ascii_lowercase();
-        let whole = format!(
-            "Bearer authorization=\"https://login.microsoftonline.com/{OBJECT}\", resource=\"https://vault.azure.net\""
-        );
-        assert_eq!(tenant(&whole), Some(guid));
-        for other in [
-            "",
-            "Bearer",
-            "Bearer authorization=\"https://login.microsoftonline.com/common\"",
-            "Bearer authorization=\"",
-        ] {
-            assert_eq!(tenant(other), None, "{other}");
-        }
     }
 
     #[test]

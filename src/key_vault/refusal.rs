@@ -14,7 +14,8 @@ use serde::Deserialize;
 use super::{
     error::{Denial, Error, Reach, Tenants},
     names::ObjectKind,
-    sdk::{ASKED_WAIT, SAME_TENANT, own_cause},
+    principal::Guid,
+    sdk::{ASKED_WAIT, SAME_TENANT, VAULTS_TENANT, own_cause},
 };
 
 impl Error {
@@ -52,15 +53,7 @@ fn answered(status: StatusCode, raw: Option<&RawResponse>) -> Error {
             "CertificateNotFound" => Error::NotFound(ObjectKind::Certificate),
             _ => Error::UnexpectedAnswer,
         },
-        (StatusCode::Unauthorized, _) => {
-            let is_same =
-                raw.is_some_and(|raw| raw.headers().get_optional_str(&SAME_TENANT).is_some());
-            Error::TokenRefused(if is_same {
-                Tenants::Same
-            } else {
-                Tenants::Unknown
-            })
-        }
+        (StatusCode::Unauthorized, _) => Error::TokenRefused(raw.map_or(Tenants::Unknown, tenants)),
         (StatusCode::Forbidden, Some(refusal)) => refusal.forbidden(),
         (StatusCode::Forbidden, None) => Error::AccessDenied(Denial::Other),
         (StatusCode::BadRequest, Some(_)) => Error::RequestRefused,
@@ -69,6 +62,14 @@ fn answered(status: StatusCode, raw: Option<&RawResponse>) -> Error {
             Error::Unavailable { retry_after }
         }
         _ => Error::UnexpectedAnswer,
+    }
+}
+
+fn tenants(raw: &RawResponse) -> Tenants {
+    match raw.headers().get_optional_str(&VAULTS_TENANT) {
+        Some(SAME_TENANT) => Tenants::Same,
+        Some(other) => Guid::parse(other).map_or(Tenants::Unknown, Tenants::Different),
+        None => Tenants::Unknown,
     }
 }
 

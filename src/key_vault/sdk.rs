@@ -11,8 +11,11 @@ use super::error::Error;
 /// Where the transport keeps the vault's own `Retry-After`, in seconds, for the handler's caller.
 pub(super) const ASKED_WAIT: HeaderName = HeaderName::from_static("x-asked-wait");
 
-/// With this header the transport marks a refused token of the vault's own tenant.
-pub(super) const SAME_TENANT: HeaderName = HeaderName::from_static("x-same-tenant");
+/// Where the transport says of a refused token whose tenant is the vault's: [`SAME_TENANT`], or the
+/// id of another one.
+pub(super) const VAULTS_TENANT: HeaderName = HeaderName::from_static("x-vaults-tenant");
+/// The token is of the vault's own tenant.
+pub(super) const SAME_TENANT: &str = "same";
 
 /// Wraps `cause` so that the SDK carries it through and does not try again.
 pub(crate) fn final_failure(cause: Error) -> azure_core::Error {

@@ -24,13 +24,13 @@ use tracing::Instrument;
 
 use super::{
     connection::Connection,
-    error::{Error, Reach, Tenants},
+    error::{Error, Reach},
     limits::{RETRY_WAIT_LIMIT, VAULT_ANSWER_LIMIT},
     names::VaultUrl,
-    network_path::LatestAnswer,
+    network_path::WatchedPath,
     pacing::{Budget, RefusedTokens},
-    principal::{Principal, Tenant},
-    sdk::{ASKED_WAIT, SAME_TENANT, final_failure, passing_failure},
+    principal::{Guid, Principal},
+    sdk::{ASKED_WAIT, SAME_TENANT, VAULTS_TENANT, final_failure, passing_failure},
     token::SharedToken,
     wire::may_carry_a_value,
 };
@@ -66,7 +66,7 @@ pub(super) struct Guarded {
     inner: Arc<dyn HttpClient>,
     token: Arc<SharedToken>,
     budget: Arc<Budget>,
-    answer: Arc<LatestAnswer>,
+    path: Arc<WatchedPath>,
     refused_tokens: RefusedTokens,
 }
 
@@ -92,17 +92,15 @@ impl Policy for Guarded {
         }
         let response = self.attempt(request).await?;
         let (status, mut headers, stream) = response.deconstruct();
+        // Ours, whatever the server says.
+        headers.remove(ASKED_WAIT);
+        headers.remove(VAULTS_TENANT);
         if let Some(authorization) = authorization {
             if status == StatusCode::Unauthorized {
                 let forget = || self.token.forget_refused(&authorization);
                 self.refused_tokens.refused(forget);
-                match tenants(&authorization, &headers) {
-                    // Another token of this identity is refused, too.
-                    different @ Tenants::Different(_) => {
-                        return Err(final_failure(Error::TokenRefused(different)));
-                    }
-                    Tenants::Same => headers.insert(SAME_TENANT, "true"),
-                    Tenants::Unknown => {}
+                if let Some(tenant) = vaults_tenant(&authorization, &headers) {
+                    headers.insert(VAULTS_TENANT, tenant);
                 }
             } else if status.is_success()
                 || matches!(status, StatusCode::Forbidden | StatusCode::NotFound)
@@ -132,13 +130,13 @@ impl Policy for Guarded {
 }
 
 impl Guarded {
-    pub(super) fn new(vault: VaultUrl, connection: &Connection, answer: Arc<LatestAnswer>) -> Self {
+    pub(super) fn new(vault: VaultUrl, connection: &Connection, path: Arc<WatchedPath>) -> Self {
         Self {
             vault,
             inner: connection.transport.clone(),
             token: connection.token.clone(),
             budget: connection.budget.clone(),
-            answer,
+            path,
             refused_tokens: RefusedTokens::default(),
         }
     }
@@ -157,7 +155,7 @@ impl Guarded {
             }
             self.inner.execute_request(request).await
         };
-        let awaited = self.answer.awaited();
+        let awaited = self.path.awaited();
         let sent = sent.instrument(span.clone()).await;
         if let Ok(response) = &sent {
             awaited.came(response.headers());
@@ -174,17 +172,24 @@ impl Guarded {
     }
 }
 
-/// The tenants of a refused token and of the vault that refused it.
-fn tenants(authorization: &str, headers: &Headers) -> Tenants {
-    let challenge = headers.get_optional_str(&WWW_AUTHENTICATE);
-    let vaults = challenge.and_then(Tenant::of_challenge);
-    let token = authorization.strip_prefix("Bearer ").unwrap_or_default();
-    let own = Principal::of_token(token).and_then(|principal| principal.tenant);
-    match (vaults, own) {
-        (Some(vaults), Some(own)) if vaults == own => Tenants::Same,
-        (Some(vaults), Some(_)) => Tenants::Different(vaults),
-        _ => Tenants::Unknown,
-    }
+/// Whose tenant the vault names that refused a token: [`SAME_TENANT`], or the id of another one.
+/// Nothing if one of the two is not known.
+fn vaults_tenant(authorization: &str, headers: &Headers) -> Option<String> {
+    let vaults = tenant_of_challenge(headers.get_optional_str(&WWW_AUTHENTICATE)?)?;
+    let own = Principal::of_token(authorization.strip_prefix("Bearer ")?)?.tenant?;
+    Some(if vaults == own {
+        SAME_TENANT.to_owned()
+    } else {
+        vaults.to_string()
+    })
+}
+
+/// The tenant that a challenge names: the end of its `authorization`.
+/// Source: Azure documentation, "Authentication, requests and responses".
+fn tenant_of_challenge(challenge: &str) -> Option<Guid> {
+    let (_, rest) = challenge.split_once("authorization=\"")?;
+    let (address, _) = rest.split_once('"')?;
+    Guid::parse(address.trim_end_matches('/').rsplit('/').next()?)
 }
 
 /// Reads an answer of at most `limit` bytes.
@@ -258,13 +263,14 @@ mod tests {
     }
 
     async fn guarded(url: &str, headers: Headers, size: usize) -> Result<Headers, Error> {
+        let vault = VaultUrl::of_public_vault("your-kv").expect("valid");
         let guard = Guarded::new(
-            VaultUrl::of_public_vault("your-kv").expect("valid"),
+            vault.clone(),
             &Connection::new(
                 Arc::new(Answers(headers, vec![b'x'; size])),
                 Arc::new(Nobody),
             ),
-            Arc::default(),
+            WatchedPath::new(vault, None),
         );
         let mut request = Request::new(Url::parse(url).expect("a url"), Method::Get);
         let response = guard.send(&Context::new(), &mut request, &[]).await;
@@ -315,5 +321,36 @@ mod tests {
             );
             assert_eq!(headers.get_optional_str(&ASKED_WAIT), asked, "{sent}");
         }
+    }
+
+    const TENANT: &str = "11111111-2222-3333-4444-55555555AbCd";
+
+    #[test]
+    fn a_challenge_names_the_vaults_tenant() {
+        let tenant = |challenge: &str| tenant_of_challenge(challenge).map(|guid| guid.to_string());
+        let guid = TENANT.to_ascii_lowercase();
+        let whole = format!(
+            "Bearer authorization=\"https://login.microsoftonline.com/{TENANT}\", resource=\"https://vault.azure.net\""
+        );
+        assert_eq!(tenant(&whole), Some(guid));
+        for other in [
+            "",
+            "Bearer",
+            "Bearer authorization=\"https://login.microsoftonline.com/common\"",
+            "Bearer authorization=\"",
+        ] {
+            assert_eq!(tenant(other), None, "{other}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_ours_is_not_taken_from_the_server() {
+        let url = "https://your-kv.vault.azure.net/secrets";
+        let mut headers = Headers::new();
+        headers.insert(ASKED_WAIT, "9");
+        headers.insert(VAULTS_TENANT, SAME_TENANT);
+        let headers = guarded(url, headers, 1).await.expect("answered");
+        assert_eq!(headers.get_optional_str(&ASKED_WAIT), None);
+        assert_eq!(headers.get_optional_str(&VAULTS_TENANT), None);
     }
 }

@@ -10,12 +10,12 @@ use tracing::Instrument;
 use super::{
     clients::Clients,
     connection::Connection,
-    dns::Resolver,
     error::Error,
     limits::{CALL_LIMIT, PAGES_LIMIT, PATH_LIFE, VERSIONS_LIMIT},
     names::{ObjectId, ObjectKind, ObjectName, ObjectVersion, VaultUrl},
-    network_path::{Dns, LatestAnswer, NetworkPath},
+    network_path::{NetworkPath, WatchedPath},
     pacing::{Lane, Pacing},
+    single_flight::SingleFlight,
     transport::{Attempts, Guarded},
     wire::{self, Metadata, NO_VERSION},
 };
@@ -33,15 +33,12 @@ pub enum MetadataSource {
 
 /// One vault.
 pub struct Vault {
-    url: VaultUrl,
     pub(super) clients: Clients,
     limit: Duration,
     pacing: Pacing,
-    answer: Arc<LatestAnswer>,
-    dns: Dns,
-    resolver: Option<Arc<Resolver>>,
-    /// When the path to the vault was probed, and why the probe failed.
-    probed: tokio::sync::Mutex<Option<(Instant, Option<Error>)>>,
+    path: Arc<WatchedPath>,
+    /// Why a probe of the path failed, if it did.
+    probed: SingleFlight<Option<Error>>,
 }
 
 impl fmt::Debug for Vault {
@@ -54,19 +51,16 @@ impl fmt::Debug for Vault {
 
 impl Vault {
     pub(super) fn new(url: &VaultUrl, connection: &Connection) -> Result<Self, Error> {
-        let answer = Arc::<LatestAnswer>::default();
-        let transport = Guarded::new(url.clone(), connection, answer.clone());
+        let path = WatchedPath::new(url.clone(), connection.resolver.clone());
+        let transport = Guarded::new(url.clone(), connection, path.clone());
         let transport = Transport::with_policy(Arc::new(transport));
         let credential: Arc<dyn TokenCredential> = connection.token.clone();
         Ok(Self {
-            url: url.clone(),
             clients: Clients::new(url, &credential, &transport)?,
             limit: CALL_LIMIT + connection.token_time,
             pacing: Pacing::new(connection.budget.clone()),
-            answer,
-            dns: Dns::default(),
-            resolver: connection.resolver.clone(),
-            probed: tokio::sync::Mutex::default(),
+            path,
+            probed: SingleFlight::new(|_| PATH_LIFE),
         })
     }
 
@@ -171,33 +165,23 @@ impl Vault {
 
     /// Which path requests take: what DNS says now or lately, and what the latest answer said.
     pub async fn path(&self) -> NetworkPath {
-        let looked = match &self.resolver {
-            Some(resolver) => Some(self.dns.look_up(&self.url, resolver).await),
-            None => None,
-        };
-        let (resolves_to, has_alias) = match looked {
-            Some(looked) => (Some(looked.resolves_to), looked.has_alias),
-            None => (None, None),
-        };
-        NetworkPath {
-            resolves_to,
-            has_alias,
-            answer: self.answer.get(),
-        }
+        self.path.look_up().await;
+        self.path.known()
     }
 
-    /// [`Vault::path`] after a probe, and why the probe failed. Callers of one moment share it.
-    pub async fn probed_path(&self) -> (NetworkPath, Option<Error>) {
-        let mut probed = self.probed.lock().await;
-        let failed = match &*probed {
-            Some((at, failed)) if at.elapsed() < PATH_LIFE => failed.clone(),
-            _ => {
-                let failed = self.warm_up().await.err();
-                *probed = Some((Instant::now(), failed.clone()));
-                failed
-            }
+    /// As much of [`Vault::path`] as is known without asking anybody.
+    #[must_use]
+    pub fn known_path(&self) -> NetworkPath {
+        self.path.known()
+    }
+
+    /// [`Vault::path`] after a probe, and why the probe failed. Callers share one.
+    pub async fn probed_path(self: &Arc<Self>) -> (NetworkPath, Option<Error>) {
+        let probe = || {
+            let vault = self.clone();
+            async move { vault.warm_up().await.err() }
         };
-        drop(probed);
+        let failed = self.probed.get(probe).await.flatten();
         (self.path().await, failed)
     }
 
@@ -210,7 +194,7 @@ impl Vault {
         let span = spans::read(operation.name);
         let began = Instant::now();
         let read = self.pacing.run(operation.lane, began + self.limit, read);
-        let read = read.instrument(span.clone()).await;
+        let read = self.path.beside(read.instrument(span.clone())).await;
         let failure = read.as_ref().err().map(Error::code);
         spans::finish(&span, None, failure);
         let outcome = failure.unwrap_or("ok");

@@ -87,16 +87,14 @@ impl Vaults {
         open.insert(url.clone(), vault.clone());
         Ok(vault)
     }
-}
 
-impl Vaults {
-    /// As whom the handler signs in, once it has a token.
+    /// As whom the handler signs in, once it has had a token.
     #[must_use]
     pub fn principal(&self) -> Option<Principal> {
         self.connection.get()?.token.principal()
     }
 
-    /// Which way requests to the vault at `url` take, if `error` is one that the network may
+    /// Which path requests to the vault at `url` take, if `error` is one that the network may
     /// explain.
     pub async fn path_of(&self, url: &VaultUrl, error: &Error) -> Option<Arc<NetworkPath>> {
         if !error.is_about_the_network() {
@@ -104,6 +102,14 @@ impl Vaults {
         }
         let vault = self.open(url).await.ok()?;
         Some(Arc::new(vault.path().await))
+    }
+
+    /// What is known of the path to the vault at `url` by now, if it has been opened.
+    #[must_use]
+    pub fn known_path(&self, url: &VaultUrl) -> Option<Arc<NetworkPath>> {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let vault = open.get(self.meant(url))?;
+        Some(Arc::new(vault.known_path()))
     }
 }
 

@@ -11,7 +11,6 @@
 //! | what does the handler find when it tries a reference? | `probe` |
 //! | and from outside of the app? | [`check`] |
 //! | what counts if the platform says otherwise? | `verdict` |
-//! | how do callers share one attempt? | `single_flight` |
 //! | which references are there, and how are they? | [`inspector`] |
 //! | what is answered about one? | [`report`] |
 
@@ -22,7 +21,6 @@ pub mod kind;
 pub mod masked;
 mod probe;
 pub mod report;
-pub(crate) mod single_flight;
 pub mod status;
 pub mod syntax;
 mod verdict;

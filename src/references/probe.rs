@@ -13,10 +13,13 @@ use secrecy::SecretString;
 use time::OffsetDateTime;
 use tokio::time::{Instant, timeout_at};
 
-use super::{app_settings::AppSetting, single_flight::SingleFlight, syntax::Reference};
+use super::{app_settings::AppSetting, syntax::Reference};
 use crate::{
     diagnosis::{Cause, Facts, PathReport},
-    key_vault::{Error, Metadata, ObjectId, ObjectKind, ObjectName, Vault, VaultUrl, Vaults},
+    key_vault::{
+        Error, Metadata, NetworkPath, ObjectId, ObjectKind, ObjectName, SingleFlight, Vault,
+        VaultUrl, Vaults,
+    },
 };
 
 /// How long a finding stands before the reference is tried, or its value compared, again.
@@ -57,7 +60,6 @@ pub(super) struct Probe {
     finding: SingleFlight<Result<Facts, Cause>>,
     comparison: SingleFlight<Result<bool, Cause>>,
     expiry: SingleFlight<Result<Expiry, Cause>>,
-    path: SingleFlight<Option<PathReport>>,
     /// The code of the latest finding that was written.
     written: Mutex<Option<&'static str>>,
 }
@@ -79,31 +81,60 @@ impl Probe {
             finding: SingleFlight::new(life(all)),
             comparison: SingleFlight::new(life(all)),
             expiry: SingleFlight::new(life(all)),
-            // A vault's path is probed for all of its references together.
-            path: SingleFlight::new(|_| FINDING_LIFE),
             written: Mutex::default(),
         }
     }
 
     /// What is odd about the secret, or why it cannot be read: tried now or lately.
     pub(super) async fn finding(self: &Arc<Self>, deadline: Instant) -> Result<Facts, Cause> {
-        by(deadline, self.finding.get(|| self.clone().attempt())).await
+        let attempt = self.finding.get(|| self.clone().attempt());
+        self.by(deadline, attempt).await
     }
 
     /// Whether the value in use is the vault's: compared now or lately.
     pub(super) async fn comparison(self: &Arc<Self>, deadline: Instant) -> Result<bool, Cause> {
-        by(deadline, self.comparison.get(|| self.clone().compare())).await
+        let comparison = self.comparison.get(|| self.clone().compare());
+        self.by(deadline, comparison).await
     }
 
     /// When the secret expires: read now or lately, without its value.
     pub(super) async fn expiry(self: &Arc<Self>, deadline: Instant) -> Result<Expiry, Cause> {
-        by(deadline, self.expiry.get(|| self.clone().read_expiry())).await
+        let expiry = self.expiry.get(|| self.clone().read_expiry());
+        self.by(deadline, expiry).await
     }
 
-    /// Which path requests to the vault take: probed now or lately. Nothing if that takes longer.
-    pub(super) async fn path(self: &Arc<Self>, deadline: Instant) -> Option<PathReport> {
-        let path = self.path.get(|| self.clone().look_at_path());
-        timeout_at(deadline, path).await.ok()??
+    /// Which path requests to the vault take: probed now or lately, or as much as is known by then.
+    pub(super) async fn path(&self, deadline: Instant) -> Option<PathReport> {
+        let vault = &self.reference.vault;
+        let probe = async {
+            let vault = self.vaults.open(vault).await.ok()?;
+            Some(vault.probed_path().await)
+        };
+        let (path, error) = match timeout_at(deadline, probe).await {
+            Ok(probed) => probed?,
+            Err(_) => {
+                let known = self.vaults.known_path(vault)?;
+                (NetworkPath::clone(&known), Some(Error::TimedOut))
+            }
+        };
+        // Whoever holds a function key sees it.
+        Some(PathReport::new(&path, error.as_ref(), false))
+    }
+
+    async fn by<T>(
+        &self,
+        deadline: Instant,
+        found: impl Future<Output = Option<Result<T, Cause>>>,
+    ) -> Result<T, Cause> {
+        match timeout_at(deadline, found).await {
+            Ok(Some(found)) => found,
+            // It panicked.
+            Ok(None) => Err(Error::UnexpectedAnswer.into()),
+            Err(_) => {
+                let path = self.vaults.known_path(&self.reference.vault);
+                Err(Cause::failed(Error::TimedOut, path))
+            }
+        }
     }
 
     async fn attempt(self: Arc<Self>) -> Result<Facts, Cause> {
@@ -149,13 +180,6 @@ impl Probe {
     async fn read_expiry(self: Arc<Self>) -> Result<Expiry, Cause> {
         let read = self.expiry_of_secret().await;
         self.with_path(read).await
-    }
-
-    async fn look_at_path(self: Arc<Self>) -> Option<PathReport> {
-        let vault = self.vaults.open(&self.reference.vault).await.ok()?;
-        let (path, error) = vault.probed_path().await;
-        // Whoever holds a function key sees it.
-        Some(PathReport::new(&path, error.as_ref(), false))
     }
 
     async fn with_path<T>(&self, found: Result<T, Cause>) -> Result<T, Cause> {
@@ -279,16 +303,4 @@ pub(super) async fn with_path<T>(
     };
     let path = vaults.path_of(vault, &error).await;
     Err(Cause::failed(error, path))
-}
-
-async fn by<T>(
-    deadline: Instant,
-    found: impl Future<Output = Option<Result<T, Cause>>>,
-) -> Result<T, Cause> {
-    match timeout_at(deadline, found).await {
-        Ok(Some(found)) => found,
-        // It panicked.
-        Ok(None) => Err(Error::UnexpectedAnswer.into()),
-        Err(_) => Err(Error::TimedOut.into()),
-    }
 }

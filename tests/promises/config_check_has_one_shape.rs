@@ -1,6 +1,9 @@
 //! The JSON of `config-check` is a contract, and `?strict=true` is a deployment gate.
 
-use keyvault_functions::references::{AppSetting, status::read_platform_report};
+use keyvault_functions::{
+    diagnosis::Surroundings,
+    references::{AppSetting, status::read_platform_report},
+};
 use serde_json::json;
 
 use super::support::{ClientRequest, FunctionsHost, InProcess, MODES, Setup, func_a};
@@ -26,7 +29,10 @@ fn app() -> InProcess {
     });
     InProcess::with(Setup {
         settings: settings.collect(),
-        surroundings: func_a(),
+        surroundings: Surroundings {
+            has_identity_endpoint: true,
+            ..func_a()
+        },
         ..Setup::default()
     })
 }

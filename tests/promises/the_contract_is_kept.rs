@@ -469,6 +469,10 @@ async fn of_paths(met: &mut Met) {
             vault,
             Setup {
                 settings: settings(),
+                surroundings: Surroundings {
+                    has_identity_endpoint: true,
+                    ..Surroundings::default()
+                },
                 resolver: Some(Arc::new(resolver)),
                 ..Setup::default()
             },

@@ -4,16 +4,18 @@
 use std::{
     collections::BTreeMap,
     fmt::Write as _,
-    future::ready,
+    future::{pending, ready},
     io,
-    net::IpAddr,
+    net::{IpAddr, Ipv4Addr},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
 };
 
-use futures_util::FutureExt;
+use async_trait::async_trait;
+use azure_core::http::{AsyncRawResponse, HttpClient, Request};
+use futures_util::{FutureExt, future::join_all};
 use keyvault_functions::{
     dev_vault::{Caller, CallerKind, DevVault, NetworkInfo},
     diagnosis::{FunctionApp, Identity, Plan, Surroundings},
@@ -26,19 +28,27 @@ use keyvault_functions::{
     references::AppSetting,
 };
 use serde_json::Value;
-use tokio::time::{Duration, advance};
+use tokio::time::{Duration, Instant, advance};
+use tracing::Level;
+use tracing_subscriber::filter::Targets;
 
-use super::support::{Fault, InProcess, Setup, func_a, guid, recorded};
+use super::support::{Fault, InProcess, Lines, Setup, func_a, guid, leaks, recorded};
 
 const REFERENCE: &str = "@Microsoft.KeyVault(VaultName=embedded;SecretName=ExternalApiKey)";
 const SECRET: &str = "/api/secrets/ExternalApiKey";
 const CHECK: &str = "/api/config-check";
+
+/// The vault's own addresses. Those of the app are in the forms of the header.
+const PUBLIC: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 7));
+const PRIVATE: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 9, 9, 9));
 
 /// What the name server says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Dns {
     NoSuchName,
     NoAnswer,
+    /// No name server answers in time, which is how it shows on Azure.
+    Silent,
     Public,
     /// The same, and the vault has a private endpoint.
     PublicWithAlias,
@@ -46,16 +56,17 @@ enum Dns {
 }
 
 impl Dns {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::NoSuchName,
         Self::NoAnswer,
+        Self::Silent,
         Self::Public,
         Self::PublicWithAlias,
         Self::Private,
     ];
 
     fn has_address(self) -> bool {
-        !matches!(self, Self::NoSuchName | Self::NoAnswer)
+        !matches!(self, Self::NoSuchName | Self::NoAnswer | Self::Silent)
     }
 
     /// As the C library words it.
@@ -67,11 +78,12 @@ impl Dns {
         Arc::new(Resolver::of(move |name| {
             let is_alias = name.starts_with("embedded.privatelink.vaultcore.azure.net");
             let found = match self {
+                Self::Silent => return pending().boxed(),
                 Self::NoAnswer => none("Temporary failure in name resolution"),
                 Self::NoSuchName => none("Name or service not known"),
                 Self::Public if is_alias => none("Name does not resolve"),
-                Self::Public | Self::PublicWithAlias => Ok(vec![IpAddr::from([203, 0, 113, 10])]),
-                Self::Private => Ok(vec![IpAddr::from([10, 1, 2, 4])]),
+                Self::Public | Self::PublicWithAlias => Ok(vec![PUBLIC]),
+                Self::Private => Ok(vec![PRIVATE]),
             };
             ready(found).boxed()
         }))
@@ -104,11 +116,10 @@ impl Refusal {
             Some(Fault::Replay(refusal.body, arrived))
         };
         match self {
-            Self::None => None,
+            Self::None | Self::Silence => None,
             Self::Firewall => replay(r#""ForbiddenByFirewall""#),
             Self::Connection => replay(r#""ForbiddenByConnection""#),
             Self::Policy => replay(r#""ForbiddenByPolicy""#),
-            Self::Silence => Some(Fault::Silence),
         }
     }
 }
@@ -188,8 +199,12 @@ fn app(dns: Dns, refusal: Refusal, whom: Whom) -> InProcess {
                 REFERENCE.to_owned().into(),
             )],
             surroundings: whom.surroundings(),
-            // Without an address nothing gets beyond this.
-            transport: (!dns.has_address()).then(|| https(dns.resolver()) as _),
+            transport: match refusal {
+                // Without an address nothing gets beyond this.
+                _ if !dns.has_address() => Some(https(dns.resolver())),
+                Refusal::Silence => Some(Arc::new(Silent)),
+                _ => None,
+            },
             resolver: Some(dns.resolver()),
             unconnected: (whom == Whom::Nobody)
                 .then_some(Error::Credential(CredentialError::NothingConfigured)),
@@ -198,6 +213,17 @@ fn app(dns: Dns, refusal: Refusal, whom: Whom) -> InProcess {
     );
     app.fail_with(refusal.fault(arrived));
     app
+}
+
+/// Nothing answers.
+#[derive(Debug)]
+struct Silent;
+
+#[async_trait]
+impl HttpClient for Silent {
+    async fn execute_request(&self, _: &Request) -> azure_core::Result<AsyncRawResponse> {
+        pending().await
+    }
 }
 
 fn https(resolver: Arc<Resolver>) -> Arc<Https> {
@@ -231,17 +257,20 @@ async fn each_cause_of_network_and_identity_has_its_words() {
     for whom in Whom::ALL {
         for dns in Dns::ALL {
             for refusal in Refusal::ALL {
-                if !dns.has_address() && refusal != Refusal::None {
+                let is_reached = dns.has_address() || refusal == Refusal::None;
+                // Who has no token asks no vault, and this one's plan has no private network.
+                let is_met = match whom {
+                    Whom::Nobody => (dns, refusal) == (Dns::Public, Refusal::None),
+                    Whom::User => dns != Dns::Private,
+                    _ => true,
+                };
+                if !is_reached || !is_met {
                     continue;
                 }
                 let app = app(dns, refusal, whom);
+                // The first answer, when nothing is known yet.
+                let check = app.get(CHECK).await;
                 let secret = app.get(SECRET).await;
-                // The first may have waited for a silent vault for as long as it may.
-                let mut check = app.get(CHECK).await;
-                if refusal == Refusal::Silence {
-                    advance(Duration::from_secs(6)).await;
-                    check = app.get(CHECK).await;
-                }
                 let reference = &check.json()["references"][0];
                 let words = format!(
                     "  config-check\n{}  secrets/<name>\n{}",
@@ -294,7 +323,7 @@ async fn how_requests_arrive_is_told_on_request() {
         let path = &secret["path"];
         assert_eq!(path["arrived_by"].as_str(), arrived_by, "{form:?}");
         assert_eq!(path["problem"], Value::Null, "{form:?}");
-        assert_eq!(path["resolves_to"], serde_json::json!(["10.1.2.4"]));
+        assert_eq!(path["resolves_to"], serde_json::json!([PRIVATE]));
         assert_eq!(
             (&path["private"], &path["alias"]),
             (&true.into(), &true.into())
@@ -344,26 +373,33 @@ async fn who_asks_for_the_path_does_not_burden_the_vault() {
     assert_eq!((app.reads(), asked.load(Ordering::SeqCst)), (2, 4));
 }
 
-/// Whoever holds a function key sees the kinds of things, and no id and no address of the app.
+/// Whoever holds a function key sees the kinds of things, and no id and no address of the app. Nor
+/// does whoever reads the log, at its finest.
 #[tokio::test]
 async fn ids_and_addresses_are_for_the_master_key() {
+    let (lines, _in_this_thread) =
+        Lines::of_this_thread(&Targets::new().with_default(Level::TRACE));
     for form in [
         NetworkInfo::PrivateLink,
         NetworkInfo::Subnet,
         NetworkInfo::Public,
     ] {
-        for fault in [
-            None,
-            Some(Fault::Deny("ForbiddenByRbac")),
-            Some(Fault::Replay(recorded::REFUSALS[0].body, form)),
+        for (whom, fault) in [
+            (Whom::System, None),
+            (Whom::System, Some(Fault::Deny("ForbiddenByRbac"))),
+            (
+                Whom::System,
+                Some(Fault::Replay(recorded::REFUSALS[0].body, form)),
+            ),
+            (Whom::OtherTenant, None),
         ] {
             let vault = DevVault::seeded().expect("randomness");
-            let vault = vault.with_caller(Whom::System.caller());
+            let vault = vault.with_caller(whom.caller());
             let app = InProcess::on(
                 vault.with_network_info(form),
                 Setup {
                     settings: vec![AppSetting::new("KEY", REFERENCE.to_owned().into())],
-                    surroundings: func_a(),
+                    surroundings: whom.surroundings(),
                     resolver: Some(Dns::Public.resolver()),
                     ..Setup::default()
                 },
@@ -371,31 +407,101 @@ async fn ids_and_addresses_are_for_the_master_key() {
             app.fail_with(fault);
             let ids = [
                 "/subscriptions/0",
-                &guid('a').to_string(),
-                &guid('c').to_string(),
-                "203.0.113.57",
+                guid('a').as_str(),
+                guid('c').as_str(),
+                guid('e').as_str(),
+                recorded::ADDRESS,
+                "203.0.113.10",
                 "10.1.2.",
-                "tenant\":",
-            ];
+                "00000000-0000",
+            ]
+            .map(str::to_owned);
             for accept in ["application/json", "text/html"] {
                 let check = app.get_as(&format!("{CHECK}?path=true"), accept).await;
-                for id in ids {
-                    assert!(!check.body.contains(id), "{id}: {check:?}");
-                }
+                leaks::assert_none("config-check", &check.body, &ids);
                 assert!(check.body.contains("system-assigned"), "{check:?}");
             }
             let secret = app.get(&format!("{SECRET}?path=true")).await;
             let json = secret.json();
-            assert_eq!(
-                json["identity"]["object_id"],
-                guid('a').as_str(),
-                "{secret:?}"
-            );
+            let own = guid('a');
+            assert_eq!(json["identity"]["object_id"], own.as_str(), "{secret:?}");
             assert_eq!(json["identity"]["name"], "func-a", "{secret:?}");
+            let address = &json["path"]["vault_sees"]["address"];
+            assert!(address.is_string(), "{secret:?}");
+            app.get("/api/expiring").await;
+            let written = lines.take();
+            assert!(written.contains("Key Vault read"), "{written}");
+            leaks::assert_none("the log", &written, &ids);
+        }
+    }
+}
+
+/// What another tenant's id is good for is shown to who may see it.
+#[tokio::test]
+async fn a_vault_of_another_tenant_is_told_from_a_missing_right() {
+    let app = app(Dns::Public, Refusal::None, Whom::OtherTenant);
+    let check = app.get(CHECK).await.json();
+    let reference = &check["references"][0];
+    assert_eq!(reference["status"], "UnauthorizedClient");
+    let detail = reference["detail"].to_string();
+    assert!(detail.contains("belongs to another tenant"), "{detail}");
+    let secret = app.get(SECRET).await.json();
+    let (vaults, own) = (Caller::default().tenant, guid('e'));
+    let expected = format!("The vault's is {vaults}, the identity's is {own}.");
+    let error = secret["error"].to_string();
+    assert!(error.contains(&expected), "{error}");
+}
+
+/// A vault that answers slowly, or not to everybody, is not said to be out of reach.
+#[tokio::test(start_paused = true)]
+async fn a_slow_vault_is_not_taken_for_one_that_cannot_be_reached() {
+    let app = app(Dns::Private, Refusal::None, Whom::System);
+    app.fail_with(Fault::Delay(Duration::from_secs(2)));
+    let paths = (0..60).map(|number| format!("/api/secrets/n{number}"));
+    let answers = paths.map(|path| {
+        let app = app.clone();
+        async move { app.get(&path).await.json() }
+    });
+    let answers = join_all(answers).await;
+    let late: Vec<_> = answers
+        .iter()
+        .filter(|json| json["code"] == "FetchTimedOut")
+        .collect();
+    assert!(!late.is_empty());
+    for json in late {
+        assert_eq!(json["path"]["problem"], Value::Null, "{json}");
+        assert!(
+            !json["error"].to_string().contains("no answer came"),
+            "{json}"
+        );
+    }
+}
+
+/// Whatever is asked for, an answer comes in good time.
+#[tokio::test(start_paused = true)]
+async fn an_answer_waits_for_no_path() {
+    for (dns, refusal) in [
+        (Dns::Silent, Refusal::None),
+        (Dns::Private, Refusal::Silence),
+    ] {
+        let app = app(dns, refusal, Whom::System);
+        for (path, limit) in [
+            (CHECK.to_owned(), Duration::from_millis(2_600)),
+            (format!("{CHECK}?path=true"), Duration::from_millis(2_600)),
+            (SECRET.to_owned(), Duration::from_millis(5_100)),
+            (format!("{SECRET}?path=true"), Duration::from_millis(5_100)),
+        ] {
+            advance(Duration::from_secs(30)).await;
+            let began = Instant::now();
+            let answer = app.get(&path).await;
             assert!(
-                json["path"]["vault_sees"]["address"].is_string(),
-                "{secret:?}"
+                began.elapsed() <= limit,
+                "{dns:?} {path}: {:?}",
+                began.elapsed()
             );
+            let json = answer.json();
+            let told = json["path"].is_object() || json["references"][0]["path"].is_object();
+            assert!(told, "{dns:?} {path}: {answer:?}");
         }
     }
 }
@@ -434,7 +540,7 @@ async fn what_answers_in_the_vaults_place_is_not_taken_for_it() {
             "{answer}"
         );
         assert!(
-            answer["error"].to_string().contains("203.0.113.10"),
+            answer["error"].to_string().contains("198.51.100.7"),
             "{answer}"
         );
     }

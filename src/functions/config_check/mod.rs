@@ -23,7 +23,8 @@ use super::{AppState, Shared, page as pages, query::Query};
 use crate::{
     answer::{Problem, json_bytes, line},
     host::invocation::defect,
-    references::{ReportOptions, single_flight::SingleFlight},
+    key_vault::SingleFlight,
+    references::ReportOptions,
 };
 
 /// What the callers of one moment share: one report for each thing that can be asked about the

@@ -13,7 +13,10 @@ use futures_util::FutureExt;
 use tokio::time::{Instant, timeout};
 
 use super::{reading::Reading, snapshot::Snapshot};
-use crate::{functions::Shared, key_vault::CachePolicy, references::single_flight::SingleFlight};
+use crate::{
+    functions::Shared,
+    key_vault::{CachePolicy, SingleFlight},
+};
 
 /// How long the first caller waits. What is there by then is the answer.
 const PATIENCE: Duration = Duration::from_secs(3);

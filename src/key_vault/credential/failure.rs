@@ -58,6 +58,7 @@ fn not_answered(error: &Error) -> Option<SignInFailure> {
         Error::VaultNotFound => Some(SignInFailure::NoSuchHost),
         Error::TlsFailed(_) => Some(SignInFailure::TlsNotTrusted),
         Error::Unreachable(Reach::Refused) => Some(SignInFailure::Refused),
+        Error::Unreachable(Reach::OwnMachine) => Some(SignInFailure::OwnMachine),
         Error::Unreachable(_) => Some(SignInFailure::Unreachable),
         Error::TimedOut => Some(SignInFailure::TimedOut),
         _ => None,

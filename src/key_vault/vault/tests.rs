@@ -5,7 +5,7 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -17,6 +17,7 @@ use azure_core::{
         headers::{AUTHORIZATION, Headers, WWW_AUTHENTICATE},
     },
 };
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use time::OffsetDateTime;
 
 use super::*;
@@ -24,6 +25,7 @@ use crate::key_vault::{
     error::Tenants,
     limits::{FIRST_FAILURE_PAUSE, READS_AT_ONCE},
     names::ObjectVersion,
+    principal::Guid,
 };
 
 /// A vault that answers a signed request by the number of its token, and the identity that
@@ -340,4 +342,72 @@ async fn a_token_is_asked_for_the_vaults_own_audience_only() {
             assert_eq!(refused, Err(Error::UnexpectedAnswer), "{vault} {audience}");
         }
     }
+}
+
+const VAULTS_TENANT: &str = "aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa";
+const OTHER_TENANT: &str = "bbbbbbbb-bbbb-bbbb-bbbb-bbbbbbbbbbbb";
+
+/// A vault of one tenant, and a person who is signed in to another one until they know better.
+#[derive(Debug, Default)]
+struct OfTenant {
+    knows_better: AtomicBool,
+}
+
+fn token_of(tenant: &str) -> String {
+    let claims = URL_SAFE_NO_PAD.encode(format!(r#"{{"tid":"{tenant}"}}"#));
+    format!("e30.{claims}.s")
+}
+
+#[async_trait]
+impl HttpClient for OfTenant {
+    async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
+        let token = request.headers().get_optional_str(&AUTHORIZATION);
+        let is_own = token == Some(&format!("Bearer {}", token_of(VAULTS_TENANT)));
+        let mut headers = Headers::new();
+        let challenge = format!(
+            "Bearer authorization=\"https://login.microsoftonline.com/{VAULTS_TENANT}\", resource=\"https://vault.azure.net\""
+        );
+        headers.insert(WWW_AUTHENTICATE, challenge);
+        let (status, body) = if is_own {
+            (
+                StatusCode::Ok,
+                r#"{"value":[{"id":"https://v.vault.azure.net/secrets/n/00000000000000000000000000000001"}]}"#,
+            )
+        } else {
+            (StatusCode::Unauthorized, "")
+        };
+        Ok(AsyncRawResponse::from_bytes(status, headers, body))
+    }
+}
+
+#[async_trait]
+impl TokenCredential for OfTenant {
+    async fn get_token(
+        &self,
+        _: &[&str],
+        _: Option<TokenRequestOptions<'_>>,
+    ) -> azure_core::Result<AccessToken> {
+        let tenant = if self.knows_better.load(Ordering::SeqCst) {
+            VAULTS_TENANT
+        } else {
+            OTHER_TENANT
+        };
+        let expires = OffsetDateTime::now_utc() + Duration::from_secs(3_600);
+        Ok(AccessToken::new(token_of(tenant), expires))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_signs_in_to_the_right_tenant_is_let_in_without_a_restart() {
+    let both = Arc::new(OfTenant::default());
+    let url = VaultUrl::of_public_vault("v").expect("valid");
+    let connection = Connection::new(both.clone(), both.clone());
+    let vault = Vault::new(&url, &connection).expect("a client");
+    let vaults = Guid::parse(VAULTS_TENANT).expect("an id");
+    let refused = Err(Error::TokenRefused(Tenants::Different(vaults)));
+    assert_eq!(read(&vault).await, refused);
+    both.knows_better.store(true, Ordering::SeqCst);
+    // New tokens are asked for in growing pauses.
+    tokio::time::advance(Duration::from_secs(60)).await;
+    assert_eq!(read(&vault).await, Ok(()));
 }

@@ -5,6 +5,7 @@
 //! leaves.
 
 use std::{
+    fmt,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -24,6 +25,12 @@ pub(crate) struct SingleFlight<T> {
 enum Joined<T> {
     Result(T),
     Flight(watch::Receiver<Landed<T>>),
+}
+
+impl<T> fmt::Debug for SingleFlight<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SingleFlight").finish_non_exhaustive()
+    }
 }
 
 impl<T: Clone + Send + Sync + 'static> SingleFlight<T> {
@@ -47,6 +54,13 @@ impl<T: Clone + Send + Sync + 'static> SingleFlight<T> {
         };
         let landed = flight.wait_for(Option::is_some).await.ok()?;
         landed.as_ref().map(|(_, result)| result.clone())
+    }
+
+    /// The result that stands, without a run.
+    pub(crate) fn standing(&self) -> Option<T> {
+        let latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, result) = latest.as_ref()?.borrow().clone()?;
+        (at.elapsed() < (self.life)(&result)).then_some(result)
     }
 
     fn join<F>(&self, run: impl FnOnce() -> F) -> Joined<T>
