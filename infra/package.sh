@@ -12,7 +12,7 @@ Usage: infra/package.sh [--target TARGET] [--out FOLDER]
                    aarch64-unknown-linux-musl
   --out FOLDER     where dist/ and dist.zip go (default: the repository's root)
 
-Also puts the handler into the repository's root, from where
+Also puts the handler for x86-64 into the repository's root, from where
 `func azure functionapp publish` can take it.
 END
 }
@@ -72,14 +72,15 @@ case $(musl-gcc -dumpmachine 2>/dev/null) in
       python3 -m venv --clear "$tools/venv"
       "$tools/venv/bin/python" -m pip install --quiet --disable-pip-version-check "ziglang==$zig"
     fi
-    # cc-rs names the target as Rust does, and zig does not know that name.
+    # cc-rs names the target as Rust does, and zig does not know that name. To code that is not
+    # optimised zig adds checks, and Rust's linker does not have what they call.
     cat >"$tools/cc" <<'END'
 #!/bin/sh
 for argument; do
   shift
   case $argument in --target=*) ;; *) set -- "$@" "$argument" ;; esac
 done
-exec "$(dirname "$0")/venv/bin/python" -m ziglang cc -target "$ZIG_TARGET" "$@"
+exec "$(dirname "$0")/venv/bin/python" -m ziglang cc -target "$ZIG_TARGET" -fno-sanitize=undefined "$@"
 END
     cat >"$tools/ar" <<'END'
 #!/bin/sh
@@ -111,7 +112,7 @@ for manifest in */function.json; do
   cp "$manifest" "$out/dist/$manifest"
 done
 install -m 0755 "$built" "$out/dist/handler"
-install -m 0755 "$built" handler
+[ "$machine" != x86_64 ] || install -m 0755 "$built" handler
 
 # Core Tools makes exactly this entry executable, by a comparison of texts.
 entry=$(python3 -c 'import json; print(json.load(open("host.json"))["customHandler"]["description"]["defaultExecutablePath"])')
