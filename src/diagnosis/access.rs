@@ -160,9 +160,7 @@ impl Case<'_> {
         }
         let fix = match &self.surroundings.identity {
             // The platform has nothing to do with the handler's own sign-in.
-            Identity::Application(_) | Identity::Developer if self.is_platforms() => {
-                self.grant_the_app()
-            }
+            _ if self.is_the_apps_alone() => self.grant_the_app(),
             Identity::SystemAssigned | Identity::UserAssigned(_) if self.is_on_azure() => {
                 Fix::with_all(
                     "A managed identity can only read vaults of its own tenant: use one of those. The first command shows the vault's tenant. If its subscription has moved to the identity's tenant, the second moves the vault, too; its access policies and role assignments must be made again then:",

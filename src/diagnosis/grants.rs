@@ -14,11 +14,8 @@ impl Case<'_> {
             return (id.to_string(), kind);
         }
         let command = match &self.surroundings.identity {
+            _ if self.is_the_apps_alone() => self.own_identity("principalId"),
             Identity::SystemAssigned => self.own_identity("principalId"),
-            // The platform resolves references as the app, whoever the handler signs in as.
-            Identity::Application(_) | Identity::Developer if self.is_platforms() => {
-                self.own_identity("principalId")
-            }
             Identity::UserAssigned(id) => user_assigned(id, "principalId"),
             Identity::Application(id) => format!(
                 "az ad sp show --id {} --query id -o tsv",
@@ -36,18 +33,21 @@ impl Case<'_> {
 
     /// Who needs a right, where the token tells and its ids may be shown.
     fn known_principal(&self) -> Option<(&Guid, &'static str)> {
-        let principal = self.surroundings.principal.as_ref()?;
-        // The platform resolves references as the app.
-        let is_apps = matches!(
-            self.surroundings.identity,
-            Identity::SystemAssigned | Identity::UserAssigned(_)
-        );
+        let principal = self.surroundings.principal.as_ref();
+        let principal = principal.filter(|_| !self.is_the_apps_alone())?;
         let id = principal.object_id.as_ref()?;
         let kind = match principal.kind {
             PrincipalKind::User => "User",
             _ => "ServicePrincipal",
         };
-        (is_apps || !self.is_platforms()).then_some((id, kind))
+        Some((id, kind))
+    }
+
+    /// Whether the platform resolves what is explained as the app, and the handler signs in as
+    /// somebody else.
+    pub(super) fn is_the_apps_alone(&self) -> bool {
+        let identity = &self.surroundings.identity;
+        self.is_platforms() && matches!(identity, Identity::Application(_) | Identity::Developer)
     }
 
     /// Shows one property of the app's system-assigned identity.

@@ -130,9 +130,7 @@ impl Cause {
             Self::AppConfiguration | Self::EmptyValue => "OtherReasons",
         }
     }
-}
 
-impl Cause {
     /// `error`, on the path that the request took if that is known.
     #[must_use]
     pub fn failed(error: Error, path: Option<Arc<NetworkPath>>) -> Self {

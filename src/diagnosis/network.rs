@@ -22,8 +22,8 @@ impl Case<'_> {
         };
         let Words { detail, fix, .. } = match problem {
             PathProblem::NotKeyVault => self.not_key_vault(path),
-            PathProblem::AddressNotAllowed => self.firewall(path.info()),
-            PathProblem::SubnetNotAllowed => self.subnet_not_allowed(vault, path.info()),
+            PathProblem::AddressNotAllowed => self.firewall(self.shown_info(path)),
+            PathProblem::SubnetNotAllowed => self.subnet_not_allowed(vault, path),
             PathProblem::PrivateEndpointRefused => self.private_endpoint_refused(vault),
             PathProblem::PrivateEndpointNotUsed => {
                 self.private_endpoint_not_used(vault, error, path)
@@ -53,13 +53,17 @@ impl Case<'_> {
         }
     }
 
+    /// What the vault says of the path, for who may know ids and addresses.
+    pub(super) fn shown_info<'p>(&self, path: &'p NetworkPath) -> Option<&'p NetworkInfo> {
+        path.info().filter(|_| self.surroundings.is_for_admins)
+    }
+
     /// "Selected networks", and the handler's is none of them.
     pub(super) fn firewall(&self, info: Option<&NetworkInfo>) -> Words {
         let vault = self.vault();
         // A rule takes public addresses of version 4 alone.
         let is_public = |address: &IpAddr| address.is_ipv4() && !is_private(*address);
         let address = info.and_then(|info| info.address).filter(is_public);
-        let address = address.filter(|_| self.surroundings.is_for_admins);
         let address = address.map(|address| address.to_string());
         let detail = match (self.is_on_azure(), &address) {
             (true, None) => format!("The firewall of {vault} does not accept the app's network."),
@@ -95,9 +99,9 @@ impl Case<'_> {
     }
 
     /// The subnet has its service endpoint, and the vault has no rule for it.
-    fn subnet_not_allowed(&self, vault: &str, info: Option<&NetworkInfo>) -> Words {
+    fn subnet_not_allowed(&self, vault: &str, path: &NetworkPath) -> Words {
+        let info = self.shown_info(path);
         let subnet = info.and_then(|info| info.subnet.as_deref());
-        let subnet = subnet.filter(|_| self.surroundings.is_for_admins);
         let subnet = subnet.map_or_else(|| "<subnet-id>".to_owned(), |id| format!("\"{id}\""));
         Words::new(
             format!(

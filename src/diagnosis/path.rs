@@ -79,7 +79,6 @@ impl PathProblem {
         match &path.resolves_to {
             Some(Err(NoAddress::NoAnswer)) => Some(Self::NoDnsAnswer),
             Some(Err(NoAddress::NoSuchName)) => Some(Self::NoSuchName),
-            Some(Err(NoAddress::OwnMachine(_))) => Some(Self::OwnMachine),
             _ if !is_certain => None,
             _ if path.is_azures && path.is_private() == Some(true) => {
                 Some(Self::PrivateAddressUnreachable)

@@ -13,11 +13,8 @@ use crate::key_vault::{Arrival, Error, NetworkPath};
 impl Case<'_> {
     /// Public access is disabled: no rule for addresses or subnets helps.
     pub(super) fn private_endpoints_only(&self, path: Option<&NetworkPath>) -> Words {
-        let fix = self.reach_private_endpoint(|vault| {
-            let zone = self.private_zone();
-            let sentence = format!("Connect the app to the network of the vault's private endpoint with the first command. If the vault has none, or the zone {zone} is not linked to that network, the others make both:");
-            self.private_endpoint(vault, sentence)
-        });
+        let zone = self.private_zone();
+        let fix = self.reach_private_endpoint(&format!("Connect the app to the network of the vault's private endpoint with the first command. If the vault has none, or the zone {zone} is not linked to that network, the others make both:"));
         Words::new(self.accepts_private_endpoints_only(path), fix)
     }
 
@@ -34,11 +31,8 @@ impl Case<'_> {
 
     /// The same, and DNS knows none.
     pub(super) fn no_private_endpoint(&self, path: &NetworkPath) -> Words {
-        let fix = self.reach_private_endpoint(|vault| {
-            let zone = self.private_zone();
-            let sentence = format!("Connect the app to a virtual network with the first command. The others make a private endpoint for the vault in that network, and the zone {zone}:");
-            self.private_endpoint(vault, sentence)
-        });
+        let zone = self.private_zone();
+        let fix = self.reach_private_endpoint(&format!("Connect the app to a virtual network with the first command. The others make a private endpoint for the vault in that network, and the zone {zone}:"));
         Words::new(
             format!(
                 "{} As far as DNS tells here, the vault has no private endpoint that is approved.",
@@ -56,7 +50,7 @@ impl Case<'_> {
         path: &NetworkPath,
     ) -> Words {
         let refused = if *error == Error::ForbiddenByFirewall {
-            self.firewall(path.info())
+            self.firewall(self.shown_info(path))
         } else {
             self.private_endpoints_only(Some(path))
         };
@@ -149,8 +143,9 @@ impl Case<'_> {
         Words::new(detail, fix)
     }
 
-    /// Opens the path to a private endpoint, or the vault to the public network.
-    fn reach_private_endpoint(&self, to_an_app: impl Fn(&str) -> Fix) -> Fix {
+    /// Opens the path to a private endpoint, or the vault to the public network. `for_an_app` says
+    /// what the commands do for an app that can join a network.
+    fn reach_private_endpoint(&self, for_an_app: &str) -> Fix {
         let or_allow_public_access = |sentence: &str, vault: &str| {
             Fix::with(
                 format!("{sentence}, or allow public access with"),
@@ -166,12 +161,12 @@ impl Case<'_> {
                 "An app on the Consumption plan cannot reach a private endpoint. Move it to Flex Consumption",
                 vault,
             ),
-            to_an_app,
+            |vault| self.private_endpoint(vault, for_an_app),
         )
     }
 
     /// The app in the network of a private endpoint, and the endpoint.
-    fn private_endpoint(&self, vault: &str, sentence: String) -> Fix {
+    fn private_endpoint(&self, vault: &str, sentence: &str) -> Fix {
         let group = self.surroundings.app.resource_group();
         let zone = self.private_zone();
         Fix::with_all(

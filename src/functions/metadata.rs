@@ -205,8 +205,8 @@ pub(super) async fn answer(
             cause.error(),
             Some(Error::AccessDenied(_) | Error::TokenRefused(_))
         );
-        let identity = IdentityReport::of(&surroundings);
-        refusal.with("identity", identity.filter(|_| is_about_the_identity))
+        let identity = is_about_the_identity.then(|| IdentityReport::of(&surroundings));
+        refusal.with("identity", identity.flatten())
     };
     let vault = app.0.described.as_ref();
     let vault = vault.map_err(|cause| because(cause, None))?;
@@ -223,8 +223,7 @@ pub(super) async fn answer(
     let found = match found {
         Ok(found) => found,
         Err(failed) => {
-            let path = app.0.vaults.path_of(&vault.url, &failed.error).await;
-            let cause = Cause::failed(failed.error, path);
+            let cause = app.0.cause(&vault.url, failed.error).await;
             let mut refusal = because(&cause, Some(&vault.url));
             if let Some(Asked { path, identity }) = asked {
                 let path = path.filter(|_| cause.path().is_none());

@@ -21,7 +21,7 @@ use crate::{
     diagnosis::{Cause, Surroundings},
     host::router::Functions,
     key_vault::{
-        CachePolicy, MetadataCache, MetadataSource, VaultUrl, Vaults, error::SettingError,
+        CachePolicy, Error, MetadataCache, MetadataSource, VaultUrl, Vaults, error::SettingError,
     },
     references::Inspector,
 };
@@ -130,6 +130,12 @@ impl Shared {
     fn seen_by_admins(&self) -> Surroundings {
         let surroundings = self.references.surroundings();
         surroundings.for_admins(self.vaults.principal())
+    }
+
+    /// Why the vault at `url` could not be read, with the path to it if that may be why.
+    async fn cause(&self, url: &VaultUrl, error: Error) -> Cause {
+        let path = self.vaults.path_of(url, &error).await;
+        Cause::failed(error, path)
     }
 }
 

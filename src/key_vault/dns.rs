@@ -11,7 +11,10 @@ use futures_util::future::{BoxFuture, FutureExt};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::time::timeout;
 
-use super::limits::LOOK_UP_LIMIT;
+use super::{
+    error::{Error, Reach},
+    limits::LOOK_UP_LIMIT,
+};
 
 /// Looks up the addresses of a host.
 type LookUp = dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> + Send + Sync;
@@ -19,7 +22,7 @@ type LookUp = dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> + Se
 /// Resolves the names of hosts, by the system or by what a test puts in its place.
 pub struct Resolver(Box<LookUp>);
 
-/// Why a name has no address that is used.
+/// Why a name has no address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NoAddress {
     /// There is no such name, or it has no address.
@@ -28,17 +31,15 @@ pub enum NoAddress {
     /// No name server could say. This passes.
     #[error("no name server answered")]
     NoAnswer,
-    /// It is this machine's, or that of whoever is on the same link.
-    #[error("an address of this machine")]
-    OwnMachine(IpAddr),
 }
 
-/// A name could not be resolved for a request.
+/// A name has no address that a request may go to.
 #[derive(Debug, thiserror::Error)]
-#[error("{name}: {why}")]
+#[error("{name}: {cause}")]
 pub(super) struct LookUpError {
     pub(super) name: String,
-    pub(super) why: NoAddress,
+    /// What it means if the request is for that name.
+    pub(super) cause: Error,
 }
 
 impl Resolver {
@@ -112,20 +113,17 @@ impl Resolve for ForRequests {
         // A token must not go to whatever listens here under a vault's name.
         let may_be_here = self.has_stand_ins || is_localhost(&name) || !self.hosts.contains(&name);
         Box::pin(async move {
-            let found = resolver.look_up(&name).await.and_then(|addresses| {
-                let here = addresses.iter().find(|address| is_own_machines(**address));
-                match here {
-                    Some(here) if !may_be_here => Err(NoAddress::OwnMachine(*here)),
-                    _ => Ok(addresses),
-                }
-            });
-            match found {
-                Ok(addresses) => {
+            let is_here = |addresses: &[IpAddr]| addresses.iter().copied().any(is_own_machines);
+            let cause = match resolver.look_up(&name).await {
+                Ok(addresses) if may_be_here || !is_here(&addresses) => {
                     let addresses = addresses.into_iter().map(|ip| SocketAddr::new(ip, 0));
-                    Ok(Box::new(addresses) as Addrs)
+                    return Ok(Box::new(addresses) as Addrs);
                 }
-                Err(why) => Err(LookUpError { name, why }.into()),
-            }
+                Ok(_) => Error::Unreachable(Reach::OwnMachine),
+                Err(NoAddress::NoSuchName) => Error::VaultNotFound,
+                Err(NoAddress::NoAnswer) => Error::Unreachable(Reach::NameResolution),
+            };
+            Err(LookUpError { name, cause }.into())
         })
     }
 }
@@ -137,9 +135,14 @@ fn is_localhost(name: &str) -> bool {
 /// Whether `host` is an address of this machine's link, or none at all. A loopback address is what a
 /// stand-in has.
 pub(super) fn is_on_own_link(host: &str) -> bool {
+    literal(host)
+        .is_some_and(|address| is_own_machines(address) && !address.to_canonical().is_loopback())
+}
+
+/// The address that a URL has in the place of a name.
+pub(super) fn literal(host: &str) -> Option<IpAddr> {
     let address = host.trim_start_matches('[').trim_end_matches(']');
-    let address: Result<IpAddr, _> = address.parse();
-    address.is_ok_and(|address| is_own_machines(address) && !address.to_canonical().is_loopback())
+    address.parse().ok()
 }
 
 /// Whether `address` is this machine's, or one that any machine on the same link can take.

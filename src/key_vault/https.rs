@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use azure_core::http::{AsyncRawResponse, HttpClient, Request};
 
 use super::{
-    dns::{ForRequests, Hosts, LookUpError, NoAddress, Resolver, is_on_own_link},
+    dns::{ForRequests, Hosts, LookUpError, Resolver, is_on_own_link},
     error::{Error, Reach},
     limits::{ATTEMPT_LIMIT, CONNECT_LIMIT},
     sdk::{chain, final_failure, passing_failure},
@@ -96,11 +96,10 @@ fn cause(error: &azure_core::Error, host: &str) -> Error {
     for error in chain(error) {
         if let Some(error) = error.downcast_ref::<LookUpError>() {
             // Whatever else is looked up is the proxy's name.
-            return match error.why {
-                _ if error.name != host => Error::Unreachable(Reach::Proxy),
-                NoAddress::NoSuchName => Error::VaultNotFound,
-                NoAddress::NoAnswer => Error::Unreachable(Reach::NameResolution),
-                NoAddress::OwnMachine(_) => Error::Unreachable(Reach::OwnMachine),
+            return if error.name == host {
+                error.cause.clone()
+            } else {
+                Error::Unreachable(Reach::Proxy)
             };
         }
         if let Some(error) = error.downcast_ref::<reqwest::Error>() {

@@ -8,6 +8,8 @@ use std::{fmt, hash};
 use azure_core::http::Url;
 use serde::Serialize;
 
+use super::dns::literal;
+
 /// What a vault keeps. Key Vault calls all three objects, and each lives in a collection of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -246,14 +248,15 @@ impl VaultUrl {
     /// Whether the vault runs on this machine, as an emulator does.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
-        let host = self.0.host_str().unwrap_or_default();
-        host == "localhost"
-            || host
-                .trim_start_matches('[')
-                .trim_end_matches(']')
-                .parse::<std::net::IpAddr>()
-                .is_ok_and(|address| address.is_loopback())
+        let host = self.host();
+        host == "localhost" || literal(host).is_some_and(|address| address.is_loopback())
     }
+}
+
+/// Whether a resource of Azure may have `byte` in its name. None of them does harm in a command, in
+/// quotes.
+pub(super) fn is_of_resource_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'(' | b')')
 }
 
 /// The domains of vaults in Azure's clouds, and the private DNS zone of each.

@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep};
 use super::{
     dns::{NoAddress, Resolver, is_private},
     limits::{ANSWER_LIFE, LOOK_AFTER, PATH_LIFE},
-    names::VaultUrl,
+    names::{VaultUrl, is_of_resource_name},
     single_flight::SingleFlight,
 };
 
@@ -165,9 +165,9 @@ impl NetworkInfo {
 /// Whether `text` can stand in a command in quotes.
 fn is_resource_id(text: &str) -> bool {
     text.starts_with('/')
-        && text.bytes().all(|byte| {
-            byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'_' | b'.' | b'(' | b')')
-        })
+        && text
+            .bytes()
+            .all(|byte| byte == b'/' || is_of_resource_name(byte))
 }
 
 /// What is known of the path to a vault, for as long as the vault is open.

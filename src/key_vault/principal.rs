@@ -8,6 +8,8 @@ use std::fmt;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 
+use super::names::is_of_resource_name;
+
 /// Longest name of an app or an identity that is kept.
 const NAME_LIMIT: usize = 128;
 
@@ -138,10 +140,7 @@ impl PrincipalKind {
 
 /// A resource's name, if it is one.
 fn name(text: &str) -> Option<String> {
-    let is_valid = (1..=NAME_LIMIT).contains(&text.len())
-        && text.bytes().all(|byte| {
-            byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'(' | b')')
-        });
+    let is_valid = (1..=NAME_LIMIT).contains(&text.len()) && text.bytes().all(is_of_resource_name);
     is_valid.then(|| text.to_owned())
 }
 

@@ -116,7 +116,7 @@ impl Reading {
                 };
                 let lacks = match listed {
                     Ok(()) => None,
-                    Err(error) => Some(self.cause(url, error).await),
+                    Err(error) => Some(self.app.cause(url, error).await),
                 };
                 self.so_far().listings[index].lacks = lacks;
             }
@@ -197,7 +197,7 @@ impl Reading {
             });
             let found = match found {
                 Ok(found) => Ok(found),
-                Err(error) => Err(self.cause(&secret.vault, error).await),
+                Err(error) => Err(self.app.cause(&secret.vault, error).await),
             };
             let mut so_far = self.so_far();
             let mut all = so_far.pinned.iter_mut();
@@ -205,12 +205,6 @@ impl Reading {
                 one.found = found;
             }
         }
-    }
-
-    /// Why the vault at `url` could not be read, with the path to it if that may be why.
-    async fn cause(&self, url: &VaultUrl, error: Error) -> Cause {
-        let path = self.app.vaults.path_of(url, &error).await;
-        Cause::failed(error, path)
     }
 }
 
