@@ -15,6 +15,7 @@
 //! | [`host`] | the custom-handler protocol; nothing of Key Vault |
 //! | [`key_vault`] | reading a vault; nothing of HTTP serving |
 //! | [`references`] | `@Microsoft.KeyVault(...)` |
+//! | [`management`] | what the platform knows of the references, and that it resolves them again |
 //! | [`diagnosis`] | a cause, in words that are true where they are read |
 //! | `dev_vault` | the embedded Key Vault for development (feature `dev-vault`) |
 //!
@@ -37,6 +38,7 @@ pub mod functions;
 pub mod host;
 pub mod jsonc;
 pub mod key_vault;
+pub mod management;
 pub mod references;
 pub mod settings;
 pub mod system;

@@ -9,7 +9,7 @@ use std::{
 
 use keyvault_functions::{
     diagnosis::Cause,
-    functions::{self, AppState},
+    functions::{self, AppState, Rotation},
     host::{
         authorization::{FunctionKey, Keys},
         invocation::{Access, Limits},
@@ -86,13 +86,21 @@ fn run_with(
     };
     let vault = vaults::described(&settings);
     let (vaults, credential) = vaults::readable(&settings)?;
+    let rotation = vaults::rotation(&settings, credential.as_ref());
     let greeting = Greeting {
         hints,
         credential: credential.map(|credential| credential.to_string()),
         vault: vault.as_ref().ok().map(ToString::to_string),
     };
     let warns = settings.expiry_warnings;
-    let (entry, app) = entry(settings, Arc::new(vaults), vault, manifest, &access)?;
+    let (entry, app) = entry(
+        settings,
+        Arc::new(vaults),
+        vault,
+        rotation,
+        manifest,
+        &access,
+    )?;
     tracing::debug!(root = %root.display(), "configuration read");
     let runtime = process::runtime()?;
     let is_under_host = matches!(access, Access::Host);
@@ -142,6 +150,7 @@ fn entry(
     settings: Settings,
     vaults: Arc<Vaults>,
     vault: Result<VaultUrl, Cause>,
+    rotation: Rotation,
     manifest: &Manifest,
     access: &Access,
 ) -> Result<(Entry, AppState), Failure> {
@@ -151,7 +160,14 @@ fn entry(
         &vaults,
         settings.surroundings,
     );
-    let app = AppState::new(inspector, vaults, vault, settings.metadata, settings.wrong);
+    let app = AppState::new(
+        inspector,
+        vaults,
+        vault,
+        settings.metadata,
+        rotation,
+        settings.wrong,
+    );
     let entry = functions::all()
         .router(manifest, &app, access, Limits::default())
         .map_err(|errors| Failure::of_all(exit::CONFIGURATION, errors))?;
@@ -180,7 +196,10 @@ async fn serve(
     // Readiness does not wait for this.
     let warm = app.clone();
     tokio::spawn(async move { warm.warm_up().await });
-    // A task, so that a defect in it ends nothing else.
+    // Tasks, so that a defect in one ends nothing else.
+    let rotated = app.clone();
+    let rotation =
+        tokio::spawn(async move { rotated.follow_rotation(OffsetDateTime::now_utc).await });
     let warnings = warns
         .then(|| tokio::spawn(async move { app.warn_of_expiry(OffsetDateTime::now_utc).await }));
     let tally = entry.tally().clone();
@@ -189,6 +208,7 @@ async fn serve(
         served = serving => served,
         never = tally.tell_each_minute() => match never {},
     };
+    rotation.abort();
     if let Some(warnings) = warnings {
         warnings.abort();
     }

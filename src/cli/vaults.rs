@@ -6,12 +6,14 @@ use std::sync::Arc;
 use keyvault_functions::dev_vault::DevVault;
 use keyvault_functions::{
     diagnosis::Cause,
+    functions::Rotation,
     key_vault::{
         Connection, Error, VaultUrl, Vaults,
         credential::{self, ChosenCredential, is_on_path},
     },
+    management::ResourceManager,
     references::Reference,
-    settings::{Settings, VaultSetting},
+    settings::{RefreshSetting, Settings, VaultSetting},
 };
 
 use super::failure::Failure;
@@ -44,6 +46,31 @@ pub(super) fn readable(settings: &Settings) -> Result<Readable, Failure> {
         return Ok((embedded(|connection| connection)?, None));
     }
     Ok(real(settings, |connection| connection))
+}
+
+/// Who is asked to resolve references again, if anybody is.
+pub(super) fn rotation(settings: &Settings, credential: Option<&ChosenCredential>) -> Rotation {
+    let manager = settings
+        .rotation
+        .clone()
+        .map(|RefreshSetting { url, site }| {
+            let given = Arc::new((credential.cloned(), settings.own_ca.clone()));
+            let why_none = Error::Credential(settings.credential.why_none());
+            let is_local = url.is_loopback();
+            ResourceManager::new(url, site, move |scope| {
+                let (given, why_none) = (given.clone(), why_none.clone());
+                async move {
+                    // Certificate authorities are read from files.
+                    let connected = tokio::task::spawn_blocking(move || {
+                        let (choice, own_ca) = &*given;
+                        let choice = choice.as_ref().ok_or(why_none)?;
+                        credential::connect_to(choice, own_ca.as_ref(), scope, is_local)
+                    });
+                    connected.await.unwrap_or(Err(Error::UnexpectedAnswer))
+                }
+            })
+        });
+    Rotation::new(manager)
 }
 
 /// What other apps' references are tried with.

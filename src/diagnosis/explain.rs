@@ -55,6 +55,9 @@ impl Case<'_> {
             Cause::Listing => self.listing(),
             Cause::AppConfiguration => self.app_configuration(),
             Cause::EmptyValue => self.empty_value(),
+            Cause::MayNotRefresh => self.may_not_refresh(),
+            Cause::RefreshNotFound => self.refresh_not_found(),
+            Cause::RefreshFailed => self.refresh_failed(),
         }
     }
 

@@ -72,6 +72,15 @@ impl Case<'_> {
         )
     }
 
+    /// The right to ask the platform to resolve the app's references again.
+    pub(super) fn grant_site_role(&self) -> String {
+        let (principal, kind) = self.principal();
+        format!(
+            "az role assignment create --role \"Website Contributor\" --assignee-object-id \"{principal}\" --assignee-principal-type {kind} --scope \"$(az functionapp show {} --query id -o tsv)\"",
+            self.app()
+        )
+    }
+
     /// Step 3 of the recipe, for a vault with access policies. They replace those of the same
     /// kind, so a policy on secrets has what references need, too.
     pub(super) fn grant_policy(&self, vault: &str) -> String {

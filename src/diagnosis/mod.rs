@@ -18,6 +18,7 @@
 //! | as whom does the handler sign in, and what is shown of it? | `identity` |
 //! | why does nothing answer, or not a vault? | `connection` |
 //! | why is there no token? | `sign_in` |
+//! | why are references not resolved again? | `rotation` |
 //! | which setting or limit of the handler is it? | `handler` |
 //! | what is the vault called here? | `case` |
 //! | with which command, exactly? | `commands`; for a right, `grants` |
@@ -40,6 +41,7 @@ mod object;
 mod path;
 mod private_endpoint;
 mod reference;
+mod rotation;
 mod sign_in;
 
 use std::{sync::Arc, time::Duration};
@@ -96,6 +98,12 @@ pub enum Cause {
     AppConfiguration,
     /// The setting is there and empty.
     EmptyValue,
+    /// The handler's identity may not ask Azure to resolve references again.
+    MayNotRefresh,
+    /// Azure knows no such call for this app.
+    RefreshNotFound,
+    /// Azure could not be asked.
+    RefreshFailed,
 }
 
 /// The end of an object's validity.
@@ -128,6 +136,9 @@ impl Cause {
             Self::Stale(_) | Self::Expires(_) => "Resolved",
             Self::Listing => "Listing",
             Self::AppConfiguration | Self::EmptyValue => "OtherReasons",
+            Self::MayNotRefresh => "RotationRefreshDenied",
+            Self::RefreshNotFound => "RotationRefreshNotFound",
+            Self::RefreshFailed => "RotationRefreshFailed",
         }
     }
 

@@ -7,6 +7,7 @@
 
 mod certificates_metadata;
 mod config_check;
+mod events;
 mod expiring;
 mod keys_metadata;
 mod metadata;
@@ -32,12 +33,14 @@ pub fn all() -> Functions<AppState> {
     Functions::new()
         .register("certificates-metadata", certificates_metadata::get)
         .register("config-check", config_check::get)
+        .register("events", events::receive)
         .register("expiring", expiring::get)
         .register("keys-metadata", keys_metadata::get)
         .register("secrets-metadata", secrets_metadata::get)
 }
 
 pub use config_check::{DATABASE_PASSWORD, EXTERNAL_API_KEY};
+pub use events::Rotation;
 pub use query::parse_time;
 
 /// How far ahead is looked where nobody says how far.
@@ -56,6 +59,9 @@ struct Shared {
     /// Or why there is none.
     described: Result<DescribedVault, Cause>,
     vaults: Arc<Vaults>,
+    /// What is done when a secret has a new version.
+    rotation: Rotation,
+    told_by_events: expiring::ToldByEvents,
     /// Settings of the handler that cannot be used.
     wrong: Vec<SettingError>,
 }
@@ -84,6 +90,7 @@ impl AppState {
         vaults: Arc<Vaults>,
         url: Result<VaultUrl, Cause>,
         options: MetadataOptions,
+        rotation: Rotation,
         wrong: Vec<SettingError>,
     ) -> Self {
         let described = url.map(|url| {
@@ -104,6 +111,8 @@ impl AppState {
             snapshots: expiring::Snapshots::new(options.cache),
             described,
             vaults,
+            rotation,
+            told_by_events: expiring::ToldByEvents::default(),
             wrong,
         }))
     }

@@ -53,6 +53,33 @@ pub(super) fn not_a_time(name: &str) -> Problem {
     )
 }
 
+pub(super) fn no_events() -> Problem {
+    Problem::new(
+        StatusCode::BAD_REQUEST,
+        "InvalidEvents",
+        "The body is neither an event nor a list of up to 5,000 events.",
+        "Send events in the Event Grid schema or as CloudEvents 1.0.",
+    )
+}
+
+pub(super) fn too_much() -> Problem {
+    Problem::new(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "EventsTooLarge",
+        "The body is larger than any delivery of Event Grid, or broke off.",
+        "Send at most 1 MB.",
+    )
+}
+
+pub(super) fn events_of_another_vault() -> Problem {
+    Problem::new(
+        StatusCode::FORBIDDEN,
+        "EventsOfAnotherVault",
+        "This app uses no vault of the name that the subscription's topic has.",
+        "Subscribe to the events of a vault that KEY_VAULT_URL or a reference of this app names.",
+    )
+}
+
 /// The refusal that says what `explanation` says.
 pub(super) fn because(explanation: Explanation) -> Problem {
     let Explanation {

@@ -221,6 +221,12 @@ impl<T: Clone + Send + Sync + 'static> MetadataCache<T> {
         self.0.outcome_of(&slot)
     }
 
+    /// What is known of `id` is not so any more: the next caller asks the vault, and until it has
+    /// answered nobody is given what was known.
+    pub async fn forget(&self, id: &ObjectId) {
+        self.0.slots.invalidate(id).await;
+    }
+
     /// Asks the vault, or waits with those who do. `seen` is what the caller found in the cache:
     /// if something else is there by now, no read is needed.
     async fn read(

@@ -60,6 +60,7 @@ pub use principal::{Guid, Principal, PrincipalKind};
 #[cfg(feature = "dev-vault")]
 pub(crate) use sdk::final_failure;
 pub(crate) use single_flight::SingleFlight;
+pub(crate) use transport::collect;
 pub use vault::{MetadataSource, Vault};
 pub use vaults::Vaults;
 pub use wire::{CertificateDetails, Details, KeyDetails, Metadata};

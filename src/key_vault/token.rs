@@ -45,8 +45,8 @@ const SCOPES: [&str; 6] = [
 /// A credential whose tokens are shared.
 pub(super) struct SharedToken {
     credential: CredentialKind,
-    /// One for each of [`SCOPES`].
-    tokens: [Arc<Token>; SCOPES.len()],
+    /// One for each scope.
+    tokens: Vec<Arc<Token>>,
 }
 
 type SigningIn = BoxFuture<'static, Result<AccessToken, SignInFailure>>;
@@ -87,17 +87,18 @@ impl SharedToken {
         sign_in: impl Fn(&'static str) -> SigningIn + Send + Sync + 'static,
     ) -> Self {
         let sign_in: Arc<SignIn> = Arc::new(sign_in);
-        let token = |scope| {
-            Arc::new(Token {
-                scope,
-                sign_in: sign_in.clone(),
-                limit,
-                latest: Mutex::default(),
-                request: Arc::default(),
-            })
-        };
-        let tokens = SCOPES.map(token);
+        let token = |scope| Token::new(scope, &sign_in, limit);
+        let tokens = SCOPES.map(token).into();
         Self { credential, tokens }
+    }
+
+    /// The tokens of the same credential for another service, and for no vault.
+    pub(super) fn for_scope(mut self, scope: &'static str) -> Self {
+        self.tokens.truncate(1);
+        for token in &mut self.tokens {
+            *token = Token::new(scope, &token.sign_in, token.limit);
+        }
+        self
     }
 
     /// Shares the tokens of a credential whose failures need no explanation.
@@ -156,6 +157,16 @@ impl Latest {
 }
 
 impl Token {
+    fn new(scope: &'static str, sign_in: &Arc<SignIn>, limit: Duration) -> Arc<Self> {
+        Arc::new(Self {
+            scope,
+            sign_in: sign_in.clone(),
+            limit,
+            latest: Mutex::default(),
+            request: Arc::default(),
+        })
+    }
+
     fn latest(&self) -> MutexGuard<'_, Latest> {
         self.latest.lock().unwrap_or_else(PoisonError::into_inner)
     }

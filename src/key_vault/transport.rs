@@ -193,7 +193,7 @@ fn tenant_of_challenge(challenge: &str) -> Option<Guid> {
 }
 
 /// Reads an answer of at most `limit` bytes.
-pub(super) async fn collect(
+pub(crate) async fn collect(
     mut stream: AsyncResponseBody,
     limit: usize,
 ) -> azure_core::Result<Vec<u8>> {

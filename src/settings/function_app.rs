@@ -80,14 +80,18 @@ impl Reader<'_> {
     }
 
     fn function_app(&self) -> FunctionApp {
-        let group = self.text(names::WEBSITE_RESOURCE_GROUP);
-        let owner = self.text(names::WEBSITE_OWNER_NAME);
         FunctionApp::new(
             self.text(names::WEBSITE_SITE_NAME),
-            group.or_else(|| owner.and_then(group_of_owner)),
+            self.resource_group(),
             self.text(names::WEBSITE_SLOT_NAME),
             self.plan(),
         )
+    }
+
+    pub(super) fn resource_group(&self) -> Option<&str> {
+        let group = self.text(names::WEBSITE_RESOURCE_GROUP);
+        let owner = self.text(names::WEBSITE_OWNER_NAME);
+        group.or_else(|| owner.and_then(group_of_owner))
     }
 
     /// Source: the Functions host, `EnvironmentExtensions.cs`.

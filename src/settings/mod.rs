@@ -23,6 +23,7 @@ mod metadata;
 mod mode;
 pub mod names;
 mod reader;
+mod rotation;
 mod spelling;
 mod vault;
 mod warnings;
@@ -34,6 +35,7 @@ pub use local_settings::LocalSettingsError;
 pub use log::LogSettings;
 pub use mode::{KeySource, Mode, OwnKey, OwnKeys, STANDALONE_PORT};
 use reader::Reader;
+pub use rotation::RefreshSetting;
 pub use vault::VaultSetting;
 pub use warnings::SettingWarning;
 
@@ -50,6 +52,8 @@ pub struct Settings {
     pub metadata: MetadataOptions,
     /// Whether a line says that a secret of the app expires soon.
     pub expiry_warnings: bool,
+    /// Where the platform is asked to resolve references again, if it is.
+    pub rotation: Option<RefreshSetting>,
     /// What could sign in.
     pub credential: CredentialSettings,
     /// What is said before the first request.
@@ -105,6 +109,7 @@ impl Settings {
             own_ca: reader.own_ca(),
             metadata: reader.metadata(),
             expiry_warnings: reader.expiry_warnings(),
+            rotation: reader.rotation(&vault),
             export: reader.export(),
             app_settings: app_settings::read(environment, resolves),
             surroundings: reader.surroundings(&credential, &vault),
@@ -174,6 +179,8 @@ mod tests {
             names::SECRET_CACHE_NEGATIVE_TTL_SECONDS,
             names::SECRET_CACHE_CAPACITY,
             names::EXPIRY_WARNINGS,
+            names::AZURE_RESOURCE_MANAGER_URL,
+            names::ROTATION_REFRESH,
         ];
         let errors = read(&bad.map(|name| (name, canary))).expect_err("all bad");
         assert_eq!(errors.len(), bad.len(), "{errors:?}");

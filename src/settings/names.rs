@@ -28,6 +28,10 @@ names! {
     SECRET_CACHE_CAPACITY,
     /// `off`: no lines about secrets that expire.
     EXPIRY_WARNINGS,
+    /// `on`: the platform is asked to resolve references again when a secret has a new version.
+    ROTATION_REFRESH,
+    /// Azure Resource Manager of another cloud, or a stand-in on this machine.
+    AZURE_RESOURCE_MANAGER_URL,
     /// Narrows the choice of credential.
     AZURE_TOKEN_CREDENTIALS,
     /// Application, or user-assigned managed identity.

@@ -146,6 +146,9 @@ fn causes() -> Vec<Cause> {
         Cause::Listing,
         Cause::AppConfiguration,
         Cause::EmptyValue,
+        Cause::MayNotRefresh,
+        Cause::RefreshNotFound,
+        Cause::RefreshFailed,
     ];
     failed.chain(others).collect()
 }
@@ -206,6 +209,9 @@ fn is_possible(cause: &Cause, place: &Place) -> bool {
         | Cause::Readable
         | Cause::Stale(Some(_))
         | Cause::EmptyValue => is_reference && is_on_azure,
+        Cause::MayNotRefresh | Cause::RefreshNotFound | Cause::RefreshFailed => {
+            !is_reference && is_on_azure
+        }
         Cause::OtherSignIn => {
             is_reference
                 && is_on_azure

@@ -52,6 +52,7 @@ mod metadata_comes_without_the_value;
 mod no_answer_is_stored;
 mod nothing_secret_is_ever_written;
 mod rooms_know_only_whom_the_picture_shows;
+mod rotation_heals_itself;
 mod silent_vaults_do_not_hold_up_config_check;
 mod stopping_drains_requests;
 mod telemetry_reaches_its_receiver;

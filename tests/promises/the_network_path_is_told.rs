@@ -238,7 +238,10 @@ fn shown(json: &Value, detail: &str) -> String {
     for member in ["status", "code", detail, "fix", "path", "identity"] {
         let text = match &json[member] {
             Value::Null => continue,
-            Value::String(text) => text.replace('\n', "\n      $ "),
+            // Each command on a line of its own, for who lets az read them.
+            Value::String(text) => text
+                .replace(" with az ", " with\naz ")
+                .replace('\n', "\n      $ "),
             other => other.to_string(),
         };
         let _ = writeln!(shown, "    {member}: {text}");

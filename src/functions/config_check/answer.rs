@@ -5,6 +5,7 @@ use time::OffsetDateTime;
 
 use crate::{
     diagnosis::IdentityReport,
+    functions::events::RotationReport,
     key_vault::error::SettingError,
     references::{Inspector, Masked, ReferenceReport, SettingState},
 };
@@ -31,6 +32,9 @@ pub(super) struct Answer {
     /// As whom the handler signs in; absent for the vault inside this process.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) identity: Option<IdentityReport>,
+    /// What happened last when a secret had a new version; absent if nothing has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) rotation: Option<RotationReport>,
     /// The handler's own settings that cannot be used; absent if there are none.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     pub(super) settings: Vec<SettingError>,
@@ -47,6 +51,7 @@ impl Answer {
     pub(super) fn new(
         inspector: &Inspector,
         references: Vec<ReferenceReport>,
+        rotation: Option<RotationReport>,
         wrong: Vec<SettingError>,
     ) -> Self {
         let api_key = inspector.state(EXTERNAL_API_KEY);
@@ -62,6 +67,7 @@ impl Answer {
             references,
             not_listed: inspector.not_listed(),
             identity: IdentityReport::of(inspector.surroundings()),
+            rotation,
             settings: wrong,
         }
     }

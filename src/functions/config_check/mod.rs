@@ -114,10 +114,15 @@ impl Shared {
     async fn report(&self, options: ReportOptions) -> Arc<Report> {
         // Asked before the report is made: what can still change may change meanwhile.
         let asks_no_vault = options == ReportOptions::default();
-        let is_settled = self.references.is_settled() && asks_no_vault;
+        let is_settled = self.references.is_settled() && asks_no_vault && !self.rotation.is_on();
         let references = self.references.report(options).await;
         let report = Arc::new(Report {
-            answer: Answer::new(&self.references, references, self.wrong.clone()),
+            answer: Answer::new(
+                &self.references,
+                references,
+                self.rotation.report(),
+                self.wrong.clone(),
+            ),
             json: OnceLock::new(),
             page: OnceLock::new(),
         });

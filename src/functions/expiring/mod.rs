@@ -18,11 +18,11 @@ use axum::{
 use time::OffsetDateTime;
 use tokio::time::Instant;
 
-pub(super) use self::snapshots::Snapshots;
 use self::{
     answer::{Answer, Asked},
     snapshots::{Given, Wish},
 };
+pub(super) use self::{snapshots::Snapshots, warnings::ToldByEvents};
 use super::{AppState, Shared, page as pages, query::Query};
 use crate::{
     answer::{Problem, json_bytes, line},
@@ -91,7 +91,7 @@ pub(super) async fn get(
 
 impl Shared {
     /// The vault of `KEY_VAULT_URL` and every one that a reference names, each once.
-    fn listed_vaults(&self) -> Vec<VaultUrl> {
+    pub(super) fn listed_vaults(&self) -> Vec<VaultUrl> {
         let own = self.described.iter().map(|described| &described.url);
         let named = self.references.references();
         let named = named.map(|(_, reference)| &reference.vault);

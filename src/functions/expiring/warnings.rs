@@ -1,7 +1,12 @@
 //! Lines for an alert rule: one for each secret that the app uses and each tier of the days that
 //! it has left. Only those secrets are asked for, and never a value.
 
-use std::{collections::HashMap, convert::Infallible, time::Duration};
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use time::OffsetDateTime;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -13,7 +18,7 @@ use super::{
 use crate::{
     diagnosis::{Expires, days_left, warning},
     functions::{AppState, Shared},
-    key_vault::{Error, Metadata, limits::LISTING_LIMIT},
+    key_vault::{Error, Metadata, ObjectId, ObjectKind, VaultUrl, limits::LISTING_LIMIT},
     references::newer,
 };
 
@@ -126,26 +131,89 @@ impl Shared {
             // It was renewed, or its date was moved.
             said.stage = 0;
         }
+        // An event was sooner.
+        let of_event = self.told_by_events.get(used.vault, &used.id, expires);
+        said.stage = said.stage.max(of_event);
         if stage <= said.stage {
             return;
         }
         said.stage = stage;
-        let (first, _) = used.by[0];
-        let settings: Vec<_> = used.by.iter().map(|(setting, _)| setting.name()).collect();
-        let surroundings = self.references.surroundings();
         let end = Expires {
             on: expires,
             is_certificates: read.managed,
             is_disabled: read.enabled == Some(false),
             newer,
         };
-        let text = warning(&settings, &end, &first.subject(), surroundings, now);
+        self.write(used, &end, stage, now);
+    }
+
+    fn write(&self, used: &Used<'_>, end: &Expires, stage: Stage, now: OffsetDateTime) {
+        let (first, _) = used.by[0];
+        let settings: Vec<_> = used.by.iter().map(|(setting, _)| setting.name()).collect();
+        let surroundings = self.references.surroundings();
+        let text = warning(&settings, end, &first.subject(), surroundings, now);
         let code = if stage > TIERS.len() {
             "SecretExpired"
         } else {
             "SecretExpiresSoon"
         };
         tracing::warn!(code, "{text}");
+    }
+
+    /// Event Grid says that `object` expires, or has. What no setting uses is no line.
+    pub(in crate::functions) fn tell_of_expiry(
+        &self,
+        vault: &VaultUrl,
+        object: &ObjectId,
+        expires: Option<OffsetDateTime>,
+    ) {
+        let (Some(on), true) = (expires, object.kind != ObjectKind::Key) else {
+            return;
+        };
+        let now = OffsetDateTime::now_utc();
+        let stage = stage(days_left(on, now));
+        for used in used(self) {
+            let is_same_version = used.id.version.is_none()
+                || object.kind == ObjectKind::Certificate
+                || used.id.version == object.version;
+            let is_it = used.vault == vault && used.id.name == object.name && is_same_version;
+            if !is_it || !self.told_by_events.raise(vault, &used.id, on, stage) {
+                continue;
+            }
+            let end = Expires {
+                on,
+                is_certificates: object.kind == ObjectKind::Certificate,
+                is_disabled: false,
+                newer: None,
+            };
+            self.write(&used, &end, stage, now);
+        }
+    }
+}
+
+/// What events have told of secrets that the app uses: about which date, and how near it was.
+#[derive(Default)]
+pub(in crate::functions) struct ToldByEvents(
+    Mutex<HashMap<(VaultUrl, ObjectId), (OffsetDateTime, Stage)>>,
+);
+
+impl ToldByEvents {
+    fn get(&self, vault: &VaultUrl, id: &ObjectId, expires: OffsetDateTime) -> Stage {
+        let told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match told.get(&(vault.clone(), id.clone())) {
+            Some((on, stage)) if *on == expires => *stage,
+            _ => 0,
+        }
+    }
+
+    /// Whether `stage` is nearer than what has been told about this date.
+    fn raise(&self, vault: &VaultUrl, id: &ObjectId, on: OffsetDateTime, stage: Stage) -> bool {
+        let is_nearer = stage > self.get(vault, id, on);
+        if is_nearer {
+            let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            told.insert((vault.clone(), id.clone()), (on, stage));
+        }
+        is_nearer
     }
 }
 

@@ -17,6 +17,7 @@ use secrecy::ExposeSecret;
 
 use super::{
     choice::ChosenCredential, cli::CliExecutor, endpoint::TokenEndpoint, failure::explain,
+    service::Service,
 };
 use crate::key_vault::{
     connection::Connection,
@@ -56,6 +57,32 @@ pub fn connect(choice: &ChosenCredential, own_ca: Option<&OwnCa>) -> Result<Conn
         token_time: if is_tool { TOOL_LIMIT } else { Duration::ZERO },
         budget: Arc::default(),
         resolver: Some(resolver),
+    })
+}
+
+/// Sets up the way to another service than a vault, signed for `scope`: on this machine if
+/// `is_local`, as a stand-in is.
+///
+/// # Errors
+///
+/// The machine has no certificate authorities.
+pub fn connect_to(
+    choice: &ChosenCredential,
+    own_ca: Option<&OwnCa>,
+    scope: &'static str,
+    is_local: bool,
+) -> Result<Service, Error> {
+    let resolver = Arc::new(Resolver::system());
+    let https = |proxy| Https::new(proxy, own_ca, resolver.clone()).map(Arc::new);
+    let by_proxy = https(Proxy::FromEnvironment)?;
+    let here = https(Proxy::Never)?;
+    let is_managed = matches!(choice, ChosenCredential::ManagedIdentity { .. });
+    let identity = if is_managed { &here } else { &by_proxy };
+    let token = shared_token(choice, identity.clone()).for_scope(scope);
+    Ok(Service {
+        transport: if is_local { here } else { by_proxy },
+        token: Arc::new(token),
+        scope,
     })
 }
 

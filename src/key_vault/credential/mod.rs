@@ -18,8 +18,10 @@ mod cli;
 mod connect;
 mod endpoint;
 mod failure;
+mod service;
 #[cfg(test)]
 mod tests;
 
 pub use choice::{ChosenCredential, CredentialFilter, CredentialSettings, is_on_path};
-pub use connect::connect;
+pub use connect::{connect, connect_to};
+pub use service::Service;

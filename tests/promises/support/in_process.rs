@@ -18,7 +18,7 @@ use http_body_util::BodyExt;
 use keyvault_functions::{
     dev_vault::{self, DevVault},
     diagnosis::{Cause, FunctionApp, Surroundings},
-    functions::{self, AppState, MetadataOptions},
+    functions::{self, AppState, MetadataOptions, Rotation},
     host::{
         invocation::{Access, Limits},
         manifest::Manifest,
@@ -31,7 +31,7 @@ use keyvault_functions::{
 };
 use tower::ServiceExt;
 
-use super::{Answer, Contract, Fault, faults::Faults, repository};
+use super::{Answer, Contract, Fault, Platform, faults::Faults, repository};
 
 #[derive(Clone)]
 pub(crate) struct InProcess {
@@ -90,6 +90,8 @@ pub(crate) struct Setup {
     pub(crate) no_vault: Option<Cause>,
     /// References beyond the cap.
     pub(crate) not_listed: usize,
+    /// Who resolves references again when a secret has a new version, if anybody does.
+    pub(crate) platform: Option<Platform>,
     /// Settings of the handler that cannot be used.
     pub(crate) wrong: Vec<SettingError>,
 }
@@ -109,6 +111,7 @@ impl Default for Setup {
             unconnected: None,
             no_vault: None,
             not_listed: 0,
+            platform: None,
             wrong: Vec::new(),
         }
     }
@@ -178,7 +181,9 @@ impl InProcess {
             Some(cause) => Err(cause),
             None => DevVault::url().ok_or(Cause::NoVault),
         };
-        let app = AppState::new(references, vaults, url, options, setup.wrong);
+        let manager = setup.platform.map(|platform| platform.manager());
+        let rotation = Rotation::new(manager);
+        let app = AppState::new(references, vaults, url, options, rotation, setup.wrong);
         let manifest = Manifest::read(repository()).expect("valid");
         let limits = Limits {
             in_flight: setup.in_flight,

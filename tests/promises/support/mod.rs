@@ -10,6 +10,7 @@ mod functions_host;
 mod in_process;
 pub(crate) mod leaks;
 mod lines;
+mod platform;
 mod process;
 pub(crate) mod recorded;
 pub(crate) mod sources;
@@ -34,6 +35,7 @@ pub(crate) use functions_host::{
 };
 pub(crate) use in_process::{InProcess, Setup, answer, func_a};
 pub(crate) use lines::Lines;
+pub(crate) use platform::{Mood, Platform};
 pub(crate) use process::{Handler, Stream};
 pub(crate) use standalone::{Standalone, commands};
 pub(crate) use tls_vault::{Identity, TlsVault, Wire};

@@ -1,0 +1,43 @@
+//! Why the platform could not be asked to resolve references again.
+
+use super::{
+    Fix,
+    case::{Case, Words},
+};
+
+/// What every refusal ends with.
+const UNTIL_THEN: &str = "Until then the platform looks for new versions itself, within 24 hours.";
+
+impl Case<'_> {
+    pub(super) fn may_not_refresh(&self) -> Words {
+        Words::new(
+            format!(
+                "The handler's identity may not ask Azure to resolve the app's references again. {UNTIL_THEN}"
+            ),
+            Fix::with(
+                "Grant it the role Website Contributor on this app, which also lets it publish and read the app's keys, with",
+                self.grant_site_role(),
+            ),
+        )
+    }
+
+    pub(super) fn refresh_not_found(&self) -> Words {
+        Words::new(
+            format!(
+                "Azure does not know the call that resolves references again, or not for this app. {UNTIL_THEN}"
+            ),
+            Fix::with("Do it by hand with", self.refresh()),
+        )
+    }
+
+    pub(super) fn refresh_failed(&self) -> Words {
+        Words::new(
+            format!("Azure could not be asked to resolve references again. {UNTIL_THEN}"),
+            Fix::with(
+                "Wait. The handler tries again by itself. By hand it is",
+                self.refresh(),
+            ),
+        )
+        .passing(None)
+    }
+}
