@@ -94,6 +94,12 @@ param logsDailyCapGb int = 1
 @description('Who gets a mail when a secret of the app expires soon or has expired. Empty: nobody, and no alert is made.')
 param alertEmail string = ''
 
+@description('Whether new versions of secrets reach the app as events, so that it has Azure resolve its references again. The app\'s identity becomes Website Contributor of the app, and of nothing else.')
+param rotationEvents bool = false
+
+@description('Whether the vault gets a system topic for its events. A vault can have one only: deploy.sh sets false if somebody else has made one.')
+param makesEventTopic bool = true
+
 @description('Tags of everything, besides the one that names the app.')
 param tags object = {}
 
@@ -457,9 +463,29 @@ resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
       APPLICATIONINSIGHTS_CONNECTION_STRING: insights.properties.ConnectionString
       APPLICATIONINSIGHTS_AUTHENTICATION_STRING: telemetryIdentity
     },
-    identitySettings
+    identitySettings,
+    rotationEvents ? { ROTATION_REFRESH: 'on' } : {}
   )
   dependsOn: [accessOfUserIdentity, accessOfApp, databasePasswordSecret]
+}
+
+// With this role the app's identity may change the app itself, so it has it on request only.
+module refreshOfReferences 'modules/refresh.bicep' = if (rotationEvents) {
+  name: 'refresh-${suffix}'
+  params: {
+    principalId: usesUserIdentity ? userIdentity!.properties.principalId : app.identity.principalId
+    appName: app.name
+  }
+}
+
+// infra/subscribe.sh makes its subscription once the package is published, because Event Grid asks
+// the running app whether it wants the events. Last, so that nothing else writes to the vault then.
+resource eventTopic 'Microsoft.EventGrid/systemTopics@2025-02-15' = if (rotationEvents && makesEventTopic) {
+  name: 'evgst-${vaultName}'
+  location: location
+  tags: allTags
+  properties: { source: vault.id, topicType: 'Microsoft.KeyVault.vaults' }
+  dependsOn: [settings]
 }
 
 output functionAppName string = app.name

@@ -36,7 +36,8 @@ They are never printed and are in no command line. Run it again after any
 failure, with the same --set: what is not set goes back to its default. The
 secrets get a new version. infra/remove.sh removes it again.
 
-DEPLOY_RETRY_SECONDS (default: 30) is the pause before it publishes again.
+DEPLOY_RETRY_SECONDS (default: 30) is the pause before it publishes or
+subscribes again.
 END
 }
 
@@ -104,7 +105,7 @@ asked_for() {
 }
 
 root=$(cd "$(dirname "$0")/.." && pwd)
-for file in app.bicep package.sh verify.sh; do
+for file in app.bicep package.sh verify.sh subscribe.sh; do
   [ -f "$root/infra/$file" ] || fail "infra/$file is missing. Run this from a complete clone"
 done
 
@@ -283,6 +284,20 @@ Leave out enablePurgeProtection, or take another vault: --set vaultName=NAME"
   fi
 fi
 
+rotation=$(asked_for rotationevents)
+# A vault has one system topic at most. One that somebody else has made is used, and stays as it is.
+if [ "$rotation" = true ] && [ -n "$existing" ] && [ -z "$(asked_for makeseventtopic)" ]; then
+  found=$(az eventgrid system-topic list --resource-group "$group" --output tsv \
+    --query "[].[name, source || '-', tags.\"keyvault-functions\" || '-']" 2>"$scratch/error") ||
+    fail "the system topics of $group cannot be listed: $(reason)"
+  while IFS=$'\t' read -r name source owner; do
+    if [[ $(lower "${source:-}") == */vaults/"$(lower "$existing")" ]] && [ "$(lower "$owner")" != "$(lower "$app")" ]; then
+      echo "its vault $existing has the system topic $name, which is used as it is"
+      parameters+=("makesEventTopic=false")
+    fi
+  done <<<"${found//$'\r'/}"
+fi
+
 # --- the template ----------------------------------------------------------------------------------
 
 step "infra/app.bicep, which takes some minutes"
@@ -321,6 +336,11 @@ Then recover it with --recover, or take another name: --set vaultName=NAME"
       ;;
     *"Website with given name"* | *WebsiteAlreadyExists*)
       advice="The name of an app is unique in all of Azure. Choose another one with -n."
+      ;;
+    *"one system topic is allowed per source"*)
+      advice="The vault has a system topic in another resource group, and can have one only.
+Delete that one, with its subscriptions, or leave out rotationEvents. To find it:
+az eventgrid system-topic list --query \"[].[resourceGroup, name, source]\" --output tsv"
       ;;
   esac
   fail "the deployment failed, for the reason above. $advice
@@ -368,5 +388,13 @@ step "verify"
 Verify it again: infra/verify.sh -g $group -n $app
 What the app says (Live Metrics of Application Insights in the portal shows it, too):
 az monitor app-insights query --apps \"\$(az resource list --resource-group $group --resource-type Microsoft.Insights/components --query \"[?tags.\\\"keyvault-functions\\\"=='$app'].id\" --output tsv)\" --analytics-query \"union traces, exceptions | where timestamp > ago(30m) | order by timestamp desc | take 50\" --output table"
+
+# Event Grid asks the app whether it wants the events, so the app must run.
+if [ "$rotation" = true ]; then
+  step "events of the vault"
+  SUBSCRIBE_RETRY_SECONDS=${DEPLOY_RETRY_SECONDS:-30} "$root/infra/subscribe.sh" -g "$group" -n "$app" ||
+    fail "$app is deployed and gets no events, for the reason above. Until it does, Azure resolves the references within a day.
+Then run this: infra/subscribe.sh -g $group -n $app"
+fi
 
 printf '\nRemove it with: infra/remove.sh -g %s -n %s\n' "$group" "$app"

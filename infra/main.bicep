@@ -74,6 +74,9 @@ param alwaysReadyInstances int
 @description('As in app.bicep. With a default, so that azd does not ask for it.')
 param alertEmail string = ''
 
+@description('As in app.bicep.')
+param rotationEvents bool
+
 var tags = { 'azd-env-name': environmentName }
 
 resource group 'Microsoft.Resources/resourceGroups@2025-04-01' = {
@@ -99,6 +102,7 @@ module app 'app.bicep' = {
     softDeleteRetentionInDays: softDeleteRetentionInDays
     alwaysReadyInstances: alwaysReadyInstances
     alertEmail: alertEmail
+    rotationEvents: rotationEvents
   }
 }
 

@@ -79,6 +79,13 @@ if [ "${exists%$'\r'}" = true ]; then
       *) printf '%s\t%s\n' "$type" "$name" >>"$scratch/others" ;;
     esac
   done < <(rows <"$scratch/rows")
+  # At a system topic that somebody else has made for the vault, only the subscription is of this app.
+  while IFS=$'\t' read -r type name <&3; do
+    [ "$(lower "$type")" = microsoft.eventgrid/systemtopics ] || continue
+    az eventgrid system-topic event-subscription list --resource-group "$group" --system-topic-name "$name" --output tsv \
+      --query "[?name=='kv-$app'].[type, name, id]" >"$scratch/rows" 2>"$scratch/error" || fail "the subscriptions of $name cannot be listed: $(reason)"
+    rows <"$scratch/rows" >>"$scratch/own"
+  done 3<"$scratch/others"
 fi
 
 # The vaults of this app that are deleted already, and wait for the end of their retention.

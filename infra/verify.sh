@@ -21,8 +21,9 @@ app. Then it restarts the app once, so that no instance keeps an unresolved
 value.
 
 Then it calls the routes: without a key, with a function key and with the master
-key. The keys are not printed and are in no command line. Exits with 1 and names
-the row that failed.
+key. An app with rotationEvents gets an event, about a secret that no reference
+names. The keys are not printed and are in no command line. Exits with 1 and
+names the row that failed.
 
 VERIFY_INTERVAL (default: 10) is the pause between two questions, in seconds.
 END
@@ -94,6 +95,13 @@ named=$(az functionapp config appsettings list --resource-group "$group" --name 
   --query "[?value && contains(value, 'Microsoft.KeyVault')].name" 2>"$scratch/error") ||
   fail "the app settings of $app cannot be read: $(reason)"
 expected=$(printf '%s\n' EXTERNAL_API_KEY DATABASE_PASSWORD "$named" | tr -d '\r' | sed '/^$/d' | sort -u)
+
+# What infra/subscribe.sh reads, too.
+settings=$(az functionapp config appsettings list --resource-group "$group" --name "$app" --output tsv \
+  --query "[[[?name=='ROTATION_REFRESH'].value | [0] || '-', [?name=='KEY_VAULT_URL'].value | [0] || '-']]" 2>"$scratch/error") ||
+  fail "the app settings of $app cannot be read: $(reason)"
+IFS=$'\t' read -r rotation vault <<<"${settings//$'\r'/}" || true
+vault_host=${vault#https://} vault_host=${vault_host%%/*} vault=${vault_host%%.*}
 
 # Writes a line for each reference: setting, status, details. A refresh answers with the same list
 # as the question for it. Azure pages long lists, and the address of a page is a whole one.
@@ -198,10 +206,11 @@ unset keys
 [ "${master_key:--}" != - ] || fail "$app has no master key. Make one in the portal, under App keys"
 [ "${function_key:--}" != - ] || fail "$app has no function key. Make one with: az functionapp keys set -g $group -n $app --key-type functionKeys --key-name default"
 
-# Asks for a path with a key, or with none. Sets `code` and `type`; the body is in a file.
+# Asks for a path with a key, or with none, and sends a file if one is named. Sets `code` and `type`;
+# the body is in a file.
 # All goes to curl through its stdin, because everyone on the machine can list command lines.
 request() {
-  local path=$1 key=$2 answer
+  local path=$1 key=$2 sent=${3:-} answer
   key=${key//\\/\\\\}
   key=${key//\"/\\\"}
   : >"$scratch/body"
@@ -210,14 +219,16 @@ request() {
     printf 'proto = "=https"\nsilent\nmax-time = 40\noutput = "%s"\n' "$scratch/body"
     printf 'write-out = "%%{http_code} %%{content_type}"\n'
     [ -z "$key" ] || printf 'header = "x-functions-key: %s"\n' "$key"
+    [ -z "$sent" ] || printf 'header = "content-type: application/json"\nheader = "aeg-event-type: Notification"\ndata-binary = "@%s"\n' "$sent"
   } | curl --disable --config - 2>/dev/null) || answer="000 none"
   code=${answer%% *} type=${answer#* }
 }
 
+# A member of the answer and its value may follow, and a file to send.
 row() {
-  local title=$1 wanted=$2 path=$3 key=$4 name=${5:-} why=''
+  local title=$1 wanted=$2 path=$3 key=$4 member=${5:-} value=${6:-} sent=${7:-} why=''
   while :; do
-    request "$path" "$key"
+    request "$path" "$key" "$sent"
     # Only what a starting host answers is worth another try.
     case $code in
       000 | 404 | 5??) ! time_is_up || break ;;
@@ -228,10 +239,10 @@ row() {
   if [[ ! $code =~ ^($wanted)$ ]]; then
     why="it answered $code"
     [ "$code" != 000 ] || why="there was no answer from https://$host"
-  elif [ -n "$name" ]; then
+  elif [ -n "$member" ]; then
     [[ $type == application/json* ]] || why="it answered $type and not JSON"
-    grep -Eiq "^\{.*\"name\"[[:space:]]*:[[:space:]]*\"$name\".*\}[[:space:]]*$" "$scratch/body" ||
-      why="the answer is not about $name"
+    grep -Eiq "^\{.*\"$member\"[[:space:]]*:[[:space:]]*\"$value\".*\}[[:space:]]*$" "$scratch/body" ||
+      why="the answer has not $value as its $member"
   fi
   if [ -z "$why" ]; then
     printf 'ok      %s -> %s\n' "$title" "$code"
@@ -250,6 +261,16 @@ row "config-check without a key" 401 config-check ''
 row "secrets/$secret without a key" 401 "secrets/$secret" ''
 row "secrets/$secret with a function key" '401|403' "secrets/$secret" "$function_key"
 row "config-check?strict=true with a function key" 200 'config-check?strict=true' "$function_key"
-row "secrets/$secret with the master key" 200 "secrets/$secret" "$master_key" "$secret"
+row "secrets/$secret with the master key" 200 "secrets/$secret" "$master_key" name "$secret"
+
+# As Event Grid would send it. The template has the vault in the app's group.
+if [ "$(tr '[:upper:]' '[:lower:]' <<<"${rotation:-}")" = on ]; then
+  name=verify-sh-asks-about-no-secret
+  topic="${id%%/providers/*}/providers/Microsoft.KeyVault/vaults/$vault"
+  printf '[{"id":"verify-%s-%s","topic":"%s","subject":"%s","eventType":"Microsoft.KeyVault.SecretNewVersionCreated","eventTime":"%s","data":{"Id":"https://%s/secrets/%s/00000000000000000000000000000000","VaultName":"%s","ObjectType":"Secret","ObjectName":"%s","Version":"00000000000000000000000000000000","NBF":null,"EXP":null},"dataVersion":"1","metadataVersion":"1"}]' \
+    "$$" "$RANDOM$RANDOM" "$topic" "$name" "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$vault_host" "$name" "$vault" "$name" >"$scratch/event"
+  row "events without a key" 401 events '' '' '' "$scratch/event"
+  row "events with a function key" 200 events "$function_key" rotation on "$scratch/event"
+fi
 printf '\n%s works. Open https://%s/api/config-check with a function key\n' "$app" "$host"
 printf '(az functionapp keys list --resource-group %s --name %s --query functionKeys)\n' "$group" "$app"

@@ -11,7 +11,7 @@ setup() {
   # A clone in which the package is made in no time.
   root="$BATS_TEST_TMPDIR/clone"
   mkdir -p "$root/infra"
-  cp "$BATS_TEST_DIRNAME"/../../infra/{deploy.sh,verify.sh,app.bicep} "$root/infra/"
+  cp "$BATS_TEST_DIRNAME"/../../infra/{deploy.sh,verify.sh,subscribe.sh,app.bicep} "$root/infra/"
   cat >"$root/infra/package.sh" <<'STUB'
 #!/usr/bin/env bash
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -329,6 +329,58 @@ PYTHON
   LEAKY=true run "$deploy" -g rg -n app
   [ "$status" -eq 1 ]
   [[ "$output" == *"is deployed and does not answer as it should"*"az monitor app-insights query"* ]]
+}
+
+@test "rotationEvents: the subscription is made after the app is published and verified" {
+  run "$deploy" -g rg -n app --set rotationEvents=true
+  [ "$status" -eq 0 ]
+  grep -q '^az deployment group create .* rotationEvents=true ' "$CALLS"
+  order=$(grep -Eo '^(az (deployment group create|functionapp deployment|eventgrid system-topic event-subscription create)|request .*/events)' "$CALLS" | uniq | paste -s -d , -)
+  [ "$order" = "az deployment group create,az functionapp deployment,request https://app.azurewebsites.net/api/events,az eventgrid system-topic event-subscription create" ]
+  [[ "$output" == *"subscription kv-app of evgst-kv-app"* ]]
+  there_is_still 'app group key rotation subscription topic vault'
+}
+
+@test "rotationEvents, run twice: the same key, the same topic, the same subscription" {
+  run "$deploy" -g rg -n app --set rotationEvents=true
+  [ "$status" -eq 0 ]
+  run "$deploy" -g rg -n app --set rotationEvents=true
+  [ "$status" -eq 0 ]
+  [ "$(calls 'function keys set')" -eq 1 ]
+  [ "$(calls 'event-subscription create')" -eq 2 ]
+  [ "$(calls makesEventTopic)" -eq 0 ]
+}
+
+@test "without rotationEvents nothing of Event Grid is asked for" {
+  run "$deploy" -g rg -n app --set rotationEvents=false
+  [ "$status" -eq 0 ]
+  run "$deploy" -g rg -n app
+  [ "$status" -eq 0 ]
+  [ "$(calls eventgrid)" -eq 0 ]
+  [ "$(calls api/events)" -eq 0 ]
+}
+
+@test "rotationEvents: a system topic that somebody else has made is used, and stays as it is" {
+  there_is vault
+  TOPIC_OF_OTHERS=theirs run "$deploy" -g rg -n app --set RotationEvents=true --set rotationEvents=true
+  [ "$status" -eq 0 ]
+  [[ "$output" == *"kv-app has the system topic theirs"* ]]
+  grep -q '^az deployment group create .* makesEventTopic=false ' "$CALLS"
+  grep -q 'event-subscription create .* --system-topic-name theirs --name kv-app ' "$CALLS"
+}
+
+@test "rotationEvents: a system topic in another group is explained" {
+  TOPIC_OF_OTHERS=theirs run "$deploy" -g rg -n app --set rotationEvents=true
+  [ "$status" -eq 1 ]
+  [[ "$output" == *"system topic in another resource group"*"az eventgrid system-topic list"* ]]
+  [ "$(calls '^package.sh')" -eq 0 ]
+}
+
+@test "rotationEvents: an app that Event Grid cannot reach is deployed, and that is said" {
+  SUBSCRIBES_AFTER=99 run "$deploy" -g rg -n app --set rotationEvents=true
+  [ "$status" -eq 1 ]
+  [[ "$output" == *"app works."*"app is deployed and gets no events"*"infra/subscribe.sh -g rg -n app"* ]]
+  there_is_still 'app group key rotation topic vault'
 }
 
 @test "a secret that is not set: says how, and asks nobody without a terminal" {

@@ -41,6 +41,27 @@ teardown() { nothing_is_left; }
   done
 }
 
+@test "the system topic goes with the rest, and its subscription with it" {
+  there_is rotation topic key subscription
+  echo - >"$STATE/group"
+  run "$remove" -g rg -n app --yes
+  [ "$status" -eq 0 ]
+  [[ "$output" == *"Microsoft.EventGrid/systemTopics"*"evgst-kv-app"* ]]
+  there_is_still 'deleted group'
+}
+
+@test "a system topic of somebody else stays, without the app's subscription" {
+  there_is rotation key subscription
+  for crlf in false true; do
+    there_is vault app rotation subscription
+    CRLF=$crlf TOPIC_OF_OTHERS=theirs-other run "$remove" -g rg -n app --yes
+    [ "$status" -eq 0 ]
+    [ "$(calls 'group delete')" -eq 0 ]
+    [[ "$output" == *"systemTopics/eventSubscriptions"*"kv-app"*"These stay"*"theirs-other"* ]]
+    there_is_still 'deleted group'
+  done
+}
+
 @test "without a terminal and --yes nothing is deleted" {
   run "$remove" -g rg -n app </dev/null
   [ "$status" -eq 1 ]
@@ -159,7 +180,7 @@ teardown() { nothing_is_left; }
 }
 
 @test "the help of every script fits a terminal of 80 columns" {
-  for script in deploy verify remove package; do
+  for script in deploy verify subscribe remove package; do
     run "$BATS_TEST_DIRNAME/../../infra/$script.sh" --help
     [ "$status" -eq 0 ]
     [[ "$output" == "Usage: infra/$script.sh"* ]]
@@ -182,6 +203,9 @@ teardown() { nothing_is_left; }
   EXTERNAL_API_KEY_VALUE=val-one DATABASE_PASSWORD_VALUE=val-two run "$infra/deploy.sh" -g rg -n app -l westeurope --zip "$BATS_TEST_TMPDIR/my.zip" --recover
   [ "$status" -eq 0 ]
   there_is_still 'app group vault'
+  EXTERNAL_API_KEY_VALUE=val-one DATABASE_PASSWORD_VALUE=val-two run "$infra/deploy.sh" -g rg -n app --zip "$BATS_TEST_TMPDIR/my.zip" --set rotationEvents=true
+  [ "$status" -eq 0 ]
+  there_is_still 'app group key rotation subscription topic vault'
   run "$remove" -g rg -n app --yes --purge
   [ "$status" -eq 0 ]
   there_is_still '*'

@@ -31,6 +31,8 @@ ORDER = {
     "accessOfApp": {"app", "databasePasswordSecret"},
     "settings": {"accessOfUserIdentity", "accessOfApp", "databasePasswordSecret", "externalApiKeySecret"},
     "vaultEndpoint": {"databasePasswordSecret"},
+    "refreshOfReferences": {"app"},
+    "eventTopic": {"settings", "vault"},
 }
 OUTPUTS = {
     "functionAppName": "[parameters('appName')]",
@@ -93,7 +95,9 @@ def compiled(root):
 
 # Who refuses each mutation, and a part of what it says.
 APP, ACCESS, NETWORK, ENDPOINT = "app.bicep", "modules/access.bicep", "modules/network.bicep", "modules/private-endpoint.bicep"
+REFRESH = "modules/refresh.bicep"
 DEFAULT, CLOSED, PRIVATE, AZD = "default", "service-endpoint", "private-endpoint", "azd"
+EVENTS, OTHERS = "rotation-events", "rotation-events-topic-of-others"
 MUTATIONS = {
     "unknown property": (APP, "httpsOnly: true", "httpsOnlyy: true", compiler, "httpsOnlyy"),
     "wrong type": (APP, "httpsOnly: true", "httpsOnly: 'yes'", compiler, "BCP036"),
@@ -167,6 +171,19 @@ MUTATIONS = {
     "an alert on all logs of the workspace": (APP, "scopes: [insights.id]", "scopes: [workspace.id]", PRIVATE, "scopes"),
     "an alert that stays": (APP, "  location: 'global'\n  tags: allTags\n", "  location: 'global'\n", PRIVATE, "tags"),
     "no alert by azd": ("main.bicep", "    alertEmail: alertEmail\n", "", compiler, "alertEmail"),
+    "a right that nobody asked for": (APP, "'modules/refresh.bicep' = if (rotationEvents)", "'modules/refresh.bicep' = if (!rotationEvents)", DEFAULT, "de139f84-1756-47ae-9be6-808fbbe84772"),
+    "a topic that nobody asked for": (APP, "if (rotationEvents && makesEventTopic)", "if (makesEventTopic)", DEFAULT, "systemTopics"),
+    "a second topic": (APP, "if (rotationEvents && makesEventTopic)", "if (rotationEvents || makesEventTopic)", OTHERS, "systemTopics"),
+    "a rotation that nobody asked for": (APP, "rotationEvents ? { ROTATION_REFRESH: 'on' } : {}", "{ ROTATION_REFRESH: 'on' }", DEFAULT, "ROTATION_REFRESH"),
+    "a rotation that is off": (APP, "ROTATION_REFRESH: 'on'", "ROTATION_REFRESH: 'off'", EVENTS, "ROTATION_REFRESH"),
+    "a right over the whole group": (REFRESH, "  scope: app\n", "", EVENTS, "de139f84-1756-47ae-9be6-808fbbe84772"),
+    "a right over everything": (REFRESH, "'de139f84-1756-47ae-9be6-808fbbe84772'", "'b24988ac-6180-42a0-ab88-20f7382dd24c'", EVENTS, "b24988ac-6180-42a0-ab88-20f7382dd24c"),
+    "a right for another identity": (APP, "usesUserIdentity ? userIdentity!.properties.principalId : app", "!usesUserIdentity ? userIdentity!.properties.principalId : app", OTHERS, "userAssignedIdentities"),
+    "events of another resource": (APP, "source: vault.id", "source: storage.id", EVENTS, "source"),
+    "events of another kind": (APP, "'Microsoft.KeyVault.vaults'", "'Microsoft.Storage.StorageAccounts'", EVENTS, "topicType"),
+    "a topic that stays": (APP, "  tags: allTags\n  properties: { source", "  properties: { source", EVENTS, "tags"),
+    "a topic before its vault is done": (APP, "  dependsOn: [settings]\n", "", compiled, "eventTopic does not wait for settings"),
+    "no events by azd": ("main.bicep", "    rotationEvents: rotationEvents\n", "", compiler, "rotationEvents"),
     "no tag of azd": ("main.bicep", "var tags = { 'azd-env-name'", "var tags = { 'azd-env'", AZD, "azd-env-name"),
     "a name that is not unique": ("main.bicep", "'func-${uniqueString(subscription().id, environmentName, location)}'", "environmentName", AZD, "your-env"),
     "an instance too many": (APP, "alwaysReadyInstances > 0 ?", "alwaysReadyInstances >= 0 ?", DEFAULT, "alwaysReady"),

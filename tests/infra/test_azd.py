@@ -45,8 +45,10 @@ class Azd(unittest.TestCase):
         for hook in hooks:
             self.assertEqual(set(hook), {"posix", "windows"})
             for system in hook.values():
-                script = re.search(r"infra/\w+\.sh", system["run"])[0]
-                self.assertTrue(os.access(ROOT / script, os.X_OK), script)
+                scripts = re.findall(r"infra/\w+\.sh", system["run"])
+                self.assertTrue(scripts)
+                for script in scripts:
+                    self.assertTrue(os.access(ROOT / script, os.X_OK), script)
                 for variable in re.findall(r"AZURE_\w+", system["run"]):
                     self.assertIn(variable, outputs)
 

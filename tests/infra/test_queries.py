@@ -28,6 +28,9 @@ class Queries(unittest.TestCase):
             {"id": SITE, "properties": {"defaultHostName": "app.azurewebsites.net"}},
         ):
             self.assertEqual(self.rows("az functionapp show", answer), [[SITE, "app.azurewebsites.net"]])
+            self.assertEqual(self.rows("az functionapp show", answer, "subscribe.sh"), [["app.azurewebsites.net", "-"]])
+        closed = {"properties": {"defaultHostName": "a.net", "publicNetworkAccess": "Disabled"}}
+        self.assertEqual(self.rows("az functionapp show", closed, "subscribe.sh"), [["a.net", "Disabled"]])
 
     def test_the_settings_that_look_like_references(self):
         settings = [
@@ -36,7 +39,27 @@ class Queries(unittest.TestCase):
             {"name": "C", "value": None},
             {"name": "D", "value": "@Microsoft.KeyVault(misspelt"},
         ]
-        self.assertEqual(self.rows("az functionapp config appsettings list", settings), ["A", "D"])
+        self.assertEqual(self.rows("named=.*az functionapp config appsettings list", settings), ["A", "D"])
+
+    def test_whether_the_app_gets_events_of_which_vault(self):
+        both = [{"name": "KEY_VAULT_URL", "value": "https://kv-a.vault.azure.net/"}, {"name": "ROTATION_REFRESH", "value": "on"}]
+        for script in ("verify.sh", "subscribe.sh"):
+            rows = lambda answer: self.rows("settings=.*az functionapp config appsettings list", answer, script)
+            self.assertEqual(rows(both), [["on", "https://kv-a.vault.azure.net/"]])
+            self.assertEqual(rows(both[:1]), [["-", "https://kv-a.vault.azure.net/"]])
+            self.assertEqual(rows([]), [["-", "-"]])
+
+    def test_the_key_for_event_grid(self):
+        rows = lambda answer: self.rows("az functionapp function keys list", answer, "subscribe.sh")
+        self.assertEqual([rows({"default": "d", "eventgrid": "e"}), rows({"default": "d"})], ["e", "-"])
+
+    def test_the_topics_and_the_subscription(self):
+        topics = [{"name": "t", "source": "/v", "tags": {"keyvault-functions": "app"}}, {"name": "u", "source": "/w", "tags": None}]
+        list_of = "az eventgrid system-topic list --resource-group"
+        self.assertEqual(self.rows(list_of, topics, "subscribe.sh"), [["t", "/v"], ["u", "/w"]])
+        self.assertEqual(self.rows(list_of, topics, "deploy.sh"), [["t", "/v", "app"], ["u", "/w", "-"]])
+        subscriptions = [{"name": name, "type": "t", "id": f"/{name}"} for name in ("kv-app", "kv-app-2")]
+        self.assertEqual(self.rows("az eventgrid system-topic event-subscription list", subscriptions, "remove.sh"), [["t", "kv-app", "/kv-app"]])
 
     def test_the_keys(self):
         rows = lambda answer: self.rows("az functionapp keys list --resource-group .* --output", answer)

@@ -103,7 +103,7 @@ teardown() { nothing_is_left; }
 @test "metadata of another secret fails" {
   ANSWERS_ABOUT=DatabasePassword run "$verify" -g rg -n app --timeout 0
   [ "$status" -eq 1 ]
-  [[ "$output" == *"the answer is not about ExternalApiKey"* ]]
+  [[ "$output" == *"the answer has not ExternalApiKey as its name"* ]]
 }
 
 @test "another cloud has another host, and Resource Manager is asked by its own address" {
@@ -157,6 +157,30 @@ teardown() { nothing_is_left; }
 @test "lines may end as on Windows" {
   RESOLVED_AFTER=1 PAGED=true CRLF=true run "$verify" -g rg -n app
   [ "$status" -eq 0 ]
+}
+
+@test "with rotationEvents an event is sent and acknowledged, and refused without a key" {
+  there_is rotation
+  run "$verify" -g rg -n app
+  [ "$status" -eq 0 ]
+  [ "$(calls '^request')" -eq 7 ]
+  [[ "$output" == *"events without a key -> 401"*"events with a function key -> 200"*"app works."* ]]
+  CRLF=true run "$verify" -g rg -n app
+  [ "$status" -eq 0 ]
+}
+
+@test "an app whose rotation is off although it is set fails" {
+  there_is rotation
+  ROTATION=off run "$verify" -g rg -n app --timeout 0
+  [ "$status" -eq 1 ]
+  [[ "$output" == *"failing row: events with a function key -> 200: the answer has not on as its rotation"* ]]
+}
+
+@test "a package without the function events fails, and is named" {
+  there_is rotation
+  BROKEN=events run "$verify" -g rg -n app --timeout 0
+  [ "$status" -eq 1 ]
+  [[ "$output" == *"failing row: events without a key"* ]]
 }
 
 @test "any setting that looks like a reference must be one" {

@@ -20,7 +20,7 @@ from urllib.parse import parse_qs, urlsplit
 
 SUBSCRIPTION = "00000000-0000-0000-0000-000000000001"
 TENANT = "00000000-0000-0000-0000-000000000002"
-MASTER_KEY, FUNCTION_KEY = "k3y-master", "k3y-function"
+MASTER_KEY, FUNCTION_KEY, EVENT_KEY = "k3y-master", "k3y-function", "k3y-events=="
 
 
 def certificate(folder):
@@ -63,10 +63,13 @@ def evaluate(template, given, group):
         return json.loads((Path(folder) / "main.snapshot.json").read_text())["predictedResources"]
 
 
-def known(value):
+def known(name, value):
     """A setting. What only Azure knows is left as an expression, which names types of resources."""
     if not value.startswith("["):
         return value
+    if name == "KEY_VAULT_URL":
+        vault = re.search(r"/vaults/([^/']+)", value)[1]
+        return f"https://{vault}.vault.test/"
     return "@Microsoft.KeyVault(SecretUri=https://kv.vault.azure.net/secrets/a/1)" if "@Microsoft.KeyVault(" in value else "known to Azure"
 
 
@@ -78,6 +81,7 @@ class Azure:
         # The role of an app's identity is new to its storage at the first publishing, and to the
         # vault until the first refresh after a deployment. An instance keeps what it started with.
         self.refusals, self.resolved, self.runs_resolved, self.settings = 1, False, False, {}
+        self.event_keys, self.subscriptions, self.events = {}, {}, []
         self.requests, self.unknown = [], []
         chain, key = certificate(folder)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -125,7 +129,7 @@ class Azure:
         url = urlsplit(target)
         host = headers.get("host", "")
         if host.endswith(".azurewebsites.test"):
-            return self.app(url.path, headers)
+            return self.app(url.path, headers, body)
         path = url.path.rstrip("/").lower().removeprefix(f"/subscriptions/{SUBSCRIPTION}")
         query = {name.lower(): values[0] for name, values in parse_qs(url.query).items()}
         # As Resource Manager does. The identity endpoint has a header of its own, the host a key.
@@ -138,13 +142,18 @@ class Azure:
         self.unknown.append(f"{method} {target}")
         return 404, error("NotFound")
 
-    def app(self, path, headers):
+    def app(self, path, headers, body):
         level = {MASTER_KEY: 2, FUNCTION_KEY: 1}.get(headers.get("x-functions-key"), 0)
         name = path.removeprefix("/api/secrets/")
         if self.published is None:
             return 503, None
         if path == "/api/config-check":
             return (200 if self.runs_resolved else 503, {"external_api_key_set": self.runs_resolved}) if level else (401, None)
+        if path == "/api/events" and level:
+            self.events += json.loads(body)
+            return 200, {"accepted": 0, "ignored": 1, "malformed": 0, "duplicates": 0, "rotation": self.settings.get("ROTATION_REFRESH", "off")}
+        if path == "/api/events":
+            return 401, None
         if name != path:
             return (200, {"name": name, "enabled": True}) if level == 2 else (401, None)
         return 404, None
@@ -225,7 +234,9 @@ def delete(azure, id):
     if resource["type"] == "Microsoft.KeyVault/vaults":
         azure.deleted[resource["name"]] = resource
     if resource["type"] == "Microsoft.Web/sites":
-        azure.published, azure.resolved = None, False
+        azure.published, azure.resolved, azure.event_keys = None, False, {}
+    if resource["type"] == "Microsoft.EventGrid/systemTopics":
+        azure.subscriptions = {}
 
 
 @route("GET", "/resources")
@@ -260,7 +271,7 @@ def deploy(azure, in_group, name, body, **_):
     azure.deployments.append(given)
     for resource in evaluate(sent["template"], given, azure.groups[in_group]):
         if resource["type"] == "Microsoft.Web/sites/config":
-            azure.settings = {name: known(value) for name, value in resource["properties"].items()}
+            azure.settings = {name: known(name, value) for name, value in resource["properties"].items()}
         # What a list of resources does not have.
         if "tags" not in resource:
             continue
@@ -422,3 +433,36 @@ def published(azure, **_):
 @route("GET", "/admin/host/status")
 def status(*_, **__):
     return 200, {"state": "Running"}
+
+
+# --- the events ----------------------------------------------------------------------------------------
+
+TOPICS = r"/resourcegroups/[^/]+/providers/microsoft.eventgrid/systemtopics"
+
+
+@route("POST", SITE + "/functions/events/listkeys")
+def event_keys(azure, _, **__):
+    return 200, {"default": "k3y-function-of-events", **azure.event_keys}
+
+
+@route("PUT", SITE + "/functions/events/keys/([^/]+)")
+def make_event_key(azure, _, name, **__):
+    azure.event_keys[name] = EVENT_KEY
+    return 201, {"name": name, "properties": {"name": name, "value": EVENT_KEY}}
+
+
+@route("GET", TOPICS)
+def topics(azure, **_):
+    return 200, {"value": of_type(azure, "Microsoft.EventGrid/systemTopics")}
+
+
+@route("PUT", TOPICS + r"/([^/]+)/eventsubscriptions/([^/]+)")
+def subscribe(azure, topic, name, body, **_):
+    properties = json.loads(body)["properties"]
+    destination = properties["destination"]["properties"]
+    # Event Grid asks the app, which must run.
+    if azure.published is None or parse_qs(urlsplit(destination["endpointUrl"]).query) != {"code": [EVENT_KEY]}:
+        return 400, error("Url validation", f"Webhook validation handshake failed for {destination['endpointUrl']}.")
+    azure.subscriptions[name] = properties
+    kind = "Microsoft.EventGrid/systemTopics/eventSubscriptions"
+    return 201, {"id": f"/{topic}/{name}", "name": name, "type": kind, "properties": {**properties, "provisioningState": "Succeeded"}}

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Has checkov read what the template becomes in each network mode, and compares what it finds with
-the answers in infra/README.md: each finding has one, and each answer has a finding.
+"""Has checkov read what the template becomes in each network mode and with events, and compares what
+it finds with the answers in infra/README.md: each finding has one, and each answer has a finding.
 
 checkov's own parser does not read the Bicep of today, nor a compiled template with symbolic names:
 it takes them for empty. So it gets the resources of the snapshots, in the form that it knows.
@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[3]
 SCHEMA = "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#"
 ANSWER = re.compile(r"^\| (CKV2?_AZURE_\d+) \| [^|]+ \| [^|]+ \|$", re.M)
-MODES = ("default", "service-endpoint", "private-endpoint")
+MODES = ("default", "service-endpoint", "private-endpoint", "rotation-events")
 
 
 def main():

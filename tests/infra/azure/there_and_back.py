@@ -19,7 +19,7 @@ from resource_manager import Azure
 ROOT = Path(__file__).resolve().parents[3]
 
 VALUES = {"EXTERNAL_API_KEY_VALUE": 'val-one-"\\', "DATABASE_PASSWORD_VALUE": "val-two"}
-SECRETS = ("val-one", "val-two", "k3y-master", "k3y-function")
+SECRETS = ("val-one", "val-two", "k3y-master", "k3y-function", "k3y-events")
 # The real az, whose command line is kept and whose waiting is shortened: a minute for each publishing.
 AZ = """#!{python} -B
 import os, sys, time
@@ -122,10 +122,18 @@ def main():
         # A group that somebody else made stays.
         run.call("az", "group", "show", "--name", "rg", "--output", "none")
         azure.groups["rg"]["tags"] = {}
-        run.deploy("--recover")
+        run.deploy("--recover", "--set", "rotationEvents=true")
+        run.script("subscribe.sh")
+        expect(list(azure.subscriptions) == ["kv-app-a"], f"the subscriptions are {azure.subscriptions}")
+        subscription = azure.subscriptions["kv-app-a"]
+        expect(subscription["eventDeliverySchema"].lower() == "eventgridschema", f"the schema is {subscription}")
+        expect(len(subscription["filter"]["includedEventTypes"]) == 7, f"the filter is {subscription}")
+        vaults = {vault["id"].lower() for vault in azure.resources.values() if vault["type"] == "Microsoft.KeyVault/vaults"}
+        expect({event["topic"].lower() for event in azure.events} == vaults, f"the events are {azure.events}")
         expect(azure.deployments[-1]["softDeleteRetentionInDays"] == 30, "the retention was not kept")
         run.script("remove.sh", "--yes", "--purge")
         expect(list(azure.groups) == ["rg"] and not azure.resources and not azure.deleted, "something is left")
+        expect(not azure.subscriptions, "the subscription is left")
 
         expect(not azure.unknown, f"the stand-in does not know: {azure.unknown}")
         places = {"a URL": "\n".join(azure.requests), "a command line": run.lines.read_text()}

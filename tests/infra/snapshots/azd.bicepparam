@@ -11,3 +11,4 @@ param networkMode = 'public'
 param enablePurgeProtection = false
 param softDeleteRetentionInDays = 7
 param alwaysReadyInstances = 0
+param rotationEvents = false
