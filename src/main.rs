@@ -33,12 +33,7 @@ fn main() -> ExitCode {
         Ok(Arguments::Run { port }) => run::run(port),
         Ok(Arguments::Check(options)) => cli::check::run(&options),
         #[cfg(feature = "dev-vault")]
-        Ok(Arguments::DevVault {
-            port,
-            ca_out,
-            contents,
-            network_info,
-        }) => cli::dev_vault::run(port, &ca_out, contents.as_deref(), network_info),
+        Ok(Arguments::DevVault(options)) => cli::dev_vault::run(options),
         Ok(Arguments::Print(text)) => {
             banner::print(text);
             Ok(ExitCode::SUCCESS)

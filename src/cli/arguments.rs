@@ -1,14 +1,14 @@
 //! The command line.
 
 use std::ffi::OsStr;
-#[cfg(feature = "dev-vault")]
-use std::path::PathBuf;
 
 #[cfg(feature = "dev-vault")]
-use keyvault_functions::dev_vault::NetworkInfo;
+use keyvault_functions::dev_vault::{NetworkInfo, ReceiverUrl, UrlError};
 use keyvault_functions::functions::parse_time;
 
 use super::check::Options;
+#[cfg(feature = "dev-vault")]
+use super::dev_vault;
 
 /// What the command line asks for.
 #[derive(Debug, PartialEq, Eq)]
@@ -22,16 +22,7 @@ pub(crate) enum Arguments {
     Check(Options),
     /// Serve the embedded vault to other programs.
     #[cfg(feature = "dev-vault")]
-    DevVault {
-        /// Port of the vault; 0 lets the system choose.
-        port: u16,
-        /// Where the certificate authority goes.
-        ca_out: PathBuf,
-        /// A file of what is in it besides.
-        contents: Option<PathBuf>,
-        /// What it says about the way to it.
-        network_info: NetworkInfo,
-    },
+    DevVault(dev_vault::Options),
     /// Print this and end.
     Print(&'static str),
 }
@@ -98,6 +89,9 @@ Options:
                        is never written
       --contents FILE  put the secrets, keys and certificates of FILE into the vault too;
                        docs/dev-vault.md shows such a file
+      --events URL     send the events of Event Grid to URL, on localhost, 127.0.0.1 or
+                       [::1], when a new version is made; the function key that opens it
+                       is read from the environment variable DEV_VAULT_EVENTS_KEY
       --network-info WORD
                        what every answer says in x-ms-keyvault-network-info: loopback
                        (default), public, private-link, subnet, old-public, old-private,
@@ -106,15 +100,8 @@ Options:
   -h, --help           print this
 
 Exit codes: 64 wrong usage, 66 no such contents, 69 port not available, 73 the authority
-cannot be written, 78 wrong contents.
+cannot be written, 78 wrong contents or key.
 docs/dev-vault.md lists what the real service does and this does not.";
-
-/// Port of the vault unless another one is given.
-#[cfg(feature = "dev-vault")]
-const DEV_VAULT_PORT: u16 = 8443;
-/// Where the certificate authority goes unless another file is given.
-#[cfg(feature = "dev-vault")]
-const DEV_VAULT_CA: &str = "dev-vault-ca.pem";
 
 const VERSION: &str = concat!("keyvault-functions ", env!("CARGO_PKG_VERSION"));
 
@@ -140,6 +127,12 @@ pub(crate) enum UsageError {
     #[cfg(feature = "dev-vault")]
     #[error("--network-info takes one of {0}; see --help")]
     NetworkInfo(String),
+    #[cfg(feature = "dev-vault")]
+    #[error("--events takes an http or https URL on localhost, 127.0.0.1 or [::1]; see --help")]
+    EventsElsewhere,
+    #[cfg(feature = "dev-vault")]
+    #[error("--events takes a URL without a key; set DEV_VAULT_EVENTS_KEY instead; see --help")]
+    EventsKey,
     #[error("the command line is not understood; see --help")]
     Other,
 }
@@ -173,6 +166,15 @@ fn network_info(text: &OsStr) -> Result<NetworkInfo, UsageError> {
     let known = text.to_str().and_then(NetworkInfo::parse);
     known
         .ok_or_else(|| UsageError::NetworkInfo(NetworkInfo::WORDS.map(|(word, _)| word).join(", ")))
+}
+
+#[cfg(feature = "dev-vault")]
+fn receiver(text: &OsStr) -> Result<ReceiverUrl, UsageError> {
+    let url = text.to_str().ok_or(UrlError::NotLoopback);
+    url.and_then(ReceiverUrl::parse).map_err(|why| match why {
+        UrlError::NotLoopback => UsageError::EventsElsewhere,
+        UrlError::HasKey => UsageError::EventsKey,
+    })
 }
 
 impl Arguments {
@@ -246,24 +248,19 @@ impl Arguments {
     #[cfg(feature = "dev-vault")]
     fn parse_dev_vault(mut parser: lexopt::Parser) -> Result<Self, UsageError> {
         use lexopt::prelude::{Long, Short};
-        let (mut chosen, mut ca_out) = (DEV_VAULT_PORT, PathBuf::from(DEV_VAULT_CA));
-        let (mut contents, mut network) = (None, NetworkInfo::default());
+        let mut options = dev_vault::Options::default();
         while let Some(argument) = parser.next()? {
             match argument {
-                Long("port") => chosen = port(&parser.value()?)?,
-                Long("ca-out") => ca_out = parser.value()?.into(),
-                Long("network-info") => network = network_info(&parser.value()?)?,
-                Long("contents") => contents = Some(parser.value()?.into()),
+                Long("port") => options.port = port(&parser.value()?)?,
+                Long("ca-out") => options.ca_out = parser.value()?.into(),
+                Long("network-info") => options.network_info = network_info(&parser.value()?)?,
+                Long("events") => options.events = Some(receiver(&parser.value()?)?),
+                Long("contents") => options.contents = Some(parser.value()?.into()),
                 Short('h') | Long("help") => return Ok(Self::Print(DEV_VAULT_HELP)),
                 other => return Err(other.unexpected().into()),
             }
         }
-        Ok(Self::DevVault {
-            port: chosen,
-            ca_out,
-            contents,
-            network_info: network,
-        })
+        Ok(Self::DevVault(options))
     }
 }
 
@@ -323,35 +320,31 @@ mod tests {
     #[cfg(feature = "dev-vault")]
     #[test]
     fn the_dev_vault_needs_no_option() {
-        let plain = Arguments::DevVault {
-            port: DEV_VAULT_PORT,
-            ca_out: DEV_VAULT_CA.into(),
-            contents: None,
-            network_info: NetworkInfo::Loopback,
-        };
-        assert_eq!(parse(&["dev-vault"]), Ok(plain));
-        let dev_vault = |port| Arguments::DevVault {
-            port,
+        use dev_vault::Options;
+        let parsed = |arguments: &[&str]| parse(&[&["dev-vault"], arguments].concat());
+        let expected = |options| Ok(Arguments::DevVault(options));
+        assert_eq!(parsed(&[]), expected(Options::default()));
+        let ca_out = || Options {
             ca_out: "ca.pem".into(),
-            contents: None,
-            network_info: NetworkInfo::Loopback,
+            ..Options::default()
         };
-        assert_eq!(
-            parse(&["dev-vault", "--ca-out", "ca.pem"]),
-            Ok(dev_vault(DEV_VAULT_PORT))
-        );
-        assert_eq!(
-            parse(&["dev-vault", "--port", "0", "--ca-out=ca.pem"]),
-            Ok(dev_vault(0))
-        );
-        let filled = Arguments::DevVault {
-            port: DEV_VAULT_PORT,
-            ca_out: DEV_VAULT_CA.into(),
+        assert_eq!(parsed(&["--ca-out", "ca.pem"]), expected(ca_out()));
+        let any_port = Options {
+            port: 0,
+            ..ca_out()
+        };
+        let arguments = ["--port", "0", "--ca-out=ca.pem"];
+        assert_eq!(parsed(&arguments), expected(any_port));
+        let url = "http://localhost:7071/api/events";
+        let filled = Options {
             contents: Some("vault.json".into()),
             network_info: NetworkInfo::PrivateLink,
+            events: Some(ReceiverUrl::parse(url).expect("here")),
+            ..Options::default()
         };
-        let options = ["--contents", "vault.json", "--network-info", "private-link"];
-        assert_eq!(parse(&[&["dev-vault"], &options[..]].concat()), Ok(filled));
+        let arguments = ["--contents", "vault.json", "--network-info", "private-link"];
+        let arguments = [&arguments[..], &["--events", url]].concat();
+        assert_eq!(parsed(&arguments), expected(filled));
         for (word, _) in NetworkInfo::WORDS {
             assert!(DEV_VAULT_HELP.contains(word), "{word}");
         }
@@ -362,6 +355,8 @@ mod tests {
         for arguments in [
             &["dev-vault", "--ca-out"][..],
             &["dev-vault", "--network-info", "wifi"],
+            &["dev-vault", "--events", "http://example.com/api/events"],
+            &["dev-vault", "--events", "http://localhost/?code=canary"],
             &["dev-vault", "--ca-out", "ca.pem", "--address", "::"],
             &["--port", "0", "dev-vault"],
         ] {

@@ -13,12 +13,15 @@ use axum::{
 };
 use futures_util::FutureExt;
 use keyvault_functions::{
-    dev_vault::{Certificates, Contents, DevVault, IDENTITY_PATH, NetworkInfo, TlsListener},
+    dev_vault::{
+        Certificates, Contents, DevVault, EventReceiver, IDENTITY_PATH, NetworkInfo, ReceiverUrl,
+        Subscription, TlsListener,
+    },
     host::{authorization::FunctionKey, server, stop},
-    settings::{Environment, LogSettings, names},
+    settings::{Environment, LogSettings, events_key, names},
     telemetry::Export,
 };
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, task::JoinSet};
 
 use super::{
     banner,
@@ -26,28 +29,51 @@ use super::{
     process,
 };
 
-/// Serves until the process is asked to stop. The certificate authority goes into `ca_out`; what
-/// the file `contents` says is in the vault, too. Every answer has `network_info`.
-pub(crate) fn run(
-    port: u16,
-    ca_out: &Path,
-    contents: Option<&Path>,
-    network_info: NetworkInfo,
-) -> Result<ExitCode, Failure> {
+/// What the vault is to be like.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Options {
+    /// Port of the vault; 0 lets the system choose.
+    pub(crate) port: u16,
+    /// Where the certificate authority goes.
+    pub(crate) ca_out: PathBuf,
+    /// A file of what is in it besides.
+    pub(crate) contents: Option<PathBuf>,
+    /// What it says about the way to it.
+    pub(crate) network_info: NetworkInfo,
+    /// Who is told of new versions.
+    pub(crate) events: Option<ReceiverUrl>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            port: 8443,
+            ca_out: "dev-vault-ca.pem".into(),
+            contents: None,
+            network_info: NetworkInfo::default(),
+            events: None,
+        }
+    }
+}
+
+/// Serves until the process is asked to stop.
+pub(crate) fn run(options: Options) -> Result<ExitCode, Failure> {
     let environment = Environment::of_process();
     let (log, warning) = LogSettings::of(&environment, environment.get(names::RUST_LOG));
     let telemetry = process::telemetry(&log, &Export::default(), &warning)?;
     let vault = DevVault::seeded().map_err(|_| Failure::no_randomness())?;
-    let vault = vault.with_network_info(network_info);
-    if let Some(file) = contents {
+    let vault = vault.with_network_info(options.network_info);
+    if let Some(file) = &options.contents {
         fill(&vault, file)?;
     }
+    let events = options.events.map(|url| receiver(url, &environment));
+    let events = events.transpose()?;
     let certificates = Certificates::make().map_err(|error| Failure::new(exit::INTERNAL, error))?;
     // As long and as random as a function key.
     let header = FunctionKey::random().map_err(|_| Failure::no_randomness())?;
-    let ca_out = write_authority(&certificates.authority_pem, ca_out)?;
+    let ca_out = write_authority(&certificates.authority_pem, &options.ca_out)?;
     let served = process::runtime()?.block_on(async {
-        let vault_listener = bind(port).await?;
+        let vault_listener = bind(options.port).await?;
         let identity_listener = bind(0).await?;
         let instructions = Instructions {
             vault: address(&vault_listener)?,
@@ -57,6 +83,13 @@ pub(crate) fn run(
         };
         let stop = stop::requested(false).map(|_| ()).shared();
         banner::print(&instructions.text());
+        // Ends with this block.
+        let mut background = JoinSet::new();
+        if let Some(receiver) = events {
+            let subscription = Subscription::new(receiver, instructions.url());
+            let events = vault.events(subscription);
+            background.spawn(events.map_err(|_| Failure::no_randomness())?);
+        }
         let identity = vault.identity_endpoint(header.reveal().to_owned().into());
         let vault = with_subscriptions(vault.router()).layer(axum::middleware::from_fn(log_line));
         let vault_listener = TlsListener::new(vault_listener, certificates.acceptor);
@@ -78,6 +111,14 @@ fn fill(vault: &DevVault, file: &Path) -> Result<(), Failure> {
     })?;
     let filled = Contents::parse(&text).and_then(|contents| contents.put_into(vault.store()));
     filled.map_err(|error| Failure::new(exit::CONFIGURATION, format!("{name}: {error}")))
+}
+
+/// Who is told of new versions, and with which key.
+fn receiver(url: ReceiverUrl, environment: &Environment) -> Result<EventReceiver, Failure> {
+    let key = events_key(environment);
+    let key = key.map_err(|error| Failure::new(exit::CONFIGURATION, error))?;
+    let key = key.map(|key| key.reveal().to_owned().into());
+    EventReceiver::new(url, key).map_err(|error| Failure::new(exit::CONFIGURATION, error))
 }
 
 async fn bind(port: u16) -> Result<TcpListener, Failure> {
@@ -125,8 +166,13 @@ struct Instructions<'a> {
 }
 
 impl Instructions<'_> {
+    /// What clients call the vault.
+    fn url(&self) -> String {
+        format!("https://localhost:{}", self.vault.port())
+    }
+
     fn text(&self) -> String {
-        let url = format!("https://localhost:{}", self.vault.port());
+        let url = self.url();
         let endpoint = format!("http://{}{IDENTITY_PATH}", self.identity);
         let groups: [(&str, &[(&str, &str)]); 5] = [
             (

@@ -8,13 +8,15 @@
 //! listed in `docs/dev-vault.md`.
 //!
 //! `handler dev-vault` serves the same vault to other programs, over TLS ([`TlsListener`],
-//! [`Certificates`]) and with a managed identity ([`DevVault::identity_endpoint`]).
+//! [`Certificates`]) and with a managed identity ([`DevVault::identity_endpoint`]), and tells one
+//! receiver of new versions as Event Grid does ([`DevVault::events`]).
 
 mod address;
 mod bundles;
 mod caller;
 mod certificates;
 mod contents;
+mod events;
 mod identity;
 mod in_process;
 mod network;
@@ -42,6 +44,7 @@ use tokens::Identity;
 pub use caller::{Caller, CallerKind};
 pub use certificates::{CertificateError, Certificates};
 pub use contents::{Contents, ContentsError};
+pub use events::{EventReceiver, ReceiverError, ReceiverUrl, Subscription, UrlError};
 pub use identity::IDENTITY_PATH;
 pub use in_process::InProcess;
 pub use network::NetworkInfo;
@@ -143,6 +146,19 @@ impl DevVault {
     /// gives a token to whoever sends `header` as `X-IDENTITY-HEADER`.
     pub fn identity_endpoint(&self, header: SecretString) -> Router {
         identity::router(self.identity.clone(), header)
+    }
+
+    /// Begins a subscription to the events of this vault. What was made before is no event.
+    /// Events are sent while the future is polled; it completes only if the receiver refuses them.
+    ///
+    /// # Errors
+    ///
+    /// The operating system has no randomness to give.
+    pub fn events(
+        &self,
+        subscription: Subscription,
+    ) -> Result<impl Future<Output = ()> + Send + use<>, getrandom::Error> {
+        subscription.begin(&self.store)
     }
 
     /// Where the embedded vault is, as far as the SDK knows.

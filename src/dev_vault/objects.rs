@@ -112,6 +112,11 @@ impl<V: Versioned> Collection<V> {
         named.or_insert_with(|| Named::new(name)).push(version);
     }
 
+    /// How the name of one was first spelt.
+    pub(super) fn name(&self, name: &str) -> Option<&String> {
+        self.0.get(&key(name)).map(|named| &named.name)
+    }
+
     /// The latest version of each with its name.
     pub(super) fn latest(&self) -> Vec<(String, V)> {
         self.0.values().filter_map(|one| one.get(None)).collect()

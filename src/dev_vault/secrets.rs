@@ -158,3 +158,12 @@ pub(super) fn random_hex() -> Result<String, getrandom::Error> {
     getrandom::fill(&mut bytes)?;
     Ok(format!("{:032x}", u128::from_be_bytes(bytes)))
 }
+
+/// 128 random bits in the shape of a GUID.
+pub(super) fn random_guid() -> Result<String, getrandom::Error> {
+    let mut digits = random_hex()?;
+    for place in [20, 16, 12, 8] {
+        digits.insert(place, '-');
+    }
+    Ok(digits)
+}

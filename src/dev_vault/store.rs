@@ -2,17 +2,19 @@
 
 use std::{
     collections::{BTreeMap, VecDeque, btree_map::Entry},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
 use time::OffsetDateTime;
 
 use super::{
     certificates::CertificateError,
+    events::{NewVersion, Queue},
     objects::{Certificate, Collection, Key, NewCertificate, NewKey},
-    secrets::{Change, Deleted, NewSecret, Version, random_hex},
+    secrets::{Attributes, Change, Deleted, NewSecret, Version, random_hex},
     versions::{Named, key},
 };
+use crate::key_vault::ObjectKind;
 
 /// Backups that can be restored; the oldest goes first.
 const BACKUPS_KEPT: usize = 100;
@@ -31,6 +33,8 @@ struct Contents {
     certificates: Collection<Certificate>,
     /// With the names that were given out for them, oldest first.
     backups: VecDeque<(String, Secret)>,
+    /// Who is told of new versions, if anybody.
+    told: Weak<Queue>,
 }
 
 #[derive(Debug, Clone)]
@@ -63,7 +67,7 @@ impl Store {
     ) -> Result<String, getrandom::Error> {
         let id = random_hex()?;
         let version = Version::new(id.clone(), new, at, false);
-        self.lock().push(name, version);
+        self.lock().push(name, version)?;
         Ok(id)
     }
 
@@ -80,7 +84,9 @@ impl Store {
     ) -> Result<String, CertificateError> {
         let version = Key::make(new, at)?;
         let id = version.id.clone();
-        self.lock().keys.push(name, version);
+        let mut contents = self.lock();
+        contents.tell(ObjectKind::Key, name, &id, version.attributes)?;
+        contents.keys.push(name, version);
         Ok(id)
     }
 
@@ -99,10 +105,18 @@ impl Store {
         let (certificate, key, secret) = Certificate::make(new, at)?;
         let id = certificate.id.clone();
         let mut contents = self.lock();
-        contents.push(name, Version::new(id.clone(), secret, at, true));
+        let attributes = certificate.attributes;
+        contents.tell(ObjectKind::Certificate, name, &id, attributes)?;
+        contents.tell(ObjectKind::Key, name, &id, attributes)?;
+        contents.push(name, Version::new(id.clone(), secret, at, true))?;
         contents.keys.push(name, key);
         contents.certificates.push(name, certificate);
         Ok(id)
+    }
+
+    /// Tells `queue` of every version that is made from now on, as long as it is there.
+    pub(super) fn tell(&self, queue: &Arc<Queue>) {
+        self.lock().told = Arc::downgrade(queue);
     }
 
     /// What `read` finds in the keys.
@@ -240,12 +254,38 @@ pub(super) enum Restored {
 }
 
 impl Contents {
-    fn push(&mut self, name: &str, version: Version) {
+    fn push(&mut self, name: &str, version: Version) -> Result<(), getrandom::Error> {
+        self.tell(ObjectKind::Secret, name, &version.id, version.attributes)?;
         let secret = self.secrets.entry(key(name)).or_insert_with(|| Secret {
             known: Named::new(name),
             deleted: None,
         });
         secret.known.push(version);
+        Ok(())
+    }
+
+    /// Tells of a version that is about to be there. Its object is called as it was first spelt.
+    fn tell(
+        &self,
+        kind: ObjectKind,
+        name: &str,
+        version: &str,
+        attributes: Attributes,
+    ) -> Result<(), getrandom::Error> {
+        let Some(queue) = self.told.upgrade() else {
+            return Ok(());
+        };
+        let known = match kind {
+            ObjectKind::Secret => self.secrets.get(&key(name)).map(|one| &one.known.name),
+            ObjectKind::Key => self.keys.name(name),
+            ObjectKind::Certificate => self.certificates.name(name),
+        };
+        queue.add(NewVersion {
+            kind,
+            name: known.map_or(name, String::as_str),
+            version,
+            attributes,
+        })
     }
 
     fn alive(&self, name: &str) -> Option<&Secret> {

@@ -14,6 +14,8 @@ use crate::{
 mod app_settings;
 mod credential;
 mod environment;
+#[cfg(feature = "dev-vault")]
+mod events_key;
 mod export;
 mod function_app;
 mod listing;
@@ -30,6 +32,8 @@ mod warnings;
 
 pub use crate::key_vault::error::SettingError;
 pub use environment::Environment;
+#[cfg(feature = "dev-vault")]
+pub use events_key::events_key;
 pub use listing::{Listing, ListingError, printable};
 pub use local_settings::LocalSettingsError;
 pub use log::LogSettings;

@@ -52,6 +52,8 @@ names! {
     STANDALONE_FUNCTION_KEY,
     /// Key for every function, standalone only.
     STANDALONE_MASTER_KEY,
+    /// Key that `handler dev-vault` sends with events.
+    DEV_VAULT_EVENTS_KEY,
     /// Log filter: `info`, or `warn,keyvault_functions=debug`.
     RUST_LOG,
     /// Not empty: no colours in the log (no-color.org).

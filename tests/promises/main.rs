@@ -57,6 +57,7 @@ mod silent_vaults_do_not_hold_up_config_check;
 mod stopping_drains_requests;
 mod telemetry_reaches_its_receiver;
 mod the_contract_is_kept;
+mod the_dev_vault_sends_what_event_grid_would;
 mod the_dev_vault_serves_other_programs;
 mod the_host_grades_every_line;
 mod the_network_path_is_told;

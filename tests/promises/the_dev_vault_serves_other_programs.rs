@@ -8,36 +8,13 @@ use serde_json::Value;
 
 use super::support::{DevVaultProcess, Folder, Handler, Standalone, client, repository};
 
-/// A client that trusts what the vault says to trust, and nothing else.
-fn trusting(vault: &DevVaultProcess) -> reqwest::Client {
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let pem = fs::read(vault.printed("SSL_CERT_FILE")).expect("a file");
-    let authority = reqwest::Certificate::from_pem(&pem).expect("a certificate");
-    reqwest::Client::builder()
-        .no_proxy()
-        .tls_certs_only([authority])
-        .timeout(std::time::Duration::from_secs(30))
-        .build()
-        .expect("a client")
-}
-
-async fn token(vault: &DevVaultProcess, header: &str, resource: &str) -> (u16, Value) {
-    let query = format!("resource={resource}&api-version=2019-08-01");
-    let url = format!("{}?{query}", vault.printed("IDENTITY_ENDPOINT"));
-    let request = client().get(url).header("x-identity-header", header);
-    let response = request.send().await.expect("an answer");
-    let status = response.status().as_u16();
-    let body = response.text().await.expect("a body");
-    (status, serde_json::from_str(&body).expect("JSON"))
-}
-
 async fn list(vault: &DevVaultProcess, host: &str, token: &str) -> (u16, Value) {
     let port = vault.printed("KEY_VAULT_URL").rsplit(':').next();
     let url = format!(
         "https://{host}:{}/secrets?api-version=7.4",
         port.expect("a port")
     );
-    let request = trusting(vault).get(url).bearer_auth(token);
+    let request = vault.client().get(url).bearer_auth(token);
     let response = request.send().await.expect("an answer");
     let status = response.status().as_u16();
     let body = response.text().await.expect("a body");
@@ -48,7 +25,7 @@ async fn list(vault: &DevVaultProcess, host: &str, token: &str) -> (u16, Value) 
 async fn the_dev_vault_opens_to_a_token_of_its_own_identity_only() {
     let vault = DevVaultProcess::start().await;
     let header = vault.printed("IDENTITY_HEADER");
-    let (_, given) = token(&vault, header, "https://vault.azure.net").await;
+    let (_, given) = vault.token(header, "https://vault.azure.net").await;
     let own = given["access_token"].as_str().expect("text");
     for host in ["localhost", "127.0.0.1"] {
         let (status, secrets) = list(&vault, host, own).await;
@@ -57,14 +34,14 @@ async fn the_dev_vault_opens_to_a_token_of_its_own_identity_only() {
         assert_eq!(secrets["value"].as_array().map(Vec::len), Some(3));
     }
     assert_eq!(list(&vault, "localhost", "made-up").await.0, 401);
-    let (_, given) = token(&vault, header, "https://management.azure.com").await;
+    let (_, given) = vault.token(header, "https://management.azure.com").await;
     let other = given["access_token"].as_str().expect("text");
     let (status, refused) = list(&vault, "localhost", other).await;
     assert_eq!(status, 401);
     let message = refused["error"]["message"].as_str().expect("text");
     assert!(message.starts_with("AKV10022"), "{message}");
 
-    let (status, refused) = token(&vault, "made-up", "https://vault.azure.net").await;
+    let (status, refused) = vault.token("made-up", "https://vault.azure.net").await;
     assert_eq!((status, &refused["access_token"]), (401, &Value::Null));
     let untrusted = client().get(vault.printed("KEY_VAULT_URL")).send().await;
     assert!(untrusted.is_err(), "trusted without its authority");
@@ -75,7 +52,7 @@ async fn the_dev_vault_opens_to_a_token_of_its_own_identity_only() {
 async fn the_dev_vault_names_the_network_path_that_it_is_told() {
     let vault = DevVaultProcess::start_as(&["--network-info", "private-link"]).await;
     let url = vault.printed("KEY_VAULT_URL");
-    let answer = trusting(&vault).get(url).send().await.expect("an answer");
+    let answer = vault.client().get(url).send().await.expect("an answer");
     assert_eq!(answer.status(), 401);
     let header = answer.headers()["x-ms-keyvault-network-info"].to_str();
     let header = header.expect("text");
@@ -174,6 +151,16 @@ async fn what_keeps_the_dev_vault_from_starting_is_named() {
             &["--network-info", "wifi"],
             64,
             "--network-info takes one of loopback, public, private-link, subnet,",
+        ),
+        (
+            &["--events", "http://example.com/api/events"],
+            64,
+            "--events takes an http or https URL on localhost, 127.0.0.1 or [::1]",
+        ),
+        (
+            &["--events", "http://localhost/api/events?code=canary"],
+            64,
+            "--events takes a URL without a key; set DEV_VAULT_EVENTS_KEY instead",
         ),
         (
             &["--ca-out", path],
