@@ -100,7 +100,7 @@ Make it with: infra/deploy.sh -g $group -n $app --set rotationEvents=true"
 # The key of before, or nothing. A new one at each run would close the app to the events that are on
 # their way.
 find_key() {
-  key=$(az functionapp function keys list --resource-group "$group" --name "$app" --function-name events \
+  key=$(az functionapp function keys list --resource-group "$group" --name "$app" --function-name vault-events \
     --output tsv --query "eventgrid || '-'" 2>"$scratch/error") || return 1
   key=${key%$'\r'}
 }
@@ -114,21 +114,21 @@ again() {
 
 attempt=1
 until find_key; do
-  printf 'The keys of the function events cannot be listed: %s\n' "$(reason)" >&2
-  again "$attempt" || fail "the keys of the function events cannot be listed, for the reason above.
+  printf 'The keys of the function vault-events cannot be listed: %s\n' "$(reason)" >&2
+  again "$attempt" || fail "the keys of the function vault-events cannot be listed, for the reason above.
 It takes the role Website Contributor on $app, and a package that has the function events"
   attempt=$((attempt + 1))
 done
 if [ "$key" = - ]; then
   # Older versions of az print the key.
-  az functionapp function keys set --resource-group "$group" --name "$app" --function-name events \
+  az functionapp function keys set --resource-group "$group" --name "$app" --function-name vault-events \
     --key-name eventgrid --output none >"$scratch/output" 2>"$scratch/error" ||
     fail "a key for Event Grid could not be made: $(reason)
 It takes the role Website Contributor on $app"
-  find_key || fail "the keys of the function events cannot be listed: $(reason)"
+  find_key || fail "the keys of the function vault-events cannot be listed: $(reason)"
 fi
 [[ $key =~ ^[0-9A-Za-z_=-]{2,}$ ]] || fail "the key eventgrid does not go into an address. Delete it, and run this again:
-az functionapp function keys delete --resource-group $group --name $app --function-name events --key-name eventgrid"
+az functionapp function keys delete --resource-group $group --name $app --function-name vault-events --key-name eventgrid"
 
 # --- the subscription ------------------------------------------------------------------------------
 

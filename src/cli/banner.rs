@@ -18,7 +18,7 @@ use keyvault_functions::{
 /// Stands for a secret's name in the lines to paste: the recipe's first one.
 const EXAMPLE_SECRET: &str = "ExternalApiKey";
 /// Functions that are asked like one that is shown: a screen has few lines.
-const NOT_SHOWN: [&str; 2] = ["certificates-metadata", "keys-metadata"];
+const NOT_SHOWN: [&str; 3] = ["certificates-metadata", "keys-metadata", "vault-events"];
 
 /// A command to paste for each function, and an address for a browser.
 pub(crate) struct Hints {

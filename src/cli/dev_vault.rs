@@ -9,7 +9,12 @@ use std::{
 };
 
 use axum::{
-    Router, extract::Request, http::header, middleware::Next, response::Response, routing::get,
+    Router,
+    extract::Request,
+    http::header,
+    middleware::Next,
+    response::Response,
+    routing::{any, get},
 };
 use futures_util::FutureExt;
 use keyvault_functions::{
@@ -140,11 +145,16 @@ fn address(listener: &TcpListener) -> Result<SocketAddr, Failure> {
     address.map_err(|error| Failure::of_server(&error))
 }
 
-/// So much of Azure Resource Manager that `az login --identity` is content.
+/// So much of Azure Resource Manager that `az login --identity` is content, and that a rotation is
+/// tried: whoever asks for references to be resolved again is told that it is done.
 fn with_subscriptions(vault: Router) -> Router {
-    let json = [(header::CONTENT_TYPE, "application/json")];
-    let none = move || std::future::ready((json, r#"{"value":[]}"#));
-    let resource_manager = Router::new().route("/subscriptions", get(none));
+    let none = async || {
+        let json = [(header::CONTENT_TYPE, "application/json")];
+        (json, r#"{"value":[]}"#)
+    };
+    let resource_manager = Router::new()
+        .route("/subscriptions", get(none))
+        .route("/subscriptions/{*resource}", any(none));
     resource_manager.fallback_service(vault)
 }
 

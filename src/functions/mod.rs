@@ -7,7 +7,6 @@
 
 mod certificates_metadata;
 mod config_check;
-mod events;
 mod expiring;
 mod keys_metadata;
 mod metadata;
@@ -15,6 +14,7 @@ mod page;
 mod query;
 mod refusal;
 mod secrets_metadata;
+mod vault_events;
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -33,15 +33,15 @@ pub fn all() -> Functions<AppState> {
     Functions::new()
         .register("certificates-metadata", certificates_metadata::get)
         .register("config-check", config_check::get)
-        .register("events", events::receive)
+        .register("vault-events", vault_events::receive)
         .register("expiring", expiring::get)
         .register("keys-metadata", keys_metadata::get)
         .register("secrets-metadata", secrets_metadata::get)
 }
 
 pub use config_check::{DATABASE_PASSWORD, EXTERNAL_API_KEY};
-pub use events::Rotation;
 pub use query::parse_time;
+pub use vault_events::Rotation;
 
 /// How far ahead is looked where nobody says how far.
 const MONTH: Duration = Duration::from_secs(30 * 24 * 60 * 60);

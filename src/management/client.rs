@@ -1,9 +1,9 @@
 //! Requests to Resource Manager, each with limits, and why one failed.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, time::Duration};
 
 use azure_core::http::{
-    HttpClient, Method, Request, StatusCode, Url,
+    Method, Request, StatusCode, Url,
     headers::{ACCEPT, RETRY_AFTER},
 };
 use futures_util::future::BoxFuture;
@@ -143,13 +143,14 @@ impl ResourceManager {
             let service = self.service.get_or_try_init(&self.connect).await;
             let service = service.map_err(|error| cause(&error))?;
             let mut request = Request::new(url, method);
-            let signed = service.sign(&mut request).await;
-            signed.map_err(|error| cause(&error))?;
             request.insert_header(ACCEPT, "application/json");
-            let (status, retry_after, body) = send(&service.transport, &request).await?;
-            if status == StatusCode::Unauthorized {
+            let mut answer = signed(service, &mut request).await?;
+            if answer.0 == StatusCode::Unauthorized {
+                // A token can be too old for what was granted since.
                 service.forget(&request);
+                answer = signed(service, &mut request).await?;
             }
+            let (status, retry_after, body) = answer;
             match status {
                 StatusCode::Ok => wire::page(&body).ok_or(ManagementError::UnexpectedAnswer),
                 StatusCode::Unauthorized | StatusCode::Forbidden => Err(ManagementError::Denied),
@@ -166,11 +167,12 @@ impl ResourceManager {
     }
 }
 
-async fn send(
-    transport: &Arc<dyn HttpClient>,
-    request: &Request,
-) -> Result<(StatusCode, Option<Duration>, Vec<u8>), ManagementError> {
-    let sent = transport.execute_request(request).await;
+/// Status, wait and body.
+type Answer = (StatusCode, Option<Duration>, Vec<u8>);
+
+async fn signed(service: &Service, request: &mut Request) -> Result<Answer, ManagementError> {
+    service.sign(request).await.map_err(|error| cause(&error))?;
+    let sent = service.transport.execute_request(request).await;
     let response = sent.map_err(|_| ManagementError::Unreachable)?;
     let (status, headers, stream) = response.deconstruct();
     let seconds = headers.get_optional_str(&RETRY_AFTER);

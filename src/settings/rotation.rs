@@ -41,8 +41,10 @@ impl Reader<'_> {
         let name = names::AZURE_RESOURCE_MANAGER_URL;
         let Some(text) = self.text(name) else {
             let vault = match vault {
+                VaultSetting::NotSet => None,
+                #[cfg(feature = "dev-vault")]
+                VaultSetting::Embedded(_) => None,
                 VaultSetting::Url(url) => Some(url),
-                _ => None,
             };
             return ManagementUrl::of_vault(vault);
         };

@@ -15,7 +15,7 @@ teardown() { nothing_is_left; }
 @test "the app gets a key for Event Grid, and the subscription its address by a pipe" {
   run "$subscribe" -g rg -n app
   [ "$status" -eq 0 ]
-  [ "$(calls 'function keys set .*--function-name events --key-name eventgrid')" -eq 1 ]
+  [ "$(calls 'function keys set .*--function-name vault-events --key-name eventgrid')" -eq 1 ]
   grep -q 'event-subscription create .* --endpoint @- --event-delivery-schema eventgridschema ' "$CALLS"
   there_is_still 'app group key rotation subscription topic vault'
 }

@@ -23,6 +23,7 @@ mod a_crowd_costs_what_one_caller_costs;
 mod a_fleet_stays_below_the_vaults_limit;
 #[cfg(unix)]
 mod a_person_at_a_terminal_is_served;
+mod a_rotation_survives_a_crash;
 mod a_secret_that_expires_is_a_line_in_time;
 mod a_wrong_setting_is_an_answer_under_a_host;
 mod all_protocol_modes_give_the_same_answer;

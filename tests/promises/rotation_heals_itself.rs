@@ -4,6 +4,7 @@
 use std::{
     convert::Infallible,
     pin::{Pin, pin},
+    sync::atomic::{AtomicI64, Ordering},
     time::Duration,
 };
 
@@ -21,7 +22,7 @@ use tokio::{
 use tracing::Level;
 use tracing_subscriber::filter::Targets;
 
-use super::support::{Answer, InProcess, Lines, Mood, Platform, Setup, func_a};
+use super::support::{Answer, InProcess, Lines, Mood, Platform, Setup, func_a, read_envelope};
 
 const EVENTS: &str = "/api/events";
 const CHECK: &str = "/api/config-check";
@@ -78,10 +79,13 @@ fn one_reference(platform: Option<&Platform>) -> InProcess {
     app(platform, &[(SETTING, "SecretName=ExternalApiKey")])
 }
 
-/// Gives the secret a new version, and tells which.
+/// Gives the secret a new version, and tells which. Each is of a second of its own.
 fn rotate(app: &InProcess, secret: &str) -> String {
+    static SECONDS: AtomicI64 = AtomicI64::new(0);
+    let seconds = SECONDS.fetch_add(1, Ordering::Relaxed);
+    let at = OffsetDateTime::now_utc() + time::Duration::seconds(10 + seconds);
     let new = NewSecret::of("canary-new");
-    app.vault.store().set(secret, new).expect("set")
+    app.vault.store().set_at(secret, new, at).expect("set")
 }
 
 /// The work behind the answers.
@@ -372,6 +376,44 @@ async fn only_events_of_the_apps_own_vaults_are_subscribed_to() {
     assert_eq!(answer.header("allow"), Some("POST"));
 }
 
+/// In both schemas, and in each mode in which the Functions host hands a request on.
+#[tokio::test]
+async fn every_schema_arrives_in_every_protocol_mode() {
+    let captured = new_version("1", "ExternalApiKey", OLD);
+    let cloud_event = json!({
+        "specversion": "1.0", "id": "2", "source": TOPIC, "subject": "ExternalApiKey",
+        "type": captured["eventType"], "time": captured["eventTime"], "data": captured["data"],
+    });
+    for body in [json!([captured]), cloud_event.clone(), json!([cloud_event])] {
+        let app = one_reference(None);
+        let direct = post(&app, &body).await;
+        assert_eq!(direct.json()["accepted"], 1, "{body}");
+        let app = one_reference(None);
+        let envelope = json!({"Data": {"req": {
+            "Method": "POST",
+            "Url": "https://app.azurewebsites.net/api/events",
+            "Headers": {"Content-Type": ["application/json"]},
+            "Body": body.to_string(),
+            "Identities": [{
+                "AuthenticationType": "WebJobsAuthLevel",
+                "IsAuthenticated": true,
+                "Claims": [{
+                    "Type": "http://schemas.microsoft.com/2017/07/functions/claims/authlevel",
+                    "Value": "Function",
+                }],
+            }],
+        }}});
+        let request = Request::post("/vault-events").body(Body::from(envelope.to_string()));
+        let outer = app.send(request.expect("a request")).await;
+        let (inner, _) = read_envelope(&outer);
+        assert_eq!(
+            (inner.status, &inner.body),
+            (200, &direct.body),
+            "{outer:?}"
+        );
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn switched_off_it_acknowledges_and_says_so() {
     let app = one_reference(None);
@@ -422,8 +464,8 @@ async fn an_expiry_is_one_line_whoever_tells_it_first() {
     let mut warn = pin!(app.app.warn_of_expiry(move || now + began.elapsed()));
     pass(&mut warn, seconds(3_600)).await;
     assert_eq!(lines.take(), "");
-    let expired = event("SecretExpired", "3", "DatabasePassword", &version, Some(0));
-    post(&app, &json!([expired])).await;
+    let over = event("SecretExpired", "3", "DatabasePassword", &version, Some(0));
+    post(&app, &json!([over])).await;
     assert!(lines.take().contains("SecretExpired"));
 }
 

@@ -38,8 +38,8 @@ use time::OffsetDateTime;
 use tokio::time::advance;
 
 use super::support::{
-    Answer, Contract, Facts, Fault, FunctionsHost, InProcess, Setup, answer, client, codes,
-    every_error,
+    Answer, Contract, Facts, Fault, FunctionsHost, InProcess, Mood, Platform, Setup, answer,
+    client, codes, every_error,
     expiry::{in_days, resolved, set},
     func_a, read_envelope, repository,
 };
@@ -47,6 +47,7 @@ use super::support::{
 const CHECK: &str = "/api/config-check";
 const SECRETS: &str = "/api/secrets/{secret_name}";
 const EXPIRING: &str = "/api/expiring";
+const EVENTS: &str = "/api/events";
 /// The functions that describe one object: their path, one that is there, and its kind.
 const DESCRIBED: [(&str, &str, ObjectKind); 3] = [
     (SECRETS, "/api/secrets/ExternalApiKey", ObjectKind::Secret),
@@ -81,8 +82,15 @@ fn filled(path: &str) -> String {
         .join("/")
 }
 
-fn get(path: &str) -> Request {
-    Request::get(path).body(Body::empty()).expect("a request")
+/// The method that a function with this path or a filled one is asked by.
+fn method_of(path: &str) -> &'static str {
+    if path == EVENTS { "POST" } else { "GET" }
+}
+
+/// A request for a function.
+fn asked(path: &str) -> Request {
+    let request = Request::builder().method(method_of(path)).uri(path);
+    request.body(Body::empty()).expect("a request")
 }
 
 /// The texts of all files of `src` under their paths.
@@ -128,7 +136,11 @@ fn each_function_has_its_manifests_path_methods_and_level() {
         for method in &function.methods {
             let method = method.as_str().to_lowercase();
             let operation = &contract.paths()[&path][&method];
-            assert_eq!(operation["operationId"], name.as_str(), "{path}");
+            let id = match method.as_str() {
+                "options" => format!("{name}-handshake"),
+                _ => name.clone(),
+            };
+            assert_eq!(operation["operationId"], id.as_str(), "{path}");
             assert_eq!(operation["description"].as_str(), needed, "{path}");
             let keys = json!([{"x-functions-key": []}, {"code": []}]);
             let asked = needed.map_or(Value::Null, |_| keys);
@@ -177,6 +189,11 @@ async fn each_parameter_is_read_and_no_other() {
         .collect();
     let app = InProcess::with(Setup::default());
     for (path, item) in contract.paths() {
+        if item["get"].is_null() {
+            // What is asked is in the body.
+            assert_eq!(item["post"]["parameters"], json!([]), "{path}");
+            continue;
+        }
         let (mut in_path, mut in_query) = (BTreeSet::new(), BTreeSet::new());
         for parameter in item["get"]["parameters"].as_array().into_iter().flatten() {
             let parameter = contract.resolve(parameter).1;
@@ -218,8 +235,12 @@ struct Met {
 
 impl Met {
     fn answer(&mut self, path: &str, answer: &Answer) {
+        self.answer_to(method_of(path), path, answer);
+    }
+
+    fn answer_to(&mut self, method: &str, path: &str, answer: &Answer) {
         self.facts
-            .extend(Contract::read().check("GET", path, answer));
+            .extend(Contract::read().check(method, path, answer));
     }
 
     /// What the host room refuses is the same for each function.
@@ -437,7 +458,116 @@ async fn of_expiring(met: &mut Met) {
     }
 }
 
-/// The way to a vault and the identity, with all that can be known of them.
+async fn of_events(met: &mut Met) {
+    let app = InProcess::with(Setup {
+        settings: settings(),
+        ..Setup::default()
+    });
+    let validation = |vault: &str| {
+        json!({
+            "id": "1", "topic": format!("/vaults/{vault}"),
+            "eventType": "Microsoft.EventGrid.SubscriptionValidationEvent",
+            "data": {"validationCode": "x"},
+        })
+    };
+    for (what, body) in [
+        ("events", json!([{}]).to_string()),
+        ("a handshake", validation("embedded").to_string()),
+        (
+            "a handshake of another vault",
+            validation("other").to_string(),
+        ),
+        ("no events", "x".to_owned()),
+        ("too many events", " ".repeat(1_100_001)),
+    ] {
+        let request = Request::post(EVENTS).body(Body::from(body));
+        let answer = app.send(request.expect("a request")).await;
+        if answer.status == 200 {
+            met.answer(EVENTS, &answer);
+        } else {
+            met.refusal(what, EVENTS, &answer);
+        }
+    }
+    let handshake = || {
+        Request::options(EVENTS)
+            .body(Body::empty())
+            .expect("a request")
+    };
+    met.answer_to("OPTIONS", EVENTS, &app.send(handshake()).await);
+    let wrong = Request::delete(EVENTS).body(Body::empty());
+    let wrong = app.send(wrong.expect("a request")).await;
+    met.answer_to("OPTIONS", EVENTS, &wrong);
+    let panicking = router(&Access::Host, Limits::default(), |functions, name| {
+        functions.register(name, panics)
+    });
+    met.answer_to("OPTIONS", EVENTS, &answer(&panicking, handshake()).await);
+    let endless = |limits| {
+        router(&Access::Host, limits, |functions, name| {
+            functions.register(name, std::future::pending::<()>)
+        })
+    };
+    let hang = answer(&endless(Limits::default()), handshake()).await;
+    met.answer_to("OPTIONS", EVENTS, &hang);
+    let full = Limits {
+        in_flight: 0,
+        ..Limits::default()
+    };
+    met.answer_to(
+        "OPTIONS",
+        EVENTS,
+        &answer(&endless(full), handshake()).await,
+    );
+    let key = || FunctionKey::random().expect("randomness");
+    let access = Access::Standalone(Keys {
+        function: key(),
+        master: key(),
+    });
+    let standalone = router(&access, Limits::default(), |functions, name| {
+        functions.register(name, panics)
+    });
+    met.answer_to("OPTIONS", EVENTS, &answer(&standalone, handshake()).await);
+    of_rotation(met).await;
+}
+
+/// What `config-check` tells of a secret with a new version.
+async fn of_rotation(met: &mut Met) {
+    let platform = Platform::with(&[]);
+    platform.set(Mood::Refuses(403));
+    let app = InProcess::with(Setup {
+        settings: vec![
+            resolved("PASSWORD", "SecretName=DatabasePassword"),
+            AppSetting::new(
+                "MISSING",
+                "@Microsoft.KeyVault(VaultName=embedded;SecretName=Missing)"
+                    .to_owned()
+                    .into(),
+            ),
+        ],
+        platform: Some(platform),
+        ..Setup::default()
+    });
+    let event = json!([{
+        "id": "1", "eventType": "Microsoft.KeyVault.SecretNewVersionCreated",
+        "data": {"Id": "https://embedded.vault.azure.net/secrets/DatabasePassword"},
+    }]);
+    let rotated = app.app.clone();
+    let work = async move { rotated.follow_rotation(OffsetDateTime::now_utc).await };
+    let mut work = Box::pin(work);
+    for _ in 0..2 {
+        let request = Request::post(EVENTS).body(Body::from(event.to_string()));
+        met.answer(EVENTS, &app.send(request.expect("a request")).await);
+        for query in ["", "?strict=true"] {
+            met.get(&app, &format!("{CHECK}{query}")).await;
+        }
+        let minute = tokio::time::sleep(Duration::from_secs(60));
+        tokio::select! {
+            never = &mut work => match never {},
+            () = minute => {}
+        }
+    }
+}
+
+/// The path to a vault and the identity, with all that can be known of them.
 async fn of_paths(met: &mut Met) {
     let kind = CallerKind::SystemAssigned {
         app: "func-a".to_owned(),
@@ -576,23 +706,34 @@ async fn refusals_of_the_functions(met: &mut Met) {
     }
 }
 
+async fn panics() {
+    panic!("a defect")
+}
+
+async fn is_not_text() -> [u8; 2] {
+    [0xFF; 2]
+}
+
 /// What the host room answers in place of `function`.
 async fn refusals_of_the_host(met: &mut Met, name: &str, function: &FunctionManifest) {
-    async fn panics() {
-        panic!("a defect")
-    }
-    async fn is_not_text() -> [u8; 2] {
-        [0xFF; 2]
-    }
     let documented = path(function);
     let path = &filled(&documented);
     let panicking = router(&Access::Host, Limits::default(), |functions, name| {
         functions.register(name, panics)
     });
-    met.refusal("a panic", &documented, &answer(&panicking, get(path)).await);
+    met.refusal(
+        "a panic",
+        &documented,
+        &answer(&panicking, asked(path)).await,
+    );
     let wrong = Request::trace(path.as_str()).body(Body::empty());
     let wrong = answer(&panicking, wrong.expect("a request")).await;
-    met.refusal("another method", &documented, &wrong);
+    let allowed = wrong.header("allow").unwrap_or_default().to_owned();
+    met.refusal(
+        format!("another method than {allowed}"),
+        &documented,
+        &wrong,
+    );
     let post = |body: String| {
         let request = Request::post(format!("/{name}")).body(Body::from(body));
         request.expect("a request")
@@ -615,7 +756,7 @@ async fn refusals_of_the_host(met: &mut Met, name: &str, function: &FunctionMani
         .filter_map(|part| Some((part.split_once('}')?.0.to_owned(), "x".into())))
         .collect();
     let envelope = json!({"Data": {"req": {
-        "Method": "GET",
+        "Method": method_of(path),
         "Url": format!("https://app.azurewebsites.net{path}"),
         "Params": params,
         "Identities": [{
@@ -641,19 +782,24 @@ async fn refusals_of_the_host(met: &mut Met, name: &str, function: &FunctionMani
         &documented,
         &read_envelope(&outer).0,
     );
+    if documented == EVENTS {
+        let handshake = envelope.to_string().replace("\"POST\"", "\"OPTIONS\"");
+        let outer = answer(&bytes, post(handshake)).await;
+        met.answer_to("OPTIONS", EVENTS, &read_envelope(&outer).0);
+    }
 
     let endless = |limits| {
         router(&Access::Host, limits, |functions, name| {
             functions.register(name, std::future::pending::<()>)
         })
     };
-    let hang = answer(&endless(Limits::default()), get(path)).await;
+    let hang = answer(&endless(Limits::default()), asked(path)).await;
     met.refusal("a function that does not end", &documented, &hang);
     let full = Limits {
         in_flight: 0,
         ..Limits::default()
     };
-    let refused = answer(&endless(full), get(path)).await;
+    let refused = answer(&endless(full), asked(path)).await;
     met.refusal("no place for a request", &documented, &refused);
 
     if function.auth_level != AuthLevel::Anonymous {
@@ -665,7 +811,7 @@ async fn refusals_of_the_host(met: &mut Met, name: &str, function: &FunctionMani
         let standalone = router(&access, Limits::default(), |functions, name| {
             functions.register(name, panics)
         });
-        let refused = answer(&standalone, get(path)).await;
+        let refused = answer(&standalone, asked(path)).await;
         met.refusal("no key", &documented, &refused);
     }
 }
@@ -689,12 +835,16 @@ fn router(
 async fn too_many_headers(met: &mut Met) {
     let host = FunctionsHost::start(&[]).await;
     for path in Contract::read().paths().keys() {
-        let mut request = client().get(host.at(&filled(path)));
+        let method = method_of(path).parse().expect("a method");
+        let mut request = client().request(method, host.at(&filled(path)));
         for number in 0..150 {
             request = request.header(format!("x-{number}"), "x");
         }
         let answer = Answer::of(request.send().await.expect("an answer")).await;
         met.refusal("too many headers", path, &answer);
+        if path == EVENTS {
+            met.answer_to("OPTIONS", EVENTS, &answer);
+        }
     }
 }
 
@@ -702,9 +852,14 @@ async fn too_many_headers(met: &mut Met) {
 async fn what_is_documented_is_answered_and_each_refusal_is_as_agreed() {
     let mut met = Met::default();
     let app = InProcess::with(Setup::default());
-    for path in Contract::read().paths().keys() {
+    for path in Contract::read()
+        .paths()
+        .keys()
+        .filter(|path| *path != EVENTS)
+    {
         met.get(&app, &filled(path)).await;
     }
+    of_events(&mut met).await;
     of_config_check(&mut met).await;
     of_described(&mut met).await;
     of_expiring(&mut met).await;
@@ -728,8 +883,9 @@ fn each_code_in_the_sources_is_documented() {
     let code = &contract.document()["components"]["schemas"]["Problem"]["properties"]["code"];
     let known: BTreeSet<_> = codes(code).collect();
     let mut by_response: BTreeSet<&str> = BTreeSet::new();
-    for item in contract.paths().values() {
-        let responses = item["get"]["responses"].as_object().expect("responses");
+    let operations = contract.paths().values().filter_map(Value::as_object);
+    for operation in operations.flat_map(Map::values) {
+        let responses = operation["responses"].as_object().expect("responses");
         by_response.extend(
             responses
                 .values()

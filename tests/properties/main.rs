@@ -7,6 +7,7 @@
 )]
 
 mod envelope;
+mod events;
 mod manifests;
 mod platform_report;
 mod reference;
@@ -131,6 +132,11 @@ fn check(target: &str, holds: fn(&[u8])) {
 #[test]
 fn envelopes() {
     check("envelope", envelope::holds);
+}
+
+#[test]
+fn deliveries_of_events() {
+    check("events", events::holds);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 
 use crate::{
     diagnosis::IdentityReport,
-    functions::events::RotationReport,
+    functions::vault_events::RotationReport,
     key_vault::error::SettingError,
     references::{Inspector, Masked, ReferenceReport, SettingState},
 };

@@ -440,12 +440,12 @@ def status(*_, **__):
 TOPICS = r"/resourcegroups/[^/]+/providers/microsoft.eventgrid/systemtopics"
 
 
-@route("POST", SITE + "/functions/events/listkeys")
+@route("POST", SITE + "/functions/vault-events/listkeys")
 def event_keys(azure, _, **__):
     return 200, {"default": "k3y-function-of-events", **azure.event_keys}
 
 
-@route("PUT", SITE + "/functions/events/keys/([^/]+)")
+@route("PUT", SITE + "/functions/vault-events/keys/([^/]+)")
 def make_event_key(azure, _, name, **__):
     azure.event_keys[name] = EVENT_KEY
     return 201, {"name": name, "properties": {"name": name, "value": EVENT_KEY}}

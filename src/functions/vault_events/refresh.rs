@@ -10,7 +10,7 @@ use super::rotation::{Outcome, Rotation, Wanted};
 use crate::{
     diagnosis::{Cause, Explanation, Named, Subject, explain},
     functions::{AppState, Shared},
-    key_vault::{ObjectId, ObjectKind, ObjectVersion, patiently},
+    key_vault::{Error, ObjectId, ObjectKind, ObjectVersion, patiently},
     management::{ConfigReference, ManagementError, ResourceManager},
     references::Status,
 };
@@ -44,12 +44,12 @@ impl AppState {
                 sleep_until(asked + EVERY).await;
             }
             let begun = now();
-            asked = Some(Instant::now());
             match app.ask(manager, &wanted, false).await {
                 Ok(outcome) => {
                     failures = 0;
                     rotation.settle(&wanted);
                     let at = (outcome != Outcome::Current).then_some(begun);
+                    asked = at.map(|_| Instant::now()).or(asked);
                     rotation.tell(&wanted, at, outcome, None);
                     tracing::info!(secrets = wanted.len(), ?outcome, "references refreshed");
                 }
@@ -163,9 +163,11 @@ impl Shared {
                 continue;
             }
             let newest = self.newest(one).await;
-            is_behind |= in_effect.iter().any(|version| match (version, &newest) {
-                (Some(version), Some(newest)) => version != newest,
-                // An event is believed, and a start is no event.
+            is_behind |= in_effect.iter().any(|version| match version {
+                Some(version) if !newest.is_empty() => {
+                    // Of versions of one second any may be the latest. An event is believed.
+                    !newest.contains(version) || (newest.len() > 1 && !is_start)
+                }
                 _ => !is_start,
             });
         }
@@ -197,18 +199,25 @@ impl Shared {
         })
     }
 
-    /// The latest version of a secret, if the handler may know it.
-    async fn newest(&self, wanted: &Wanted) -> Option<ObjectVersion> {
+    /// The latest version of a secret, if the handler may know it; several of one second.
+    async fn newest(&self, wanted: &Wanted) -> Vec<ObjectVersion> {
         let until = Instant::now() + READ_LIMIT;
         let latest = ObjectId {
             kind: ObjectKind::Secret,
             name: wanted.name.clone(),
             version: None,
         };
-        let vault = self.vaults.open(&wanted.vault).await.ok()?;
-        let wait = crate::key_vault::Error::wait;
-        let metadata = patiently(until, wait, || vault.probed_metadata(&latest)).await;
-        metadata.ok()?.version
+        let read = async {
+            let vault = self.vaults.open(&wanted.vault).await?;
+            patiently(until, Error::wait, || vault.probed_metadata(&latest)).await
+        };
+        match read.await {
+            Ok(metadata) => {
+                let all = metadata.version.into_iter().chain(metadata.also_latest);
+                all.collect()
+            }
+            Err(_) => Vec::new(),
+        }
     }
 
     fn failed(&self, wanted: &[Wanted], at: OffsetDateTime, error: &ManagementError) {
@@ -227,9 +236,7 @@ impl Shared {
     fn why(&self, error: &ManagementError, now: OffsetDateTime) -> Explanation {
         let cause = match error {
             ManagementError::Denied => Cause::MayNotRefresh,
-            ManagementError::Credential(cause) => {
-                Cause::Failed(crate::key_vault::Error::Credential(*cause))
-            }
+            ManagementError::Credential(cause) => Cause::Failed(Error::Credential(*cause)),
             ManagementError::NotFound => Cause::RefreshNotFound,
             ManagementError::Busy { .. }
             | ManagementError::Unreachable

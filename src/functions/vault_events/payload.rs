@@ -4,7 +4,7 @@
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use time::OffsetDateTime;
+use time::{Date, Month, OffsetDateTime, PrimitiveDateTime};
 
 use crate::key_vault::{ObjectId, ObjectKind, ObjectName, ObjectVersion, VaultUrl};
 
@@ -191,8 +191,16 @@ fn number(data: &Map<String, Value>, name: &str) -> Option<i64> {
     }
 }
 
+/// `2026-07-25T01:08:33.1036736Z`, to the second.
 fn parse_time(text: &str) -> Option<OffsetDateTime> {
-    OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339).ok()
+    let number = |at: std::ops::Range<usize>| text.get(at)?.parse::<u16>().ok();
+    let byte = |at| u8::try_from(number(at)?).ok();
+    let month = Month::try_from(byte(5..7)?).ok()?;
+    let date = Date::from_calendar_date(number(0..4)?.into(), month, byte(8..10)?).ok()?;
+    let time = date.with_hms(byte(11..13)?, byte(14..16)?, byte(17..19)?);
+    time.ok()
+        .filter(|_| text.ends_with('Z'))
+        .map(PrimitiveDateTime::assume_utc)
 }
 
 #[cfg(test)]
@@ -254,7 +262,8 @@ mod tests {
                 assert_eq!(event.object.to_string(), format!("newsecret/{VERSION}"));
                 assert_eq!(event.object.kind, ObjectKind::Secret);
                 assert_eq!(event.expires.map(OffsetDateTime::unix_timestamp), expires);
-                assert_eq!(event.time.map(OffsetDateTime::year), Some(2026));
+                let time = event.time.map(OffsetDateTime::unix_timestamp);
+                assert_eq!(time, Some(1_784_941_713));
             }
         }
     }

@@ -161,7 +161,7 @@ impl Shared {
                 }
             }
             What::NearExpiry | What::Expired => {
-                self.tell_of_expiry(vault, &event.object, event.expires)
+                self.tell_of_expiry(vault, &event.object, event.expires);
             }
         }
     }

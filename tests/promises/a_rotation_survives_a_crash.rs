@@ -1,0 +1,168 @@
+//! The whole loop on one machine, over real sockets: a secret gets a new version, the event arrives,
+//! the process is killed before it could ask Azure, and the next one asks. The platform starts the
+//! app with the new value then.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
+
+use axum::{
+    Router,
+    extract::State,
+    http::{HeaderMap, Method, StatusCode, Uri},
+    response::{IntoResponse, Response},
+};
+use serde_json::json;
+use tokio::{net::TcpListener, task::JoinHandle};
+
+use super::support::{
+    ClientRequest, DevVaultProcess, FunctionsHost, Protocol, free_port, repository,
+};
+
+const SETTING: &str = "EXTERNAL_API_KEY";
+const REFERENCE: &str = "@Microsoft.KeyVault(VaultName=embedded;SecretName=ExternalApiKey)";
+const SITE: &str = "/subscriptions/sub-a/resourceGroups/rg-a/providers/Microsoft.Web/sites/func-a";
+
+/// Azure Resource Manager on loopback, for one app.
+#[derive(Clone, Default)]
+struct ResourceManager(Arc<Mutex<Known>>);
+
+#[derive(Default)]
+struct Known {
+    active: BTreeMap<&'static str, String>,
+    asked: Vec<String>,
+}
+
+impl ResourceManager {
+    async fn start(&self) -> (String, JoinHandle<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let router = Router::new().fallback(answer).with_state(self.clone());
+        let serving = async move { axum::serve(listener, router).await.expect("served") };
+        (url, tokio::spawn(serving))
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, Known> {
+        self.0.lock().expect("a lock")
+    }
+
+    fn refreshes(&self) -> usize {
+        let known = self.known();
+        let is_refresh = |asked: &&String| asked.starts_with("POST ");
+        known.asked.iter().filter(is_refresh).count()
+    }
+}
+
+async fn answer(
+    State(manager): State<ResourceManager>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    let token = headers
+        .get("authorization")
+        .and_then(|value| value.to_str().ok());
+    if !token.is_some_and(|token| token.starts_with("Bearer eyJ")) {
+        return StatusCode::UNAUTHORIZED.into_response();
+    }
+    let mut known = manager.known();
+    known.asked.push(format!("{method} {uri}"));
+    let value = known.active.iter().map(|(setting, version)| {
+        json!({"name": setting, "properties": {"activeVersion": version, "status": "Resolved"}})
+    });
+    json!({"value": value.collect::<Vec<_>>()})
+        .to_string()
+        .into_response()
+}
+
+fn version_of(id: &str) -> String {
+    id.rsplit('/').next().expect("a version").to_owned()
+}
+
+#[tokio::test]
+async fn what_a_crash_loses_is_refreshed_by_the_next_process() {
+    let manager = ResourceManager::default();
+    let (manager_url, serving) = manager.start().await;
+    let port = free_port();
+    let events = format!("http://127.0.0.1:{port}/api/events");
+    let vault = DevVaultProcess::start_with_events(&events, "canary-key").await;
+    let old = vault
+        .set("ExternalApiKey", &json!({"value": "canary-old"}))
+        .await;
+    manager.known().active.insert(SETTING, version_of(&old));
+    let report = json!({SETTING: {"rawReference": REFERENCE, "status": "Resolved"}}).to_string();
+    let start = async |value: &'static str| {
+        let mut settings: Vec<_> = [
+            "KEY_VAULT_URL",
+            "KEY_VAULT_CA_FILE",
+            "IDENTITY_ENDPOINT",
+            "IDENTITY_HEADER",
+        ]
+        .map(|name| (name, vault.printed(name)))
+        .into();
+        settings.extend([
+            (SETTING, value),
+            ("WEBSITE_KEYVAULT_REFERENCES", &report),
+            ("WEBSITE_SKU", "FlexConsumption"),
+            ("WEBSITE_SITE_NAME", "func-a"),
+            ("WEBSITE_OWNER_NAME", "sub-a+rg-a-WestEuropewebspace"),
+            ("ROTATION_REFRESH", "on"),
+            ("AZURE_RESOURCE_MANAGER_URL", &manager_url),
+        ]);
+        FunctionsHost::start_in(repository(), port, &settings).await
+    };
+    let rotation = async |host: &FunctionsHost| {
+        let check = ClientRequest::config_check().with_query("freshness", "true");
+        let json = host.call(Protocol::Proxying, &check).await.json();
+        let freshness = json["references"][0]["freshness"].clone();
+        (freshness, json["rotation"].clone())
+    };
+
+    let mut host = start("canary-old").await;
+    vault
+        .handler
+        .wrote("the receiver confirmed the subscription")
+        .await;
+    let new = vault
+        .set("ExternalApiKey", &json!({"value": "canary-new"}))
+        .await;
+    host.handler.wrote("vault events").await;
+    let (freshness, told) = rotation(&host).await;
+    assert_eq!(freshness, "stale");
+    assert_eq!(
+        (&told["outcome"], &told["secret"]),
+        (&"waiting".into(), &"ExternalApiKey".into())
+    );
+    assert_eq!(manager.refreshes(), 0, "it waits until no more events come");
+    host.handler.kill();
+    host.handler.ended().await;
+
+    let mut host = start("canary-old").await;
+    host.handler
+        .wrote("references refreshed that were behind")
+        .await;
+    assert_eq!(manager.refreshes(), 1);
+    let expected =
+        format!("POST {SITE}/config/configreferences/appsettings/refresh?api-version=2022-03-01");
+    assert!(
+        manager.known().asked.contains(&expected),
+        "{:?}",
+        manager.known().asked
+    );
+    let (_, told) = rotation(&host).await;
+    assert_eq!(told["outcome"], "refreshed");
+    host.handler.kill();
+    host.handler.ended().await;
+
+    // The platform starts the app with the value of the new version.
+    manager.known().active.insert(SETTING, version_of(&new));
+    let mut host = start("canary-new").await;
+    let (freshness, _) = rotation(&host).await;
+    assert_eq!(freshness, "current");
+    assert_eq!(manager.refreshes(), 1, "nothing is behind any more");
+    host.handler.terminate();
+    host.handler.ended().await;
+    vault.stop().await;
+    serving.abort();
+}
