@@ -11,7 +11,7 @@ use keyvault_functions::{
         Connection, Error, VaultUrl, Vaults,
         credential::{self, ChosenCredential, is_on_path},
     },
-    management::ResourceManager,
+    management::{self, ResourceManager},
     references::Reference,
     settings::{RefreshSetting, Settings, VaultSetting},
 };
@@ -56,15 +56,18 @@ pub(super) fn rotation(settings: &Settings, credential: Option<&ChosenCredential
         .map(|RefreshSetting { url, site }| {
             let given = Arc::new((credential.cloned(), settings.own_ca.clone()));
             let why_none = Error::Credential(settings.credential.why_none());
-            let is_local = url.is_loopback();
             ResourceManager::new(url, site, move |scope| {
                 let (given, why_none) = (given.clone(), why_none.clone());
                 async move {
                     // Certificate authorities are read from files.
                     let connected = tokio::task::spawn_blocking(move || {
                         let (choice, own_ca) = &*given;
+                        let own_ca = own_ca.as_ref();
+                        let Some(scope) = scope else {
+                            return credential::connect_to_stand_in(own_ca, management::CALL_LIMIT);
+                        };
                         let choice = choice.as_ref().ok_or(why_none)?;
-                        credential::connect_to(choice, own_ca.as_ref(), scope, is_local)
+                        credential::connect_to(choice, own_ca, scope, management::CALL_LIMIT)
                     });
                     connected.await.unwrap_or(Err(Error::UnexpectedAnswer))
                 }

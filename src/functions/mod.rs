@@ -14,6 +14,7 @@ mod page;
 mod query;
 mod refusal;
 mod secrets_metadata;
+mod used;
 mod vault_events;
 
 use std::{fmt, sync::Arc, time::Duration};
@@ -61,7 +62,8 @@ struct Shared {
     vaults: Arc<Vaults>,
     /// What is done when a secret has a new version.
     rotation: Rotation,
-    told_by_events: expiring::ToldByEvents,
+    /// What events tell of that expires.
+    expiries: expiring::Heard,
     /// Settings of the handler that cannot be used.
     wrong: Vec<SettingError>,
 }
@@ -112,7 +114,7 @@ impl AppState {
             described,
             vaults,
             rotation,
-            told_by_events: expiring::ToldByEvents::default(),
+            expiries: expiring::Heard::default(),
             wrong,
         }))
     }

@@ -11,12 +11,14 @@
 //! and it always ends, because `load` does. Values never enter: `T` is what a function made of
 //! the metadata.
 
+mod slot;
+
 use std::{
     fmt,
     panic::AssertUnwindSafe,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -30,9 +32,10 @@ use tokio::{
     time::Instant,
 };
 
+use self::slot::{Answer, Known, Slot};
 use super::{
     error::Error,
-    limits::{FAILURE_PAUSE, FORCED_PAUSE, PAUSE_LIMIT, READERS_LIMIT},
+    limits::{FAILURE_PAUSE, PAUSE_LIMIT, READERS_LIMIT},
     names::ObjectId,
 };
 use crate::telemetry::invocation;
@@ -81,31 +84,9 @@ struct Inner<T> {
     readers: Arc<Semaphore>,
     /// Whether answers are given past their time because the vault cannot be asked.
     is_outage: AtomicBool,
+    /// How often something has changed in the vault.
+    changes: AtomicU64,
     load: Box<dyn Fn(ObjectId) -> BoxFuture<'static, Result<T, Error>> + Send + Sync>,
-}
-
-/// What the last read of a secret left.
-struct Slot<T> {
-    known: Known<T>,
-    /// When it is to be renewed.
-    until: Instant,
-    /// Whether that is being done.
-    is_renewing: AtomicBool,
-    /// When the last read ended that was forced.
-    forced: Option<Instant>,
-}
-
-enum Known<T> {
-    Answer(Answer<T>),
-    /// An answer, and why the last attempt to renew it failed.
-    NotRenewed(Answer<T>, Error),
-    Failure(Error),
-}
-
-#[derive(Clone)]
-struct Answer<T> {
-    value: T,
-    loaded: Instant,
 }
 
 /// An answer and where it came from.
@@ -162,6 +143,7 @@ impl<T: Clone + Send + Sync + 'static> MetadataCache<T> {
                 .build_with_hasher(RandomState::default()),
             readers: Arc::new(Semaphore::new(READERS_LIMIT)),
             is_outage: AtomicBool::new(false),
+            changes: AtomicU64::new(0),
             load: Box::new(move |id| Box::pin(load(id))),
         }))
     }
@@ -173,7 +155,9 @@ impl<T: Clone + Send + Sync + 'static> MetadataCache<T> {
     /// What `load` returned to whoever asked, now or a moment ago.
     pub async fn get(&self, id: &ObjectId) -> Result<Found<T>, Failed> {
         let seen = self.0.slots.get(id).await;
-        if let Some(slot) = &seen {
+        if let Some(slot) = &seen
+            && !slot.is_outdated
+        {
             let now = Instant::now();
             let is_due = now >= slot.until;
             match &slot.known {
@@ -198,7 +182,10 @@ impl<T: Clone + Send + Sync + 'static> MetadataCache<T> {
                 _ => {}
             }
         }
-        let slot = self.read(id, seen, false).await?;
+        let mut slot = self.read(id, seen, false).await?;
+        if slot.is_outdated {
+            slot = self.read(id, Some(slot), false).await?;
+        }
         self.0.outcome_of(&slot)
     }
 
@@ -221,10 +208,15 @@ impl<T: Clone + Send + Sync + 'static> MetadataCache<T> {
         self.0.outcome_of(&slot)
     }
 
-    /// What is known of `id` is not so any more: the next caller asks the vault, and until it has
-    /// answered nobody is given what was known.
-    pub async fn forget(&self, id: &ObjectId) {
-        self.0.slots.invalidate(id).await;
+    /// `id` has changed in the vault: the next caller waits for a read that begins after this call.
+    /// What was known is given only if that read fails. Asks the vault nothing.
+    pub async fn note_change(&self, id: &ObjectId) {
+        // Reads that are under way end with what was there before.
+        self.0.changes.fetch_add(1, Ordering::Relaxed);
+        if let Some(slot) = self.0.slots.get(id).await {
+            let changed = Arc::new(slot.changed());
+            self.0.slots.insert(id.clone(), changed).await;
+        }
     }
 
     /// Asks the vault, or waits with those who do. `seen` is what the caller found in the cache:
@@ -274,11 +266,14 @@ impl<T: Clone + Send + Sync + 'static> MetadataCache<T> {
                 seen.is_some_and(|seen| Arc::ptr_eq(seen, current))
             };
             let load = async {
+                let changes = inner.changes.load(Ordering::Relaxed);
                 let load = AssertUnwindSafe(async { (inner.load)(id.clone()).await });
                 // The panic hook has reported it.
                 let loaded = load.catch_unwind().await;
                 let loaded = loaded.unwrap_or(Err(Error::UnexpectedAnswer));
-                Arc::new(inner.slot(loaded, seen.as_deref(), is_forced))
+                let mut slot = inner.slot(loaded, seen.as_deref(), is_forced);
+                slot.is_outdated = inner.changes.load(Ordering::Relaxed) != changes;
+                Arc::new(slot)
             };
             let entry = inner.slots.entry_by_ref(&id);
             entry.or_insert_with_if(load, is_as_seen).await.into_value()
@@ -344,6 +339,7 @@ impl<T: Clone> Inner<T> {
             until,
             is_renewing: AtomicBool::new(false),
             forced: is_forced.then_some(now).or(forced_before),
+            is_outdated: false,
         }
     }
 
@@ -360,39 +356,6 @@ impl<T: Clone> Inner<T> {
     fn asked(&self) {
         if self.is_outage.swap(false, Ordering::Relaxed) {
             tracing::info!("Key Vault answers again");
-        }
-    }
-}
-
-impl<T> Slot<T> {
-    /// Whether it was read by force a moment ago.
-    fn is_forced(&self) -> bool {
-        self.forced.is_some_and(|at| at.elapsed() < FORCED_PAUSE)
-    }
-}
-
-impl<T> Known<T> {
-    fn answer(&self) -> Option<&Answer<T>> {
-        match self {
-            Self::Answer(answer) | Self::NotRenewed(answer, _) => Some(answer),
-            Self::Failure(_) => None,
-        }
-    }
-
-    fn failure(&self) -> Option<&Error> {
-        match self {
-            Self::Answer(_) => None,
-            Self::NotRenewed(_, error) | Self::Failure(error) => Some(error),
-        }
-    }
-}
-
-impl<T: Clone> Answer<T> {
-    fn found(&self, outcome: Outcome, now: Instant) -> Found<T> {
-        Found {
-            value: self.value.clone(),
-            outcome,
-            age: now - self.loaded,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! HTTPS to real vaults, to Entra ID and to the identity endpoint.
 
-use std::{io, sync::Arc};
+use std::{io, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use azure_core::http::{AsyncRawResponse, HttpClient, Request};
@@ -41,6 +41,20 @@ impl Https {
         own_ca: Option<&OwnCa>,
         resolver: Arc<Resolver>,
     ) -> Result<Self, Error> {
+        Self::with_limit(proxy, own_ca, resolver, ATTEMPT_LIMIT)
+    }
+
+    /// [`Https::new`] for a service that takes up to `limit` for an answer.
+    ///
+    /// # Errors
+    ///
+    /// As [`Https::new`].
+    pub(super) fn with_limit(
+        proxy: Proxy,
+        own_ca: Option<&OwnCa>,
+        resolver: Arc<Resolver>,
+        limit: Duration,
+    ) -> Result<Self, Error> {
         let hosts = Arc::<Hosts>::default();
         // The identity endpoint is on this machine.
         let has_stand_ins = own_ca.is_some() || proxy == Proxy::Never;
@@ -52,7 +66,7 @@ impl Https {
             }))
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT_LIMIT)
-            .timeout(ATTEMPT_LIMIT);
+            .timeout(limit);
         builder = match proxy {
             Proxy::FromEnvironment => builder.https_only(true),
             Proxy::Never => builder.no_proxy(),

@@ -11,14 +11,14 @@ use tokio::{sync::OnceCell, time::timeout};
 
 use super::{
     endpoint::{ManagementUrl, SiteId},
-    wire::{self, ConfigReference, Page},
+    wire::{self, ConfigReference},
 };
 use crate::key_vault::{Error as VaultError, collect, credential::Service, error::CredentialError};
 
 /// As documented for the refresh.
 const API_VERSION: &str = "api-version=2022-03-01";
 /// Time for one call, the token included. A refresh asks a vault for each reference.
-const CALL_LIMIT: Duration = Duration::from_secs(60);
+pub const CALL_LIMIT: Duration = Duration::from_secs(60);
 /// Largest answer, in bytes: 1,000 references with their ids.
 const ANSWER_LIMIT: usize = 2 * 1024 * 1024;
 /// Most pages of a list.
@@ -42,23 +42,12 @@ pub enum ManagementError {
         /// How long to wait, if it said so.
         retry_after: Option<Duration>,
     },
-    /// No answer.
+    /// No answer, or not all of it.
     #[error("Azure Resource Manager cannot be reached")]
     Unreachable,
     /// The answer is not what was published.
     #[error("the answer cannot be understood")]
     UnexpectedAnswer,
-}
-
-impl ManagementError {
-    /// Whether it may go by itself.
-    #[must_use]
-    pub fn may_pass(&self) -> bool {
-        match self {
-            Self::Denied | Self::NotFound | Self::UnexpectedAnswer => false,
-            Self::Credential(_) | Self::Busy { .. } | Self::Unreachable => true,
-        }
-    }
 }
 
 /// Signs in, when that is first needed.
@@ -79,11 +68,11 @@ impl fmt::Debug for ResourceManager {
 }
 
 impl ResourceManager {
-    /// For the app `site`. `connect` gets the scope of a token and signs in.
+    /// For the app `site`. `connect` gets for what a token is needed, if one is, and signs in.
     pub fn new<F>(
         url: ManagementUrl,
         site: SiteId,
-        connect: impl Fn(&'static str) -> F + Send + Sync + 'static,
+        connect: impl Fn(Option<&'static str>) -> F + Send + Sync + 'static,
     ) -> Self
     where
         F: Future<Output = Result<Service, VaultError>> + Send + 'static,
@@ -107,7 +96,9 @@ impl ResourceManager {
         let mut next = Some(self.at(""));
         for _ in 0..PAGES_LIMIT {
             let Some(url) = next.take() else { break };
-            let page = self.call(Method::Get, url).await?;
+            let answer = self.call(Method::Get, url).await?;
+            let body = answer.body.ok_or(ManagementError::Unreachable)?;
+            let page = wire::page(&body).ok_or(ManagementError::UnexpectedAnswer)?;
             references.extend(page.references);
             if let Some(link) = page.next {
                 let link = Url::parse(&link).map_err(|_| ManagementError::UnexpectedAnswer)?;
@@ -122,14 +113,16 @@ impl ResourceManager {
     }
 
     /// Makes the platform resolve every reference of the app settings again, and tells what they
-    /// are then. The platform may restart the app for it.
+    /// are then, if it says so. The platform may restart the app for it.
     ///
     /// # Errors
     ///
-    /// By cause.
+    /// By cause. After one other than [`ManagementError::Denied`] it may have been done all the same.
     pub async fn refresh(&self) -> Result<Vec<ConfigReference>, ManagementError> {
-        let page = self.call(Method::Post, self.at("/refresh")).await?;
-        Ok(page.references)
+        let answer = self.call(Method::Post, self.at("/refresh")).await?;
+        // What is said about the references is not documented, that it was done is.
+        let page = answer.body.and_then(|body| wire::page(&body));
+        Ok(page.map_or_else(Vec::new, |page| page.references))
     }
 
     fn at(&self, operation: &str) -> Url {
@@ -138,27 +131,28 @@ impl ResourceManager {
         self.url.at(&path, API_VERSION)
     }
 
-    async fn call(&self, method: Method, url: Url) -> Result<Page, ManagementError> {
+    /// A successful answer.
+    async fn call(&self, method: Method, url: Url) -> Result<Answer, ManagementError> {
         let call = async {
             let service = self.service.get_or_try_init(&self.connect).await;
             let service = service.map_err(|error| cause(&error))?;
             let mut request = Request::new(url, method);
             request.insert_header(ACCEPT, "application/json");
             let mut answer = signed(service, &mut request).await?;
-            if answer.0 == StatusCode::Unauthorized {
-                // A token can be too old for what was granted since.
-                service.forget(&request);
+            // A token can be too old for what was granted since.
+            if answer.status == StatusCode::Unauthorized && service.forget(&request) {
                 answer = signed(service, &mut request).await?;
             }
-            let (status, retry_after, body) = answer;
-            match status {
-                StatusCode::Ok => wire::page(&body).ok_or(ManagementError::UnexpectedAnswer),
+            let retry_after = answer.retry_after;
+            match answer.status {
+                status if status.is_success() => Ok(answer),
                 StatusCode::Unauthorized | StatusCode::Forbidden => Err(ManagementError::Denied),
                 StatusCode::NotFound => Err(ManagementError::NotFound),
-                StatusCode::TooManyRequests | StatusCode::RequestTimeout => {
-                    Err(ManagementError::Busy { retry_after })
-                }
-                status if u16::from(status) >= 500 => Err(ManagementError::Busy { retry_after }),
+                StatusCode::TooManyRequests
+                | StatusCode::RequestTimeout
+                // Something else is done to the app just now.
+                | StatusCode::Conflict => Err(ManagementError::Busy { retry_after }),
+                status if status.is_server_error() => Err(ManagementError::Busy { retry_after }),
                 _ => Err(ManagementError::UnexpectedAnswer),
             }
         };
@@ -167,8 +161,12 @@ impl ResourceManager {
     }
 }
 
-/// Status, wait and body.
-type Answer = (StatusCode, Option<Duration>, Vec<u8>);
+struct Answer {
+    status: StatusCode,
+    retry_after: Option<Duration>,
+    /// Nothing if it is too long or broke off.
+    body: Option<Vec<u8>>,
+}
 
 async fn signed(service: &Service, request: &mut Request) -> Result<Answer, ManagementError> {
     service.sign(request).await.map_err(|error| cause(&error))?;
@@ -176,10 +174,11 @@ async fn signed(service: &Service, request: &mut Request) -> Result<Answer, Mana
     let response = sent.map_err(|_| ManagementError::Unreachable)?;
     let (status, headers, stream) = response.deconstruct();
     let seconds = headers.get_optional_str(&RETRY_AFTER);
-    let retry_after = seconds.and_then(|text| text.trim().parse().ok().map(Duration::from_secs));
-    let body = collect(stream, ANSWER_LIMIT).await;
-    let body = body.map_err(|_| ManagementError::UnexpectedAnswer)?;
-    Ok((status, retry_after, body))
+    Ok(Answer {
+        status,
+        retry_after: seconds.and_then(|text| text.trim().parse().ok().map(Duration::from_secs)),
+        body: collect(stream, ANSWER_LIMIT).await.ok(),
+    })
 }
 
 /// Why no token or no connection could be had.

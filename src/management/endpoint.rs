@@ -4,32 +4,45 @@ use azure_core::http::Url;
 
 use crate::key_vault::VaultUrl;
 
-/// The clouds that are known, by the domain of their vaults: address and scope of a token.
-/// Source: the Azure CLI, `cloud.py`.
-const CLOUDS: [(&str, &str, &str); 3] = [
-    (
-        ".vault.azure.net",
-        "https://management.azure.com/",
-        "https://management.azure.com/.default",
-    ),
-    (
-        ".vault.azure.cn",
-        "https://management.chinacloudapi.cn/",
-        "https://management.chinacloudapi.cn/.default",
-    ),
-    (
-        ".vault.usgovcloudapi.net",
-        "https://management.usgovcloudapi.net/",
-        "https://management.usgovcloudapi.net/.default",
-    ),
+struct Cloud {
+    /// In `WEBSITE_CLOUD_NAME`. Source: the Functions host, `ScriptConstants.cs`.
+    name: &'static str,
+    /// Of its vaults.
+    domain: &'static str,
+    /// Of Resource Manager. Source: the Azure CLI, `cloud.py`.
+    url: &'static str,
+    /// Of a token for it.
+    scope: &'static str,
+}
+
+const CLOUDS: [Cloud; 3] = [
+    Cloud {
+        name: "Azure",
+        domain: ".vault.azure.net",
+        url: "https://management.azure.com/",
+        scope: "https://management.azure.com/.default",
+    },
+    Cloud {
+        name: "Mooncake",
+        domain: ".vault.azure.cn",
+        url: "https://management.chinacloudapi.cn/",
+        scope: "https://management.chinacloudapi.cn/.default",
+    },
+    Cloud {
+        name: "Fairfax",
+        domain: ".vault.usgovcloudapi.net",
+        url: "https://management.usgovcloudapi.net/",
+        scope: "https://management.usgovcloudapi.net/.default",
+    },
 ];
 
 /// The address of a cloud's Resource Manager, or of a stand-in on this machine. A token for the
-/// management of an app goes nowhere else.
+/// management of an app goes to a cloud's alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ManagementUrl {
     url: Url,
-    scope: &'static str,
+    /// None for a stand-in.
+    scope: Option<&'static str>,
 }
 
 /// What Resource Manager calls the app, or one of its slots.
@@ -37,13 +50,28 @@ pub struct ManagementUrl {
 pub struct SiteId(String);
 
 impl ManagementUrl {
-    /// The public cloud's, or that of the cloud in which `vault` is.
+    /// The one of the cloud that the platform calls `name`.
     #[must_use]
-    pub fn of_vault(vault: Option<&VaultUrl>) -> Option<Self> {
-        let host = vault.map_or("", VaultUrl::host);
-        let known = CLOUDS.iter().find(|(domain, ..)| host.ends_with(domain));
-        let (_, url, scope) = known.unwrap_or(&CLOUDS[0]);
-        let url = Url::parse(url).ok()?;
+    pub fn of_cloud(name: &str) -> Option<Self> {
+        Self::of(|cloud| cloud.name.eq_ignore_ascii_case(name))
+    }
+
+    /// The one of the cloud in which `vault` is. A name of one's own tells no cloud.
+    #[must_use]
+    pub fn of_vault(vault: &VaultUrl) -> Option<Self> {
+        Self::of(|cloud| vault.host().ends_with(cloud.domain))
+    }
+
+    /// The public cloud's.
+    #[must_use]
+    pub fn public() -> Option<Self> {
+        Self::of_cloud(CLOUDS[0].name)
+    }
+
+    fn of(is_it: impl Fn(&Cloud) -> bool) -> Option<Self> {
+        let cloud = CLOUDS.iter().find(|cloud| is_it(cloud))?;
+        let url = Url::parse(cloud.url).ok()?;
+        let scope = Some(cloud.scope);
         Some(Self { url, scope })
     }
 
@@ -59,25 +87,13 @@ impl ManagementUrl {
         if !is_plain {
             return None;
         }
-        let of_cloud = CLOUDS.iter().find(|(_, known, _)| url.as_str() == *known);
-        match of_cloud {
-            Some((_, _, scope)) => Some(Self { url, scope }),
-            None if is_loopback(&url) => Some(Self {
-                url,
-                scope: CLOUDS[0].2,
-            }),
-            None => None,
-        }
+        let of_cloud = Self::of(|cloud| url.as_str() == cloud.url);
+        of_cloud.or_else(|| is_loopback(&url).then_some(Self { url, scope: None }))
     }
 
-    /// Whether it is a stand-in.
+    /// For what a token is asked; nothing for a stand-in, which gets none.
     #[must_use]
-    pub fn is_loopback(&self) -> bool {
-        is_loopback(&self.url)
-    }
-
-    /// What a token is asked for.
-    pub(super) fn scope(&self) -> &'static str {
+    pub fn scope(&self) -> Option<&'static str> {
         self.scope
     }
 
@@ -89,7 +105,7 @@ impl ManagementUrl {
         url
     }
 
-    /// Whether `url` is at the same place.
+    /// Whether `url` has the same origin.
     pub(super) fn is_origin_of(&self, url: &Url) -> bool {
         self.url.origin() == url.origin()
     }
@@ -170,16 +186,34 @@ mod tests {
     fn a_vault_names_its_cloud() {
         let of = |text: &str| {
             let vault = VaultUrl::parse(text).expect("an address");
-            let url = ManagementUrl::of_vault(Some(&vault)).expect("a cloud");
-            (url.at("/a", "b=c").to_string(), url.scope())
+            let url = ManagementUrl::of_vault(&vault)?;
+            Some((url.at("/a", "b=c").to_string(), url.scope()))
         };
-        let (url, scope) = of("https://v.vault.azure.cn");
-        assert_eq!(url, "https://management.chinacloudapi.cn/a?b=c");
-        assert_eq!(scope, "https://management.chinacloudapi.cn/.default");
-        assert_eq!(
-            of("https://v.vault.azure.net").0,
-            "https://management.azure.com/a?b=c"
+        let china = (
+            "https://management.chinacloudapi.cn/a?b=c".to_owned(),
+            Some("https://management.chinacloudapi.cn/.default"),
         );
+        assert_eq!(of("https://v.vault.azure.cn"), Some(china));
+        let (url, _) = of("https://v.vault.azure.net").expect("a cloud");
+        assert_eq!(url, "https://management.azure.com/a?b=c");
+        assert_eq!(of("https://kv.contoso.example"), None);
+    }
+
+    #[test]
+    fn the_platform_names_its_cloud() {
+        let of = |name| {
+            ManagementUrl::of_cloud(name).map(|url| url.at("/", "").host_str().map(str::to_owned))
+        };
+        let host = |text: &str| Some(Some(text.to_owned()));
+        assert_eq!(of("Azure"), host("management.azure.com"));
+        assert_eq!(of("fairfax"), host("management.usgovcloudapi.net"));
+        assert_eq!(of("USSec"), None);
+    }
+
+    #[test]
+    fn a_stand_in_gets_no_token() {
+        let url = ManagementUrl::parse("https://localhost:8443").expect("on loopback");
+        assert_eq!(url.scope(), None);
     }
 
     #[test]

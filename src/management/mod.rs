@@ -14,6 +14,6 @@ mod client;
 mod endpoint;
 mod wire;
 
-pub use client::{ManagementError, ResourceManager};
+pub use client::{CALL_LIMIT, ManagementError, ResourceManager};
 pub use endpoint::{ManagementUrl, SiteId};
 pub use wire::ConfigReference;

@@ -183,7 +183,6 @@ mod tests {
             names::SECRET_CACHE_NEGATIVE_TTL_SECONDS,
             names::SECRET_CACHE_CAPACITY,
             names::EXPIRY_WARNINGS,
-            names::AZURE_RESOURCE_MANAGER_URL,
             names::ROTATION_REFRESH,
         ];
         let errors = read(&bad.map(|name| (name, canary))).expect_err("all bad");

@@ -78,6 +78,8 @@ names! {
     WEBSITE_SLOT_NAME,
     /// Set by the platform: subscription, resource group and region.
     WEBSITE_OWNER_NAME,
+    /// Set by the platform: the cloud.
+    WEBSITE_CLOUD_NAME,
     /// Set by the platform: the plan. Tells that this runs on Azure.
     WEBSITE_SKU,
     /// Set by the platform but on Flex Consumption and Linux Consumption. Tells that this runs

@@ -465,7 +465,8 @@ async fn of_events(met: &mut Met) {
     });
     let validation = |vault: &str| {
         json!({
-            "id": "1", "topic": format!("/vaults/{vault}"),
+            "id": "1",
+            "topic": format!("/subscriptions/s/resourceGroups/rg/providers/Microsoft.KeyVault/vaults/{vault}"),
             "eventType": "Microsoft.EventGrid.SubscriptionValidationEvent",
             "data": {"validationCode": "x"},
         })
@@ -489,11 +490,14 @@ async fn of_events(met: &mut Met) {
         }
     }
     let handshake = || {
-        Request::options(EVENTS)
-            .body(Body::empty())
-            .expect("a request")
+        let request = Request::options(EVENTS);
+        let request = request.header("webhook-request-origin", "eventgrid.azure.net");
+        request.body(Body::empty()).expect("a request")
     };
     met.answer_to("OPTIONS", EVENTS, &app.send(handshake()).await);
+    let nobody = Request::options(EVENTS).body(Body::empty());
+    let nobody = app.send(nobody.expect("a request")).await;
+    met.answer_to("OPTIONS", EVENTS, &nobody);
     let wrong = Request::delete(EVENTS).body(Body::empty());
     let wrong = app.send(wrong.expect("a request")).await;
     met.answer_to("OPTIONS", EVENTS, &wrong);

@@ -1,34 +1,35 @@
 //! Whatever Event Grid, or who poses as it, posts: the answer is one that the contract lists, what is
 //! counted is what came, and no text of the body comes back.
 
-use std::sync::{Arc, LazyLock};
+use std::{
+    path::Path,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use axum::{
     body::{Body, to_bytes},
     extract::Request,
 };
 use keyvault_functions::{
-    dev_vault::DevVault,
-    diagnosis::{Cause, Surroundings},
+    diagnosis::Surroundings,
     functions::{self, AppState, MetadataOptions, Rotation},
     host::{
         invocation::{Access, Limits},
         manifest::Manifest,
         router::Entry,
     },
-    key_vault::{CachePolicy, MetadataSource, Vaults},
+    key_vault::{CachePolicy, Error, MetadataSource, VaultUrl, Vaults},
+    management::{ManagementUrl, ResourceManager, SiteId},
     references::{AppSetting, Inspector, Resolves},
 };
 use serde_json::Value;
-use std::{path::Path, time::Duration};
 use tower::ServiceExt;
 
+/// Nothing is asked: neither a vault nor Azure.
 static ROUTER: LazyLock<Entry> = LazyLock::new(|| {
-    let connection = DevVault::default().connection();
-    let vaults = Arc::new(Vaults::new(move || {
-        std::future::ready(Ok(connection.clone()))
-    }));
-    let reference = "@Microsoft.KeyVault(VaultName=embedded;SecretName=A)";
+    let vaults = Arc::new(Vaults::new(|| std::future::ready(Err(Error::TimedOut))));
+    let reference = "@Microsoft.KeyVault(VaultName=your-kv;SecretName=A)";
     let settings = vec![AppSetting::new("A", reference.to_owned().into())];
     let surroundings = Surroundings::default();
     let references = Inspector::new(settings, Resolves::Platform, &vaults, surroundings);
@@ -41,15 +42,14 @@ static ROUTER: LazyLock<Entry> = LazyLock::new(|| {
             capacity: 100,
         },
     };
-    let url = DevVault::url().ok_or(Cause::NoVault);
-    let app = AppState::new(
-        references,
-        vaults,
-        url,
-        options,
-        Rotation::new(None),
-        Vec::new(),
+    let url = VaultUrl::of_public_vault("your-kv").expect("a vault");
+    let manager = ResourceManager::new(
+        ManagementUrl::public().expect("a cloud"),
+        SiteId::new("s", "rg", "func", None).expect("names"),
+        |_| std::future::ready(Err(Error::TimedOut)),
     );
+    let rotation = Rotation::new(Some(manager));
+    let app = AppState::new(references, vaults, Ok(url), options, rotation, Vec::new());
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let root = root
         .ancestors()

@@ -7,7 +7,6 @@ mod reading;
 mod rows;
 mod snapshot;
 mod snapshots;
-mod used;
 mod warnings;
 
 use axum::{
@@ -22,7 +21,7 @@ use self::{
     answer::{Answer, Asked},
     snapshots::{Given, Wish},
 };
-pub(super) use self::{snapshots::Snapshots, warnings::ToldByEvents};
+pub(super) use self::{snapshots::Snapshots, warnings::Heard};
 use super::{AppState, Shared, page as pages, query::Query};
 use crate::{
     answer::{Problem, json_bytes, line},
@@ -135,6 +134,10 @@ impl Shared {
 
 /// Reads the metadata of one version of a secret without its value. Waits for the instance's
 /// budget and for a vault that throttles, until `until`.
-async fn metadata(vault: &Vault, id: &ObjectId, until: Instant) -> Result<Metadata, Error> {
+pub(super) async fn metadata(
+    vault: &Vault,
+    id: &ObjectId,
+    until: Instant,
+) -> Result<Metadata, Error> {
     patiently(until, Error::wait, || vault.probed_metadata(id)).await
 }

@@ -16,11 +16,10 @@ use tokio::time::Instant;
 use super::{
     metadata,
     snapshot::{Listing, Pinned, PinnedVersion, Snapshot},
-    used::used,
 };
 use crate::{
     diagnosis::Cause,
-    functions::Shared,
+    functions::{Shared, used::used},
     key_vault::{
         Error, Listed, ObjectId, ObjectKind, Vault, VaultUrl,
         limits::{LISTING_LIMIT, OBJECTS_LIMIT},

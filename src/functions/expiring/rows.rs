@@ -5,12 +5,9 @@ use std::collections::{HashMap, HashSet};
 
 use time::OffsetDateTime;
 
-use super::{
-    snapshot::{Pinned, Snapshot},
-    used::used,
-};
+use super::snapshot::{Pinned, Snapshot};
 use crate::{
-    functions::Shared,
+    functions::{Shared, used::used},
     key_vault::{ObjectId, ObjectKind, ObjectName, ObjectVersion, VaultUrl},
     references::{AppSetting, Reference},
 };

@@ -2,23 +2,28 @@
 //! it has left. Only those secrets are asked for, and never a value.
 
 use std::{
-    collections::HashMap,
+    collections::HashSet,
     convert::Infallible,
+    mem,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
 
 use time::OffsetDateTime;
-use tokio::time::{Instant, sleep, sleep_until};
-
-use super::{
-    metadata,
-    used::{Used, used},
+use tokio::{
+    select,
+    sync::Notify,
+    time::{Instant, sleep_until},
 };
+
+use super::metadata;
 use crate::{
     diagnosis::{Expires, days_left, warning},
-    functions::{AppState, Shared},
-    key_vault::{Error, Metadata, ObjectId, ObjectKind, VaultUrl, limits::LISTING_LIMIT},
+    functions::{
+        AppState, Shared,
+        used::{Secret, Used, used},
+    },
+    key_vault::{Error, Metadata, limits::LISTING_LIMIT},
     references::newer,
 };
 
@@ -54,35 +59,65 @@ struct Said {
     unknown: Option<&'static str>,
 }
 
+/// A secret that is looked at again and again.
+struct Watched<'a> {
+    used: Used<'a>,
+    said: Said,
+    next: Instant,
+}
+
+/// What events have told of that expires, and has not been looked at.
+#[derive(Default)]
+pub(in crate::functions) struct Heard {
+    /// Each is one that the app uses.
+    secrets: Mutex<HashSet<Secret>>,
+    changed: Notify,
+}
+
+impl Heard {
+    /// An event says that `secret`, which the app uses, expires or has expired.
+    pub(in crate::functions) fn hear(&self, secret: Secret) {
+        let mut secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
+        secrets.insert(secret);
+        drop(secrets);
+        self.changed.notify_one();
+    }
+
+    /// Waits until something has been heard.
+    async fn wait(&self) -> HashSet<Secret> {
+        self.changed.notified().await;
+        let mut secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
+        mem::take(&mut *secrets)
+    }
+}
+
 impl AppState {
     /// Writes the lines, for as long as it is polled. `now` is the date.
     pub async fn warn_of_expiry(&self, now: impl Fn() -> OffsetDateTime) -> Infallible {
-        let used = used(&self.0);
-        let mut said: HashMap<_, Said> = HashMap::new();
-        sleep(FIRST_AFTER).await;
+        let app = &*self.0;
+        let first = Instant::now() + FIRST_AFTER;
+        let watch = |used| Watched {
+            used,
+            said: Said::default(),
+            next: first,
+        };
+        let mut watched: Vec<_> = used(app).into_iter().map(watch).collect();
         loop {
-            let next = Instant::now() + EVERY;
-            let mut due: Vec<usize> = (0..used.len()).collect();
-            loop {
-                let until = Instant::now() + LISTING_LIMIT;
-                let mut unread = Vec::new();
-                for index in due {
-                    let one = &used[index];
-                    let read = self.0.read(one, until).await;
-                    if read.as_ref().is_err_and(Error::may_pass) {
-                        unread.push(index);
-                    }
-                    let said = said.entry(index).or_default();
-                    self.0.say(one, read, said, now());
+            let next = watched.iter().map(|one| one.next).min();
+            let heard = select! {
+                () = sleep_until(next.unwrap_or(first)), if next.is_some() => HashSet::new(),
+                heard = app.expiries.wait() => heard,
+            };
+            let begun = Instant::now();
+            for one in &mut watched {
+                let secret = one.used.secret();
+                if one.next <= begun || heard.contains(&secret) {
+                    let read = app.read(&one.used, begun + LISTING_LIMIT).await;
+                    let is_unread = read.as_ref().is_err_and(Error::may_pass);
+                    one.next = begun + if is_unread { AGAIN_AFTER } else { EVERY };
+                    app.say(&one.used, read, &mut one.said, now());
                 }
-                due = unread;
-                let again = Instant::now() + AGAIN_AFTER;
-                if due.is_empty() || again >= next {
-                    break;
-                }
-                sleep_until(again).await;
             }
-            sleep_until(next).await;
         }
     }
 }
@@ -131,89 +166,26 @@ impl Shared {
             // It was renewed, or its date was moved.
             said.stage = 0;
         }
-        // An event was sooner.
-        let of_event = self.told_by_events.get(used.vault, &used.id, expires);
-        said.stage = said.stage.max(of_event);
         if stage <= said.stage {
             return;
         }
         said.stage = stage;
+        let (first, _) = used.by[0];
+        let settings: Vec<_> = used.by.iter().map(|(setting, _)| setting.name()).collect();
+        let surroundings = self.references.surroundings();
         let end = Expires {
             on: expires,
             is_certificates: read.managed,
             is_disabled: read.enabled == Some(false),
             newer,
         };
-        self.write(used, &end, stage, now);
-    }
-
-    fn write(&self, used: &Used<'_>, end: &Expires, stage: Stage, now: OffsetDateTime) {
-        let (first, _) = used.by[0];
-        let settings: Vec<_> = used.by.iter().map(|(setting, _)| setting.name()).collect();
-        let surroundings = self.references.surroundings();
-        let text = warning(&settings, end, &first.subject(), surroundings, now);
+        let text = warning(&settings, &end, &first.subject(), surroundings, now);
         let code = if stage > TIERS.len() {
             "SecretExpired"
         } else {
             "SecretExpiresSoon"
         };
         tracing::warn!(code, "{text}");
-    }
-
-    /// Event Grid says that `object` expires, or has. What no setting uses is no line.
-    pub(in crate::functions) fn tell_of_expiry(
-        &self,
-        vault: &VaultUrl,
-        object: &ObjectId,
-        expires: Option<OffsetDateTime>,
-    ) {
-        let (Some(on), true) = (expires, object.kind != ObjectKind::Key) else {
-            return;
-        };
-        let now = OffsetDateTime::now_utc();
-        let stage = stage(days_left(on, now));
-        for used in used(self) {
-            let is_same_version = used.id.version.is_none()
-                || object.kind == ObjectKind::Certificate
-                || used.id.version == object.version;
-            let is_it = used.vault == vault && used.id.name == object.name && is_same_version;
-            if !is_it || !self.told_by_events.raise(vault, &used.id, on, stage) {
-                continue;
-            }
-            let end = Expires {
-                on,
-                is_certificates: object.kind == ObjectKind::Certificate,
-                is_disabled: false,
-                newer: None,
-            };
-            self.write(&used, &end, stage, now);
-        }
-    }
-}
-
-/// What events have told of secrets that the app uses: about which date, and how near it was.
-#[derive(Default)]
-pub(in crate::functions) struct ToldByEvents(
-    Mutex<HashMap<(VaultUrl, ObjectId), (OffsetDateTime, Stage)>>,
-);
-
-impl ToldByEvents {
-    fn get(&self, vault: &VaultUrl, id: &ObjectId, expires: OffsetDateTime) -> Stage {
-        let told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match told.get(&(vault.clone(), id.clone())) {
-            Some((on, stage)) if *on == expires => *stage,
-            _ => 0,
-        }
-    }
-
-    /// Whether `stage` is nearer than what has been told about this date.
-    fn raise(&self, vault: &VaultUrl, id: &ObjectId, on: OffsetDateTime, stage: Stage) -> bool {
-        let is_nearer = stage > self.get(vault, id, on);
-        if is_nearer {
-            let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            told.insert((vault.clone(), id.clone()), (on, stage));
-        }
-        is_nearer
     }
 }
 

@@ -1,10 +1,11 @@
-//! `POST events`: what Event Grid tells about the app's vaults. A secret with a new version is
-//! forgotten by the cache and, with `ROTATION_REFRESH=on`, the platform is asked to resolve the
-//! references to it again. No value is read.
+//! `POST events`: what Event Grid tells about the app's vaults. With `ROTATION_REFRESH=on`, a secret
+//! with a new version is read again by the cache, and the platform is asked to resolve the references
+//! to it again; what expires is looked at. No value is read. Without it, events are acknowledged.
 //!
 //! Event Grid never repeats what got 400, 401, 403 or 413, and wants 200 for its handshake. So an
 //! event that says nothing here is acknowledged.
 
+mod behind;
 mod payload;
 mod refresh;
 mod rotation;
@@ -13,15 +14,22 @@ mod seen;
 use axum::{
     body::{Body, to_bytes},
     extract::{Request, State},
-    http::{HeaderName, HeaderValue, Method, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
+use time::OffsetDateTime;
 
-use self::payload::{Delivery, Event, Handshake, What};
 pub use self::rotation::Rotation;
 pub(super) use self::rotation::RotationReport;
-use super::{AppState, Shared, refusal};
+use self::{
+    payload::{Delivery, Event, What},
+    rotation::NewVersion,
+};
+use super::{
+    AppState, Shared, refusal,
+    used::{Followers, Secret, followers},
+};
 use crate::{
     answer::{Problem, json},
     key_vault::{ObjectId, ObjectKind, VaultUrl},
@@ -29,6 +37,9 @@ use crate::{
 
 /// Longest body, in bytes: Event Grid's own limit for an event and for a batch, and some.
 const BODY_LIMIT: usize = 1_100_000;
+
+/// What Event Grid calls itself when it asks.
+const EVENT_GRID: &str = "eventgrid.azure.net";
 
 /// What became of a delivery.
 #[derive(Serialize)]
@@ -56,32 +67,51 @@ pub(super) async fn receive(
     request: Request,
 ) -> Result<Response, Problem> {
     if request.method() == Method::OPTIONS {
-        return Ok(consent());
+        return Ok(consent(request.headers()));
     }
     let body = read(request.into_body()).await?;
-    let delivery = payload::read(&body).map_err(|_| refusal::no_events())?;
+    let mut delivery = payload::read(&body).map_err(|_| refusal::no_events())?;
     let app = &app.0;
-    if let Some(handshake) = delivery.handshake {
-        return app.confirm(handshake);
+    let handshake = delivery.handshake.take();
+    let confirmed = handshake.map(|handshake| {
+        let is_ours = handshake.vault.is_some_and(|name| app.has_vault(&name));
+        let validation_response = handshake.code;
+        is_ours.then_some(Confirmed {
+            validation_response,
+        })
+    });
+    let answer = app.take(delivery).await;
+    match confirmed {
+        None => Ok(json(StatusCode::OK, &answer)),
+        Some(Some(confirmed)) => {
+            let rotation = answer.rotation;
+            tracing::info!(rotation, "Event Grid may send events");
+            Ok(json(StatusCode::OK, &confirmed))
+        }
+        Some(None) => Err(refusal::events_of_another_vault()),
     }
-    Ok(json(StatusCode::OK, &app.take(delivery).await))
 }
 
-/// The handshake of `CloudEvents` 1.0, "HTTP 1.1 Web Hooks for Event Delivery", 4.2.
-fn consent() -> Response {
-    let headers = [
-        (
-            HeaderName::from_static("webhook-allowed-origin"),
-            "eventgrid.azure.net",
-        ),
-        (HeaderName::from_static("webhook-allowed-rate"), "*"),
-        (header::ALLOW, "POST"),
-    ];
+/// The handshake of `CloudEvents` 1.0, "HTTP 1.1 Web Hooks for Event Delivery", 4.2. It does not say
+/// whose events will come; those of other vaults are ignored.
+fn consent(asked: &HeaderMap) -> Response {
     let mut response = StatusCode::OK.into_response();
-    for (name, value) in headers {
-        response
-            .headers_mut()
-            .insert(name, HeaderValue::from_static(value));
+    let headers = response.headers_mut();
+    headers.insert(header::ALLOW, HeaderValue::from_static("POST"));
+    if asked.get("webhook-request-origin").is_some_and(|origin| {
+        origin
+            .as_bytes()
+            .eq_ignore_ascii_case(EVENT_GRID.as_bytes())
+    }) {
+        for (name, value) in [
+            ("webhook-allowed-origin", EVENT_GRID),
+            ("webhook-allowed-rate", "*"),
+        ] {
+            headers.insert(
+                HeaderName::from_static(name),
+                HeaderValue::from_static(value),
+            );
+        }
     }
     response
 }
@@ -93,29 +123,17 @@ async fn read(body: Body) -> Result<axum::body::Bytes, Problem> {
 }
 
 impl Shared {
-    /// Event Grid asks before it sends anything. Whoever knows the key could else have the events of
-    /// a vault of their own sent here.
-    fn confirm(&self, handshake: Handshake) -> Result<Response, Problem> {
-        let name = handshake.topic.rsplit('/').next().unwrap_or_default();
-        let mut vaults = self.listed_vaults().into_iter().chain(self.named_vaults());
-        let is_ours = vaults.any(|vault| {
-            vault
-                .azure_name()
-                .is_some_and(|own| own.eq_ignore_ascii_case(name))
-        });
-        if !is_ours {
-            return Err(refusal::events_of_another_vault());
-        }
-        let confirmed = Confirmed {
-            validation_response: handshake.code,
-        };
-        Ok(json(StatusCode::OK, &confirmed))
-    }
-
-    /// The vaults under the names that references have for them.
-    fn named_vaults(&self) -> impl Iterator<Item = VaultUrl> {
+    /// Whether Azure calls a vault of this app `name`. Whoever knows the key could else have the
+    /// events of a vault of their own sent here.
+    fn has_vault(&self, name: &str) -> bool {
+        // The vaults under the names that references have for them.
         let references = self.references.references();
-        references.map(|(_, reference)| reference.vault.clone())
+        let named = references.map(|(_, reference)| reference.vault.clone());
+        let mut vaults = self.listed_vaults().into_iter().chain(named);
+        vaults.any(|vault| {
+            let own = vault.azure_name();
+            own.is_some_and(|own| own.eq_ignore_ascii_case(name))
+        })
     }
 
     /// Acts upon what is about this app, at once or, where Azure has to be asked, after the answer.
@@ -127,16 +145,21 @@ impl Shared {
             malformed: delivery.malformed,
             rotation: if self.rotation.is_on() { "on" } else { "off" },
         };
+        if !self.rotation.is_on() {
+            answer.ignored += delivery.events.len();
+            return answer;
+        }
         let vaults = self.listed_vaults();
+        let followers = followers(self);
         for event in delivery.events {
-            let meant = self.vaults.meant(&event.vault).clone();
-            if !vaults.contains(&meant) {
+            let vault = self.vaults.meant(&event.vault);
+            if !vaults.contains(vault) {
                 answer.ignored += 1;
-            } else if !self.rotation.is_new(&event) {
+            } else if !self.rotation.seen.is_new(&event) {
                 answer.duplicates += 1;
             } else {
                 answer.accepted += 1;
-                self.act(&meant, event).await;
+                self.act(vault, &event, &followers).await;
             }
         }
         if answer.accepted > 0 {
@@ -152,32 +175,36 @@ impl Shared {
         answer
     }
 
-    async fn act(&self, vault: &VaultUrl, event: Event) {
+    async fn act(&self, vault: &VaultUrl, event: &Event, followers: &Followers<'_>) {
+        let object = &event.object;
+        let secret = Secret {
+            vault: vault.clone(),
+            name: object.name.clone(),
+        };
+        let followed_by = followers.get(&secret);
         match event.what {
             What::NewVersion => {
-                self.forget(vault, &event.object).await;
-                if event.object.kind == ObjectKind::Secret && self.follows(vault, &event.object) {
-                    self.rotation.want(vault, event);
+                self.note_change(vault, object).await;
+                let is_followed = followed_by.is_some_and(|settings| !settings.is_empty());
+                if object.kind == ObjectKind::Secret && is_followed {
+                    let event = NewVersion {
+                        version: object.version.clone(),
+                        at: event.time.unwrap_or_else(OffsetDateTime::now_utc),
+                    };
+                    self.rotation.tell_of(secret, event);
                 }
             }
+            // References point at secrets, of which a certificate is one.
             What::NearExpiry | What::Expired => {
-                self.tell_of_expiry(vault, &event.object, event.expires);
+                if object.kind != ObjectKind::Key && followed_by.is_some() {
+                    self.expiries.hear(secret);
+                }
             }
         }
     }
 
-    /// Whether a reference of the app gets whatever version of the secret is the latest.
-    fn follows(&self, vault: &VaultUrl, secret: &ObjectId) -> bool {
-        let mut references = self.references.references();
-        references.any(|(_, reference)| {
-            reference.version.is_none()
-                && reference.name == secret.name
-                && self.vaults.meant(&reference.vault) == vault
-        })
-    }
-
-    /// What the cache says about the latest version is not so any more.
-    async fn forget(&self, vault: &VaultUrl, object: &ObjectId) {
+    /// What the cache knows about the latest version is not so any more.
+    async fn note_change(&self, vault: &VaultUrl, object: &ObjectId) {
         if let Ok(described) = &self.described
             && self.vaults.meant(&described.url) == vault
         {
@@ -185,7 +212,7 @@ impl Shared {
                 version: None,
                 ..object.clone()
             };
-            described.answers.forget(&latest).await;
+            described.answers.note_change(&latest).await;
         }
     }
 }

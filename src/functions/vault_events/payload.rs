@@ -2,8 +2,13 @@
 //! differently from each other is taken either way.
 //! Source: Azure documentation, "Azure Key Vault as Event Grid source", and captures of deliveries.
 
-use serde::Deserialize;
-use serde_json::{Map, Value};
+use std::{borrow::Cow, fmt};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor},
+};
+use serde_json::value::RawValue;
 use time::{Date, Month, OffsetDateTime, PrimitiveDateTime};
 
 use crate::key_vault::{ObjectId, ObjectKind, ObjectName, ObjectVersion, VaultUrl};
@@ -29,25 +34,24 @@ pub(super) struct Delivery {
 /// The validation of the Event Grid schema.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Handshake {
-    /// The resource id of what would send events.
-    pub(super) topic: String,
+    /// Name of the vault that would send events; nothing if it is no vault.
+    pub(super) vault: Option<String>,
     pub(super) code: String,
 }
 
 /// One thing that has happened to one object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Event {
-    /// Unique together with the topic.
+    /// Unique together with the vault.
     pub(super) id: String,
     pub(super) what: What,
     pub(super) vault: VaultUrl,
     /// With the version that the event is about.
     pub(super) object: ObjectId,
     pub(super) time: Option<OffsetDateTime>,
-    pub(super) expires: Option<OffsetDateTime>,
 }
 
-/// What has happened.
+/// What has happened. When something expires is not taken from an event: the vault knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum What {
     NewVersion,
@@ -61,29 +65,43 @@ pub(super) struct NoDelivery;
 
 /// An event of either schema.
 #[derive(Deserialize)]
-struct Raw {
-    id: String,
-    #[serde(alias = "source")]
-    topic: Option<String>,
-    #[serde(alias = "type", rename = "eventType")]
-    kind: String,
-    #[serde(alias = "time", rename = "eventTime")]
-    time: Option<String>,
-    #[serde(default)]
-    data: Map<String, Value>,
+struct Raw<'a> {
+    #[serde(borrow)]
+    id: Cow<'a, str>,
+    #[serde(borrow, alias = "source")]
+    topic: Option<Cow<'a, str>>,
+    #[serde(borrow, alias = "type", rename = "eventType")]
+    kind: Cow<'a, str>,
+    #[serde(borrow, alias = "time", rename = "eventTime")]
+    time: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    data: Data<'a>,
 }
+
+/// What is looked at of an event's data, as it stands there.
+#[derive(Default)]
+struct Data<'a> {
+    id: Option<&'a RawValue>,
+    validation_code: Option<&'a RawValue>,
+}
+
+/// A list of events that are not read yet: one that is malformed spoils no other.
+struct Events<'a>(Vec<&'a RawValue>);
 
 /// Reads a delivery: one event, or a list.
 pub(super) fn read(body: &[u8]) -> Result<Delivery, NoDelivery> {
-    let body: Value = serde_json::from_slice(body).map_err(|_| NoDelivery)?;
-    let events = match body {
-        Value::Array(events) if events.len() <= EVENTS_LIMIT => events,
-        one @ Value::Object(_) => vec![one],
+    let body: &RawValue = serde_json::from_slice(body).map_err(|_| NoDelivery)?;
+    let events = match body.get().as_bytes().first() {
+        Some(b'{') => vec![body],
+        Some(b'[') => {
+            let events: Result<Events<'_>, _> = serde_json::from_str(body.get());
+            events.map_err(|_| NoDelivery)?.0
+        }
         _ => return Err(NoDelivery),
     };
     let mut delivery = Delivery::default();
     for event in events {
-        match serde_json::from_value(event).ok().and_then(Read::of) {
+        match serde_json::from_str(event.get()).ok().and_then(Read::of) {
             Some(Read::Handshake(handshake)) => delivery.handshake = Some(handshake),
             Some(Read::Event(event)) => delivery.events.push(event),
             Some(Read::Other) => delivery.others += 1,
@@ -100,7 +118,7 @@ enum Read {
 }
 
 impl Read {
-    fn of(raw: Raw) -> Option<Self> {
+    fn of(raw: Raw<'_>) -> Option<Self> {
         if raw.id.len() > TEXT_LIMIT || raw.kind.len() > TEXT_LIMIT {
             return None;
         }
@@ -108,24 +126,45 @@ impl Read {
             .kind
             .eq_ignore_ascii_case("Microsoft.EventGrid.SubscriptionValidationEvent")
         {
-            let code = text(&raw.data, "validationCode")?.to_owned();
-            let topic = raw.topic?;
-            return Some(Self::Handshake(Handshake { topic, code }));
+            return Some(Self::Handshake(Handshake {
+                vault: vault_of(&raw.topic?).map(str::to_owned),
+                code: text(raw.data.validation_code?)?,
+            }));
         }
         let Some((kind, what)) = kind_of(&raw.kind) else {
             return Some(Self::Other);
         };
-        let (vault, object) = object(kind, text(&raw.data, "id")?)?;
-        let seconds = number(&raw.data, "exp");
+        let (vault, object) = object(kind, &text(raw.data.id?)?)?;
         Some(Self::Event(Event {
-            id: raw.id,
+            id: raw.id.into_owned(),
             what,
             vault,
             object,
             time: raw.time.as_deref().and_then(parse_time),
-            expires: seconds.and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok()),
         }))
     }
+}
+
+/// The vault's name in a resource id.
+fn vault_of(topic: &str) -> Option<&str> {
+    let mut parts = topic.split('/');
+    for expected in [
+        Some(""),
+        Some("subscriptions"),
+        None,
+        Some("resourceGroups"),
+        None,
+        Some("providers"),
+        Some("Microsoft.KeyVault"),
+        Some("vaults"),
+    ] {
+        let part = parts.next()?;
+        if expected.is_some_and(|expected| !expected.eq_ignore_ascii_case(part)) {
+            return None;
+        }
+    }
+    let name = parts.next()?;
+    parts.next().is_none().then_some(name)
 }
 
 /// Of what kind of object a type of event tells what.
@@ -169,26 +208,11 @@ fn object(kind: ObjectKind, id: &str) -> Option<(VaultUrl, ObjectId)> {
     Some((VaultUrl::parse(&format!("https://{host}")).ok()?, object))
 }
 
-/// A member without regard to the letter case of its name and to blanks around it: some of the
-/// documented examples have them.
-fn member<'a>(data: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
-    let mut members = data.iter();
-    let found = members.find(|(key, _)| key.trim().eq_ignore_ascii_case(name));
-    found.map(|(_, value)| value)
-}
-
-fn text<'a>(data: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
-    let text = member(data, name)?.as_str()?.trim();
-    (!text.is_empty() && text.len() <= TEXT_LIMIT).then_some(text)
-}
-
-/// A number, or one in a text.
-fn number(data: &Map<String, Value>, name: &str) -> Option<i64> {
-    match member(data, name)? {
-        Value::Number(number) => number.as_i64(),
-        Value::String(text) => text.trim().parse().ok(),
-        _ => None,
-    }
+/// A text without the blanks around it: some of the documented examples have them.
+fn text(value: &RawValue) -> Option<String> {
+    let text: String = serde_json::from_str(value.get()).ok()?;
+    let text = text.trim();
+    (!text.is_empty() && text.len() <= TEXT_LIMIT).then(|| text.to_owned())
 }
 
 /// `2026-07-25T01:08:33.1036736Z`, to the second.
@@ -203,9 +227,71 @@ fn parse_time(text: &str) -> Option<OffsetDateTime> {
         .map(PrimitiveDateTime::assume_utc)
 }
 
+impl<'de> Deserialize<'de> for Events<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct List;
+        impl<'de> Visitor<'de> for List {
+            type Value = Events<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("events")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+                let mut events = Vec::new();
+                while let Some(event) = list.next_element()? {
+                    if events.len() == EVENTS_LIMIT {
+                        return Err(A::Error::custom("too many"));
+                    }
+                    events.push(event);
+                }
+                Ok(Events(events))
+            }
+        }
+        deserializer.deserialize_seq(List)
+    }
+}
+
+/// Members are found without regard to the letter case of their names and to blanks around them:
+/// some of the documented examples have those.
+impl<'de: 'a, 'a> Deserialize<'de> for Data<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+        impl<'de> Visitor<'de> for Members {
+            type Value = Data<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_unit<E>(self) -> Result<Self::Value, E> {
+                Ok(Data::default())
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut data = Data::default();
+                while let Some(name) = map.next_key::<Cow<'de, str>>()? {
+                    let name = name.trim();
+                    let member = if name.eq_ignore_ascii_case("id") {
+                        &mut data.id
+                    } else if name.eq_ignore_ascii_case("validationCode") {
+                        &mut data.validation_code
+                    } else {
+                        map.next_value::<IgnoredAny>()?;
+                        continue;
+                    };
+                    *member = Some(map.next_value()?);
+                }
+                Ok(data)
+            }
+        }
+        deserializer.deserialize_any(Members)
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -240,7 +326,7 @@ mod tests {
             "VaultName": "sample-kv", "ObjectType": "Secret", "ObjectName ": "newsecret",
             " Version": VERSION, "NBF": "1559081980", "EXP": "1559082102",
         });
-        for (data, expires) in [(&captured, None), (&documented, Some(1_559_082_102))] {
+        for data in [&captured, &documented] {
             let event = event_grid("Microsoft.KeyVault.SecretNewVersionCreated", data);
             let cloud_event = json!({
                 "specversion": "1.0", "id": event["id"], "source": event["topic"],
@@ -261,7 +347,6 @@ mod tests {
                 assert_eq!(event.vault.host(), "sample-kv.vault.azure.net");
                 assert_eq!(event.object.to_string(), format!("newsecret/{VERSION}"));
                 assert_eq!(event.object.kind, ObjectKind::Secret);
-                assert_eq!(event.expires.map(OffsetDateTime::unix_timestamp), expires);
                 let time = event.time.map(OffsetDateTime::unix_timestamp);
                 assert_eq!(time, Some(1_784_941_713));
             }
@@ -322,8 +407,25 @@ mod tests {
         let delivery = read_value(&json!([event_grid(name, &data)]));
         let handshake = delivery.handshake.expect("a handshake");
         assert_eq!(handshake.code, "512d38b6");
-        assert!(handshake.topic.ends_with("/vaults/sample-kv"));
+        assert_eq!(handshake.vault.as_deref(), Some("sample-kv"));
         let delivery = read_value(&json!([event_grid(name, &json!({}))]));
         assert_eq!((delivery.handshake, delivery.malformed), (None, 1));
+    }
+
+    #[test]
+    fn only_the_id_of_a_vault_names_one() {
+        let vault = "/subscriptions/S/resourceGroups/RG/providers/Microsoft.KeyVault/vaults/kv";
+        assert_eq!(vault_of(vault), Some("kv"));
+        assert_eq!(vault_of(&vault.to_ascii_uppercase()), Some("KV"));
+        for topic in [
+            "",
+            "kv",
+            "/vaults/kv",
+            "/subscriptions/S/resourceGroups/RG/providers/Microsoft.Storage/storageAccounts/kv",
+            "/subscriptions/S/resourceGroups/RG/providers/Microsoft.EventGrid/topics/kv",
+            "/subscriptions/S/resourceGroups/RG/providers/Microsoft.KeyVault/vaults/kv/secrets/kv",
+        ] {
+            assert_eq!(vault_of(topic), None, "{topic}");
+        }
     }
 }

@@ -3,244 +3,248 @@
 
 use std::{collections::HashMap, convert::Infallible, time::Duration};
 
+use futures_util::{StreamExt, stream};
 use time::OffsetDateTime;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::Instant;
 
-use super::rotation::{Outcome, Rotation, Wanted};
+use super::{
+    behind::{Sight, Verdict, wait_at_start},
+    rotation::{NewVersion, Outcome, RotationReport},
+};
 use crate::{
     diagnosis::{Cause, Explanation, Named, Subject, explain},
-    functions::{AppState, Shared},
-    key_vault::{Error, ObjectId, ObjectKind, ObjectVersion, patiently},
+    functions::{
+        AppState, Shared,
+        expiring::metadata,
+        used::{Followers, Secret, followers},
+    },
+    key_vault::{Error, Metadata, ObjectId, ObjectKind, ObjectVersion},
     management::{ConfigReference, ManagementError, ResourceManager},
     references::Status,
 };
 
-/// Azure is asked once no event has come for this long.
-const QUIET: Duration = Duration::from_secs(30);
-/// Events that never stop are not waited for longer.
-const QUIET_LIMIT: Duration = Duration::from_secs(120);
-/// Azure is asked no more often.
+/// Azure is asked to resolve references no more often, whatever came of it. A start counts as one
+/// time: it may be the doing of the process before.
 const EVERY: Duration = Duration::from_secs(60);
-/// The pauses after failures grow up to this.
-const PAUSE_LIMIT: Duration = Duration::from_secs(300);
-/// Time to learn the newest versions of what is wanted.
+/// The pauses after failures double, from 2 s up to this.
+const PAUSE_LIMIT: Duration = Duration::from_secs(15 * 60);
+/// Time to learn the newest versions of what is pending.
 const READ_LIMIT: Duration = Duration::from_secs(60);
+/// Secrets that are looked at side by side.
+const READS_AT_ONCE: usize = 8;
 
 impl AppState {
     /// Asks Azure to resolve references again when a secret has a new version, for as long as it is
     /// polled. `now` is the date. Does nothing where `ROTATION_REFRESH` is off.
     pub async fn follow_rotation(&self, now: impl Fn() -> OffsetDateTime) -> Infallible {
-        let app = &self.0;
-        let rotation = &app.rotation;
-        let Some(manager) = &rotation.manager else {
+        let app = &*self.0;
+        let Some(manager) = &app.rotation.manager else {
             return std::future::pending().await;
         };
-        app.catch_up(manager, &now).await;
-        let mut asked: Option<Instant> = None;
-        let mut failures = 0;
+        let started = (Instant::now(), now());
+        let mut follower = Follower {
+            app,
+            manager,
+            followers: followers(app),
+            now,
+            started,
+            last_asked: started.0,
+            done: HashMap::new(),
+            failures: 0,
+            written: None,
+        };
+        for secret in follower.followers.keys().cloned() {
+            app.rotation.put(secret, None, started.0);
+        }
         loop {
-            let wanted = quiet(rotation).await;
-            if let Some(asked) = asked {
-                sleep_until(asked + EVERY).await;
-            }
-            let begun = now();
-            match app.ask(manager, &wanted, false).await {
-                Ok(outcome) => {
-                    failures = 0;
-                    rotation.settle(&wanted);
-                    let at = (outcome != Outcome::Current).then_some(begun);
-                    asked = at.map(|_| Instant::now()).or(asked);
-                    rotation.tell(&wanted, at, outcome, None);
-                    tracing::info!(secrets = wanted.len(), ?outcome, "references refreshed");
-                }
-                Err(error) if error.may_pass() => {
-                    failures += 1;
-                    app.failed(&wanted, begun, &error);
-                    sleep(pause(&error, failures)).await;
-                }
-                Err(error) => {
-                    failures = 0;
-                    rotation.settle(&wanted);
-                    app.failed(&wanted, begun, &error);
-                }
-            }
+            let due = app.rotation.due().await;
+            follower.look(due).await;
         }
     }
 }
 
-/// What is wanted, once events have stopped for a while.
-async fn quiet(rotation: &Rotation) -> Vec<Wanted> {
-    loop {
-        match rotation.wanted() {
-            None => rotation.wake.notified().await,
-            Some((wanted, first, latest)) => {
-                let until = (latest + QUIET).min(first + QUIET_LIMIT);
-                if Instant::now() >= until {
-                    return wanted;
-                }
-                sleep_until(until).await;
-            }
-        }
-    }
+/// What the work remembers from one look to the next.
+struct Follower<'a, Now> {
+    app: &'a Shared,
+    manager: &'a ResourceManager,
+    followers: Followers<'a>,
+    now: Now,
+    started: (Instant, OffsetDateTime),
+    /// When Azure was last asked to resolve references.
+    last_asked: Instant,
+    /// For which version of each secret, and what came of it.
+    done: HashMap<Secret, (ObjectVersion, RotationReport)>,
+    failures: u32,
+    /// Code of the failure that was written last.
+    written: Option<&'static str>,
 }
 
-fn pause(error: &ManagementError, failures: u32) -> Duration {
-    let told = match error {
-        ManagementError::Busy { retry_after } => *retry_after,
-        _ => None,
-    };
-    let own = Duration::from_secs(1) * 2_u32.saturating_pow(failures.min(10));
-    told.unwrap_or(own)
-        .clamp(Duration::from_secs(1), PAUSE_LIMIT)
-}
+/// A secret that is looked at, and what told of it.
+type Looked = (Secret, Option<NewVersion>);
 
-impl Shared {
-    /// Refreshes what is behind: events that came while no process ran, or that one lost. What the
-    /// platform does not tell a version of is left alone, or this would never end.
-    async fn catch_up(&self, manager: &ResourceManager, now: &impl Fn() -> OffsetDateTime) {
-        let event_at = now();
-        let mut wanted: Vec<Wanted> = Vec::new();
-        for (_, reference) in self.references.references() {
-            let vault = self.vaults.meant(&reference.vault);
-            let is_known = wanted
-                .iter()
-                .any(|one| one.vault == *vault && one.name == reference.name);
-            if reference.version.is_none() && !is_known {
-                wanted.push(Wanted {
-                    vault: vault.clone(),
-                    name: reference.name.clone(),
-                    event_at,
-                });
-            }
-        }
-        if wanted.is_empty() {
-            return;
-        }
-        let mut failures = 0;
-        loop {
-            match self.ask(manager, &wanted, true).await {
-                Ok(Outcome::Current) => return,
-                Ok(outcome) => {
-                    self.rotation.tell(&wanted, Some(now()), outcome, None);
-                    tracing::info!(?outcome, "references refreshed that were behind");
-                    return;
-                }
-                Err(error) if error.may_pass() && failures < 8 => {
-                    failures += 1;
-                    sleep(pause(&error, failures)).await;
-                }
-                Err(error) => {
-                    self.failed(&wanted, now(), &error);
-                    return;
-                }
-            }
-        }
-    }
+/// The version of each setting, as far as Azure tells.
+type Active = HashMap<String, Option<ObjectVersion>>;
 
-    /// Asks Azure to resolve references again, if one of those to `wanted` is behind.
-    async fn ask(
-        &self,
-        manager: &ResourceManager,
-        wanted: &[Wanted],
-        is_start: bool,
-    ) -> Result<Outcome, ManagementError> {
-        let active: HashMap<String, Option<ObjectVersion>> = match manager.references().await {
+impl<Now: Fn() -> OffsetDateTime> Follower<'_, Now> {
+    /// Asks Azure to resolve references if one of those to `due` is behind.
+    async fn look(&mut self, due: Vec<Looked>) {
+        let active = match self.manager.references().await {
             Ok(references) => {
                 let each = references.into_iter();
                 each.map(|one| (one.setting, one.active_version)).collect()
             }
             // A list that is not there says nothing about the refresh.
-            Err(ManagementError::NotFound) if !is_start => HashMap::new(),
+            Err(ManagementError::NotFound) => Active::new(),
+            Err(error) => return self.refused(due, &error, Duration::ZERO),
+        };
+        let until = Instant::now() + READ_LIMIT;
+        let this = &*self;
+        let verdicts = stream::iter(due).map(async |(secret, event)| {
+            let verdict = this.verdict(&secret, event.as_ref(), &active, until);
+            (verdict.await, (secret, event))
+        });
+        let verdicts: Vec<_> = verdicts.buffer_unordered(READS_AT_ONCE).collect().await;
+        let (mut behind, mut unread, mut reports) = (Vec::new(), Vec::new(), Vec::new());
+        for (verdict, (secret, event)) in verdicts {
+            let mut report = |outcome| {
+                // What a start finds in order is nobody's news.
+                let event = event.as_ref();
+                reports.extend(event.map(|_| RotationReport::new(&secret, event, outcome)));
+            };
+            match verdict {
+                Ok((Verdict::Current, _)) => report(Outcome::Current),
+                Ok((Verdict::Disabled, _)) => report(Outcome::Disabled),
+                Ok((Verdict::Asked, _)) => {
+                    reports.extend(self.done.get(&secret).map(|(_, report)| report.clone()));
+                }
+                Ok((Verdict::Behind(version), created)) => {
+                    behind.push(((secret, event), version, created));
+                }
+                Err(error) => unread.push(((secret, event), error)),
+            }
+        }
+        self.app.rotation.report_of(reports);
+        let is_over = unread.is_empty() && behind.is_empty();
+        if let Some(((secret, _), error)) = unread.first() {
+            let why = self.why_unread(secret, error.clone()).await;
+            let unread = unread.into_iter().map(|(looked, _)| looked);
+            self.failed(unread.collect(), Outcome::Failed, &why, Duration::ZERO);
+        }
+        let is_done = self.refresh_when_due(behind).await;
+        if is_over || is_done {
+            self.failures = 0;
+            self.written = None;
+        }
+    }
+
+    /// Whether the app has the newest version of `secret`, and when that was made.
+    async fn verdict(
+        &self,
+        secret: &Secret,
+        event: Option<&NewVersion>,
+        active: &Active,
+        until: Instant,
+    ) -> Result<(Verdict, Option<OffsetDateTime>), Error> {
+        let settings = self.settings(secret);
+        let active: Vec<_> = settings
+            .map(|setting| active.get(setting).and_then(Option::as_ref))
+            .collect();
+        if event.is_none() && active.iter().all(Option::is_none) {
+            return Ok((Verdict::Current, None));
+        }
+        let newest = match self.app.newest(secret, until).await {
+            Ok(newest) => newest,
+            // What is gone has no version that could be in effect. `config-check` tells of it.
+            Err(Error::NotFound(_)) => return Ok((Verdict::Current, None)),
             Err(error) => return Err(error),
         };
-        let mut is_behind = false;
-        for one in wanted {
-            let in_effect: Vec<_> = self
-                .settings_of(one)
-                .map(|setting| active.get(setting).cloned().flatten())
-                .collect();
-            if is_start && in_effect.iter().all(Option::is_none) {
-                continue;
+        let sight = Sight {
+            active,
+            newest: &newest,
+            event,
+            asked: self.done.get(secret).map(|(version, _)| version),
+        };
+        Ok((sight.verdict(), newest.created))
+    }
+
+    /// Asks once for all that is `behind`, or leaves it until Azure may be asked again. Whether that
+    /// was done.
+    async fn refresh_when_due(
+        &mut self,
+        behind: Vec<(Looked, ObjectVersion, Option<OffsetDateTime>)>,
+    ) -> bool {
+        let mut due = Vec::new();
+        let (start, started) = self.started;
+        for ((secret, event), version, created) in behind {
+            let wait = match event {
+                Some(_) => Duration::ZERO,
+                None => match wait_at_start(created, started) {
+                    Some(wait) => wait,
+                    // The platform has looked itself since.
+                    None => continue,
+                },
+            };
+            let at = (start + wait).max(self.last_asked + EVERY);
+            if at > Instant::now() {
+                self.app.rotation.put(secret, event, at);
+            } else {
+                due.push(((secret, event), version));
             }
-            let newest = self.newest(one).await;
-            is_behind |= in_effect.iter().any(|version| match version {
-                Some(version) if !newest.is_empty() => {
-                    // Of versions of one second any may be the latest. An event is believed.
-                    !newest.contains(version) || (newest.len() > 1 && !is_start)
-                }
-                _ => !is_start,
+        }
+        if due.is_empty() {
+            return false;
+        }
+        self.last_asked = Instant::now();
+        let asked_at = (self.now)();
+        let refreshed = match self.manager.refresh().await {
+            Ok(refreshed) => refreshed,
+            Err(error) => {
+                let due = due.into_iter().map(|(looked, _)| looked);
+                self.refused(due.collect(), &error, EVERY);
+                return false;
+            }
+        };
+        tracing::info!(secrets = due.len(), "references refreshed");
+        let mut reports = Vec::new();
+        for ((secret, event), version) in due {
+            let is_resolved = self.settings(&secret).all(|setting| {
+                let found = refreshed.iter().find(|one| one.setting == setting);
+                found.is_none_or(is_resolved)
             });
+            let outcome = if is_resolved {
+                Outcome::Refreshed
+            } else {
+                Outcome::Unresolved
+            };
+            let report = RotationReport::new(&secret, event.as_ref(), outcome).asked(asked_at);
+            reports.push(report.clone());
+            self.done.insert(secret, (version, report));
         }
-        if !is_behind {
-            return Ok(Outcome::Current);
-        }
-        let refreshed = manager.refresh().await?;
-        let has_value = |setting: &str| {
-            let mut all = refreshed.iter();
-            let found = all.find(|one| one.setting == setting);
-            found.is_none_or(is_resolved)
-        };
-        let mut settings = wanted.iter().flat_map(|one| self.settings_of(one));
-        Ok(if settings.all(has_value) {
-            Outcome::Refreshed
-        } else {
-            Outcome::Unresolved
-        })
+        self.app.rotation.report_of(reports);
+        true
     }
 
-    /// The settings whose reference gets whatever version is the latest.
-    fn settings_of<'a>(&'a self, wanted: &'a Wanted) -> impl Iterator<Item = &'a str> {
-        let references = self.references.references();
-        references.filter_map(move |(setting, reference)| {
-            let is_it = reference.version.is_none()
-                && reference.name == wanted.name
-                && *self.vaults.meant(&reference.vault) == wanted.vault;
-            is_it.then(|| setting.name())
-        })
+    fn settings(&self, secret: &Secret) -> impl Iterator<Item = &str> {
+        let followers = self.followers.get(secret).into_iter().flatten();
+        followers.map(|setting| setting.name())
     }
 
-    /// The latest version of a secret, if the handler may know it; several of one second.
-    async fn newest(&self, wanted: &Wanted) -> Vec<ObjectVersion> {
-        let until = Instant::now() + READ_LIMIT;
-        let latest = ObjectId {
-            kind: ObjectKind::Secret,
-            name: wanted.name.clone(),
-            version: None,
-        };
-        let read = async {
-            let vault = self.vaults.open(&wanted.vault).await?;
-            patiently(until, Error::wait, || vault.probed_metadata(&latest)).await
-        };
-        match read.await {
-            Ok(metadata) => {
-                let all = metadata.version.into_iter().chain(metadata.also_latest);
-                all.collect()
+    /// Azure did not do it. It is tried again, after `pause` at the soonest.
+    fn refused(&mut self, looked: Vec<Looked>, error: &ManagementError, pause: Duration) {
+        let (outcome, cause) = match error {
+            ManagementError::Denied => (Outcome::Denied, Cause::MayNotRefresh),
+            ManagementError::NotFound => (Outcome::Denied, Cause::RefreshNotFound),
+            ManagementError::Credential(cause) => {
+                let cause = Cause::Failed(Error::Credential(*cause));
+                (Outcome::Failed, cause)
             }
-            Err(_) => Vec::new(),
-        }
-    }
-
-    fn failed(&self, wanted: &[Wanted], at: OffsetDateTime, error: &ManagementError) {
-        let why = self.why(error, at);
-        let (code, detail, fix) = (why.code, &why.detail, &why.fix);
-        let outcome = if error.may_pass() {
-            tracing::info!(code, "references not refreshed, tried again");
-            Outcome::Failed
-        } else {
-            tracing::warn!(code, "{detail} {fix}");
-            Outcome::Denied
-        };
-        self.rotation.tell(wanted, Some(at), outcome, Some(why));
-    }
-
-    fn why(&self, error: &ManagementError, now: OffsetDateTime) -> Explanation {
-        let cause = match error {
-            ManagementError::Denied => Cause::MayNotRefresh,
-            ManagementError::Credential(cause) => Cause::Failed(Error::Credential(*cause)),
-            ManagementError::NotFound => Cause::RefreshNotFound,
             ManagementError::Busy { .. }
             | ManagementError::Unreachable
-            | ManagementError::UnexpectedAnswer => Cause::RefreshFailed,
+            | ManagementError::UnexpectedAnswer => (Outcome::Failed, Cause::RefreshFailed),
+        };
+        let pause = match error {
+            ManagementError::Busy { retry_after } => retry_after.unwrap_or_default().max(pause),
+            _ => pause,
         };
         let subject = Subject {
             vault: None,
@@ -249,7 +253,70 @@ impl Shared {
             version: None,
             named: Named::KeyVaultUrl,
         };
-        explain(&cause, &subject, self.references.surroundings(), now)
+        let surroundings = self.app.references.surroundings();
+        let why = explain(&cause, &subject, surroundings, (self.now)());
+        self.failed(looked, outcome, &why, pause);
+    }
+
+    async fn why_unread(&self, secret: &Secret, error: Error) -> Explanation {
+        let cause = self.app.cause(&secret.vault, error).await;
+        let setting = self.followers.get(secret).and_then(|all| all.first());
+        let subject = match setting {
+            Some(setting) => setting.subject(),
+            None => Subject {
+                vault: Some(&secret.vault),
+                kind: ObjectKind::Secret,
+                name: Some(secret.name.as_str()),
+                version: None,
+                named: Named::KeyVaultUrl,
+            },
+        };
+        let surroundings = self.app.references.surroundings();
+        explain(&cause, &subject, surroundings, (self.now)())
+    }
+
+    /// Tells it, and tries again after `pause` or the next of its own.
+    fn failed(
+        &mut self,
+        looked: Vec<Looked>,
+        outcome: Outcome,
+        why: &Explanation,
+        pause: Duration,
+    ) {
+        let (code, detail, fix) = (why.code, &why.detail, &why.fix);
+        if self.written.replace(code) != Some(code) {
+            if outcome == Outcome::Denied {
+                tracing::warn!(code, "{detail} {fix}");
+            } else {
+                tracing::info!(code, "references not refreshed, tried again");
+            }
+        }
+        let reports = looked.iter().map(|(secret, event)| {
+            RotationReport::new(secret, event.as_ref(), outcome).because(why)
+        });
+        self.app.rotation.report_of(reports);
+        self.failures += 1;
+        let own = Duration::from_secs(1) * 2_u32.saturating_pow(self.failures.min(10));
+        let pause = pause.max(own).min(PAUSE_LIMIT);
+        for (secret, event) in looked {
+            self.app.rotation.put(secret, event, Instant::now() + pause);
+        }
+    }
+}
+
+impl Shared {
+    /// The latest version of a secret, without its value.
+    async fn newest(&self, secret: &Secret, until: Instant) -> Result<Metadata, Error> {
+        if Instant::now() >= until {
+            return Err(Error::TimedOut);
+        }
+        let latest = ObjectId {
+            kind: ObjectKind::Secret,
+            name: secret.name.clone(),
+            version: None,
+        };
+        let vault = self.vaults.open(&secret.vault).await?;
+        metadata(&vault, &latest, until).await
     }
 }
 

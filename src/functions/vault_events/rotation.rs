@@ -1,49 +1,65 @@
-//! Which secrets have a new version that the app's references should get, and what came of it.
+//! Which secrets may have a version that the app does not have yet, and what came of the latest.
 
 use std::{
+    collections::HashMap,
     fmt,
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use serde::Serialize;
 use time::OffsetDateTime;
-use tokio::{sync::Notify, time::Instant};
+use tokio::{
+    select,
+    sync::Notify,
+    time::{Instant, sleep_until},
+};
 
-use super::{payload::Event, seen::Seen};
+use super::seen::Seen;
 use crate::{
     diagnosis::{Explanation, Fix, iso_format},
-    key_vault::{ObjectName, VaultUrl},
+    functions::used::Secret,
+    key_vault::ObjectVersion,
     management::ResourceManager,
 };
 
-/// Secrets that are waited for at the same time. An app has at most as many references.
-const WANTED_LIMIT: usize = 2_000;
+/// Azure is asked once no event has come for this long.
+const QUIET: Duration = Duration::from_secs(30);
+/// Events that never stop are not waited for longer.
+const QUIET_LIMIT: Duration = Duration::from_secs(120);
 
 /// The rotation of the app's secrets.
 pub struct Rotation {
     /// Nobody where `ROTATION_REFRESH` is off.
     pub(super) manager: Option<ResourceManager>,
-    seen: Seen,
+    pub(super) seen: Seen,
     state: Mutex<State>,
-    pub(super) wake: Notify,
+    changed: Notify,
 }
 
 #[derive(Default)]
 struct State {
-    wanted: Vec<Wanted>,
-    /// When the latest event came, and the first of those that wait.
-    latest: Option<Instant>,
-    first: Option<Instant>,
+    /// Each is one that the app follows, so there are as many as references at most.
+    pending: HashMap<Secret, Pending>,
+    /// When the first and the latest event came of those that are waited for.
+    burst: Option<(Instant, Instant)>,
     report: Option<RotationReport>,
 }
 
-/// A secret with a version that may not be in effect.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Wanted {
-    /// Where it is read.
-    pub(super) vault: VaultUrl,
-    pub(super) name: ObjectName,
-    pub(super) event_at: OffsetDateTime,
+/// Why a secret is looked at, and when.
+#[derive(Debug, Clone)]
+pub(super) struct Pending {
+    /// What told of a new version; nothing tells at the start.
+    pub(super) event: Option<NewVersion>,
+    /// Not before this; nothing if it waits for events to stop.
+    due: Option<Instant>,
+}
+
+/// What an event says.
+#[derive(Debug, Clone)]
+pub(super) struct NewVersion {
+    pub(super) version: Option<ObjectVersion>,
+    pub(super) at: OffsetDateTime,
 }
 
 /// What happened last.
@@ -51,7 +67,7 @@ pub(super) struct Wanted {
 pub(in crate::functions) struct RotationReport {
     /// The secret that has a new version.
     pub secret: String,
-    /// When it got it.
+    /// When it got it; null for one that was found at the start.
     pub event_at: Option<String>,
     /// When Azure was asked to resolve references again; null if it was not yet, or needs not be.
     pub asked_at: Option<String>,
@@ -65,21 +81,23 @@ pub(in crate::functions) struct RotationReport {
     pub fix: Option<Fix>,
 }
 
-/// What came of an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+/// What came of a new version. In the order of what a person wants to know first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(in crate::functions) enum Outcome {
-    /// Azure is asked soon.
-    Waiting,
     /// The version is in effect already.
     Current,
-    /// Azure was asked, and says that the references are resolved.
+    /// It is disabled, so Azure is not asked.
+    Disabled,
+    /// Azure is asked soon.
+    Waiting,
+    /// Azure was asked, and did not say that a reference is not resolved.
     Refreshed,
     /// Azure was asked, and says that one of the references is not resolved.
     Unresolved,
-    /// Azure could not be asked. It is tried again.
+    /// Azure or the vault could not be asked. It is tried again.
     Failed,
-    /// The identity may not ask Azure.
+    /// The identity may not ask Azure. It is tried again now and then.
     Denied,
 }
 
@@ -97,7 +115,7 @@ impl Rotation {
             manager,
             seen: Seen::default(),
             state: Mutex::default(),
-            wake: Notify::new(),
+            changed: Notify::new(),
         }
     }
 
@@ -108,94 +126,123 @@ impl Rotation {
     }
 
     /// What happened last; nothing if nothing has.
-    #[must_use]
     pub(in crate::functions) fn report(&self) -> Option<RotationReport> {
         self.state().report.clone()
     }
 
-    pub(super) fn is_new(&self, event: &Event) -> bool {
-        self.seen.is_new(event)
-    }
-
-    /// A secret that references follow has a new version.
-    pub(super) fn want(&self, vault: &VaultUrl, event: Event) {
-        if !self.is_on() {
-            return;
-        }
-        let wanted = Wanted {
-            vault: vault.clone(),
-            name: event.object.name,
-            event_at: event.time.unwrap_or_else(OffsetDateTime::now_utc),
-        };
-        self.put(wanted);
-        self.wake.notify_one();
-    }
-
-    fn put(&self, one: Wanted) {
-        let mut state = self.state();
+    /// An event tells that `secret`, which references follow, has a new version.
+    pub(super) fn tell_of(&self, secret: Secret, event: NewVersion) {
         let now = Instant::now();
-        state.latest = Some(now);
-        state.first.get_or_insert(now);
-        state.report = Some(RotationReport {
-            secret: one.name.to_string(),
-            event_at: iso_format(one.event_at),
-            asked_at: None,
-            outcome: Outcome::Waiting,
-            detail: None,
-            fix: None,
-        });
-        let same = |known: &Wanted| known.vault == one.vault && known.name == one.name;
-        match state.wanted.iter().position(same) {
-            Some(index) => {
-                let known = &mut state.wanted[index].event_at;
-                *known = one.event_at.max(*known);
-            }
-            None if state.wanted.len() < WANTED_LIMIT => state.wanted.push(one),
-            None => {}
-        }
-    }
-
-    /// What is wanted, and when the first and the latest event came; nothing if nothing is.
-    pub(super) fn wanted(&self) -> Option<(Vec<Wanted>, Instant, Instant)> {
-        let state = self.state();
-        if state.wanted.is_empty() {
-            return None;
-        }
-        Some((state.wanted.clone(), state.first?, state.latest?))
-    }
-
-    /// `done` is over and done with. What came meanwhile stays wanted.
-    pub(super) fn settle(&self, done: &[Wanted]) {
         let mut state = self.state();
-        state.wanted.retain(|one| !done.contains(one));
-        if state.wanted.is_empty() {
-            state.first = None;
+        let (first, _) = state.burst.unwrap_or((now, now));
+        state.burst = Some((first, now));
+        state.report = Some(RotationReport::new(&secret, Some(&event), Outcome::Waiting));
+        let pending = state.pending.entry(secret).or_insert(Pending::NEW);
+        pending.hear(Some(event));
+        pending.due = None;
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// `secret` is looked at once that is `due`, or sooner if an event has come meanwhile.
+    pub(super) fn put(&self, secret: Secret, event: Option<NewVersion>, due: Instant) {
+        let mut state = self.state();
+        let new = Pending {
+            event: None,
+            due: Some(due),
+        };
+        state.pending.entry(secret).or_insert(new).hear(event);
+    }
+
+    /// Takes what is due, once something is.
+    pub(super) async fn due(&self) -> Vec<(Secret, Option<NewVersion>)> {
+        loop {
+            let changed = self.changed.notified();
+            let next = match self.take(Instant::now()) {
+                Ok(due) => return due,
+                Err(next) => next,
+            };
+            match next {
+                None => changed.await,
+                Some(next) => select! {
+                    () = changed => {}
+                    () = sleep_until(next) => {}
+                },
+            }
         }
     }
 
-    /// What came of the latest of `asked`.
-    pub(super) fn tell(
-        &self,
-        asked: &[Wanted],
-        asked_at: Option<OffsetDateTime>,
-        outcome: Outcome,
-        why: Option<Explanation>,
-    ) {
-        let Some(latest) = asked.iter().max_by_key(|one| one.event_at) else {
-            return;
-        };
-        let (detail, fix) = why.map(|why| (why.detail, why.fix)).unzip();
-        self.state().report = Some(RotationReport {
-            secret: latest.name.to_string(),
-            event_at: iso_format(latest.event_at),
-            asked_at: asked_at.and_then(iso_format),
-            outcome,
-            detail,
-            fix,
+    /// What is due, or when something will be.
+    fn take(&self, now: Instant) -> Result<Vec<(Secret, Option<NewVersion>)>, Option<Instant>> {
+        let mut state = self.state();
+        let quiet = state.burst.map_or(now, |(first, latest)| {
+            (latest + QUIET).min(first + QUIET_LIMIT)
         });
+        let due_of = |pending: &Pending| pending.due.unwrap_or(quiet);
+        let taken: Vec<_> = state
+            .pending
+            .extract_if(|_, pending| due_of(pending) <= now)
+            .map(|(secret, pending)| (secret, pending.event))
+            .collect();
+        if quiet <= now {
+            state.burst = None;
+        }
+        if taken.is_empty() {
+            return Err(state.pending.values().map(due_of).min());
+        }
+        Ok(taken)
+    }
+
+    /// Tells what happened, of all that is told together what a person wants to know first.
+    pub(super) fn report_of(&self, reports: impl IntoIterator<Item = RotationReport>) {
+        let first = reports
+            .into_iter()
+            .max_by_key(|one| (one.outcome, one.event_at.clone()));
+        if let Some(report) = first {
+            self.state().report = Some(report);
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Pending {
+    const NEW: Self = Self {
+        event: None,
+        due: None,
+    };
+
+    /// Events come in any order: the latest version counts.
+    fn hear(&mut self, event: Option<NewVersion>) {
+        let at = |event: &Option<NewVersion>| event.as_ref().map(|event| event.at);
+        if at(&event) >= at(&self.event) {
+            self.event = event;
+        }
+    }
+}
+
+impl RotationReport {
+    pub(super) fn new(secret: &Secret, event: Option<&NewVersion>, outcome: Outcome) -> Self {
+        Self {
+            secret: secret.name.to_string(),
+            event_at: event.and_then(|event| iso_format(event.at)),
+            asked_at: None,
+            outcome,
+            detail: None,
+            fix: None,
+        }
+    }
+
+    pub(super) fn asked(mut self, at: OffsetDateTime) -> Self {
+        self.asked_at = iso_format(at);
+        self
+    }
+
+    pub(super) fn because(mut self, why: &Explanation) -> Self {
+        self.detail = Some(why.detail.clone());
+        self.fix = Some(why.fix.clone());
+        self
     }
 }

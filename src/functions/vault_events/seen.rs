@@ -2,7 +2,7 @@
 
 use std::{
     collections::{HashSet, VecDeque},
-    hash::{DefaultHasher, Hash, Hasher},
+    hash::{BuildHasher, RandomState},
     sync::{Mutex, PoisonError},
 };
 
@@ -14,16 +14,18 @@ const KEPT: usize = 8_192;
 
 /// The latest events, by a digest.
 #[derive(Default)]
-pub(super) struct Seen(Mutex<(HashSet<u64>, VecDeque<u64>)>);
+pub(super) struct Seen {
+    /// Keyed, so that nobody makes events that pass for another one.
+    digest: RandomState,
+    known: Mutex<(HashSet<u64>, VecDeque<u64>)>,
+}
 
 impl Seen {
     /// Whether `event` has not come before, as far as is remembered.
     pub(super) fn is_new(&self, event: &Event) -> bool {
-        let mut digest = DefaultHasher::new();
-        (&event.id, &event.vault, event.what).hash(&mut digest);
-        let digest = digest.finish();
-        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (known, order) = &mut *seen;
+        let digest = self.digest.hash_one((&event.id, &event.vault, event.what));
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let (known, order) = &mut *known;
         if !known.insert(digest) {
             return false;
         }

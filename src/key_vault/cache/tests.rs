@@ -319,3 +319,56 @@ async fn the_number_of_answers_is_bounded() {
     assert!(cache.0.slots.entry_count() <= POLICY.capacity);
     assert_eq!(cache.0.readers.available_permits(), READERS_LIMIT);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_has_changed_is_read_again_before_it_is_given() {
+    let (fake, cache) = over_fake();
+    let id = id("a");
+    assert_eq!(cache.get(&id).await.expect("loaded").value, 1);
+    cache.note_change(&id).await;
+    // However many ask.
+    for found in all(&cache, 20).await {
+        let found = found.expect("loaded");
+        assert_eq!((found.value, found.outcome), (2, Outcome::Miss));
+    }
+    assert_eq!(cache.get(&id).await.expect("cached").outcome, Outcome::Hit);
+    assert_eq!(fake.calls(), 2);
+    // What nobody has asked for is not read.
+    cache.note_change(&self::id("b")).await;
+    assert_eq!(fake.calls(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_that_is_under_way_when_something_changes_is_not_believed() {
+    let (fake, cache) = over_fake();
+    let id = id("a");
+    let change = async {
+        sleep(SLOW / 2).await;
+        cache.note_change(&id).await;
+        cache.get(&id).await
+    };
+    let (before, after) = tokio::join!(cache.get(&id), change);
+    assert_eq!(after.expect("loaded").value, 2);
+    assert_eq!(before.expect("loaded").value, 2);
+    assert_eq!(cache.get(&id).await.expect("cached").outcome, Outcome::Hit);
+    assert_eq!(fake.calls(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_leaves_what_an_outage_is_bridged_with() {
+    let (fake, cache) = over_fake();
+    let id = id("a");
+    assert_eq!(cache.get(&id).await.expect("loaded").value, 1);
+    cache.note_change(&id).await;
+    fake.fail(Error::TimedOut);
+    let found = cache.get(&id).await.expect("what was known");
+    assert_eq!(
+        (found.value, found.outcome),
+        (1, stale(Some(Error::TimedOut)))
+    );
+    // A right that is revoked is one all the same.
+    cache.note_change(&id).await;
+    fake.fail(Error::AccessDenied(Denial::Other));
+    advance(FAILURE_PAUSE).await;
+    cache.get(&id).await.expect_err("refused");
+}

@@ -38,10 +38,9 @@ use crate::key_vault::{
 /// The credential refuses its settings.
 pub fn connect(choice: &ChosenCredential, own_ca: Option<&OwnCa>) -> Result<Connection, Error> {
     let resolver = Arc::new(Resolver::system());
-    let https = |proxy| Https::new(proxy, own_ca, resolver.clone()).map(Arc::new);
-    let vault_transport = https(Proxy::FromEnvironment)?;
-    let identity_transport: Arc<dyn HttpClient> = match choice {
-        ChosenCredential::ManagedIdentity { .. } => https(Proxy::Never)?,
+    let vault_transport = https(Proxy::FromEnvironment, own_ca, &resolver)?;
+    let identity_transport = match choice {
+        ChosenCredential::ManagedIdentity { .. } => https(Proxy::Never, own_ca, &resolver)?,
         _ => vault_transport.clone(),
     };
     // What the settings rule out shows now.
@@ -60,8 +59,9 @@ pub fn connect(choice: &ChosenCredential, own_ca: Option<&OwnCa>) -> Result<Conn
     })
 }
 
-/// Sets up the way to another service than a vault, signed for `scope`: on this machine if
-/// `is_local`, as a stand-in is.
+/// Sets up the way to another service than a vault, which takes up to `limit` for an answer.
+/// Requests are signed for `scope`. `own_ca` is trusted where the credential signs in, as for a
+/// vault, and not by that service.
 ///
 /// # Errors
 ///
@@ -70,20 +70,36 @@ pub fn connect_to(
     choice: &ChosenCredential,
     own_ca: Option<&OwnCa>,
     scope: &'static str,
-    is_local: bool,
+    limit: Duration,
 ) -> Result<Service, Error> {
     let resolver = Arc::new(Resolver::system());
-    let https = |proxy| Https::new(proxy, own_ca, resolver.clone()).map(Arc::new);
-    let by_proxy = https(Proxy::FromEnvironment)?;
-    let here = https(Proxy::Never)?;
-    let is_managed = matches!(choice, ChosenCredential::ManagedIdentity { .. });
-    let identity = if is_managed { &here } else { &by_proxy };
-    let token = shared_token(choice, identity.clone()).for_scope(scope);
-    Ok(Service {
-        transport: if is_local { here } else { by_proxy },
-        token: Arc::new(token),
-        scope,
-    })
+    let proxy = match choice {
+        ChosenCredential::ManagedIdentity { .. } => Proxy::Never,
+        _ => Proxy::FromEnvironment,
+    };
+    let token = shared_token(choice, https(proxy, own_ca, &resolver)?).for_scope(scope);
+    let transport = Https::with_limit(Proxy::FromEnvironment, None, resolver, limit)?;
+    Ok(Service::signed(Arc::new(transport), Arc::new(token), scope))
+}
+
+/// Sets up the way to a stand-in of a service on this machine, which takes up to `limit` for an
+/// answer. It gets no token.
+///
+/// # Errors
+///
+/// The machine has no certificate authorities.
+pub fn connect_to_stand_in(own_ca: Option<&OwnCa>, limit: Duration) -> Result<Service, Error> {
+    let resolver = Arc::new(Resolver::system());
+    let transport = Https::with_limit(Proxy::Never, own_ca, resolver, limit)?;
+    Ok(Service::unsigned(Arc::new(transport)))
+}
+
+fn https(
+    proxy: Proxy,
+    own_ca: Option<&OwnCa>,
+    resolver: &Arc<Resolver>,
+) -> Result<Arc<dyn HttpClient>, Error> {
+    Ok(Arc::new(Https::new(proxy, own_ca, resolver.clone())?))
 }
 
 /// The tokens of the chosen credential, which asks for them through `transport`.

@@ -23,5 +23,5 @@ mod service;
 mod tests;
 
 pub use choice::{ChosenCredential, CredentialFilter, CredentialSettings, is_on_path};
-pub use connect::{connect, connect_to};
+pub use connect::{connect, connect_to, connect_to_stand_in};
 pub use service::Service;

@@ -14,8 +14,14 @@ use crate::key_vault::{error::Error, token::SharedToken};
 pub struct Service {
     /// Carries the requests.
     pub transport: Arc<dyn HttpClient>,
-    pub(super) token: Arc<SharedToken>,
-    pub(super) scope: &'static str,
+    /// None for a stand-in on this machine.
+    tokens: Option<Tokens>,
+}
+
+#[derive(Clone)]
+struct Tokens {
+    token: Arc<SharedToken>,
+    scope: &'static str,
 }
 
 impl Service {
@@ -26,11 +32,22 @@ impl Service {
         credential: Arc<dyn TokenCredential>,
         scope: &'static str,
     ) -> Self {
-        Self {
-            transport,
-            token: Arc::new(SharedToken::of(credential).for_scope(scope)),
-            scope,
-        }
+        let token = Arc::new(SharedToken::of(credential).for_scope(scope));
+        Self::signed(transport, token, scope)
+    }
+
+    pub(super) fn signed(
+        transport: Arc<dyn HttpClient>,
+        token: Arc<SharedToken>,
+        scope: &'static str,
+    ) -> Self {
+        let tokens = Some(Tokens { token, scope });
+        Self { transport, tokens }
+    }
+
+    pub(super) fn unsigned(transport: Arc<dyn HttpClient>) -> Self {
+        let tokens = None;
+        Self { transport, tokens }
     }
 
     /// Signs `request`, which must be for the service.
@@ -39,17 +56,23 @@ impl Service {
     ///
     /// Why there is no token.
     pub async fn sign(&self, request: &mut Request) -> Result<(), Error> {
-        let token = self.token.get_token(&[self.scope], None).await;
+        let Some(Tokens { token, scope }) = &self.tokens else {
+            return Ok(());
+        };
+        let token = token.get_token(&[*scope], None).await;
         let token = token.map_err(Error::from_sdk)?;
         request.insert_header(AUTHORIZATION, format!("Bearer {}", token.token.secret()));
         Ok(())
     }
 
-    /// Forgets the token of a request that the service refused.
-    pub fn forget(&self, request: &Request) {
-        if let Some(authorization) = request.headers().get_optional_str(&AUTHORIZATION) {
-            self.token.forget_refused(authorization);
-        }
+    /// Forgets the token of a request that the service refused. False if another one has taken its
+    /// place already, or there is none.
+    pub fn forget(&self, request: &Request) -> bool {
+        let authorization = request.headers().get_optional_str(&AUTHORIZATION);
+        let (Some(authorization), Some(tokens)) = (authorization, &self.tokens) else {
+            return false;
+        };
+        tokens.token.forget_refused(authorization)
     }
 }
 

@@ -9,28 +9,47 @@ use std::{
 
 use async_trait::async_trait;
 use azure_core::{
+    Bytes,
     credentials::{AccessToken, TokenCredential, TokenRequestOptions},
+    error::ErrorKind,
     http::{AsyncRawResponse, HttpClient, Method, Request, StatusCode, headers::Headers},
 };
+use futures_util::stream;
 use keyvault_functions::{
     key_vault::credential::Service,
     management::{ManagementUrl, ResourceManager, SiteId},
 };
 use serde_json::json;
 use time::OffsetDateTime;
+use tokio::time::Instant;
 
 /// How it answers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Mood {
     #[default]
     Serves,
-    /// This status.
+    /// This status, to lists and refreshes.
     Refuses(u16),
+    /// This status, to refreshes alone.
+    RefusesToRefresh(u16),
     /// 429 with `Retry-After` in seconds.
     Throttles(u64),
+    /// No answer to anything.
     Hangs,
+    /// It refreshes, and the answer never comes.
+    HangsAfterIt,
+    /// It refreshes, and the answer breaks off.
+    BreaksOff,
+    /// It refreshes, and this is all that it says.
+    Says(u16, &'static str),
     /// It refreshes, and says that the references are not resolved.
     DoesNotResolve,
+    /// It refreshes nothing, and says that it did.
+    StaysBehind,
+    /// The first token of the identity is too old.
+    WantsNewToken,
+    /// The list has a second page, at this origin.
+    PagesAt(&'static str),
 }
 
 /// A platform of one app.
@@ -44,8 +63,11 @@ struct State {
     active: BTreeMap<String, Option<String>>,
     /// What a refresh resolves to.
     newest: BTreeMap<String, String>,
-    /// Method and path of each request.
+    /// Method, origin and path of each request.
     asked: Vec<String>,
+    /// When each refresh was asked for.
+    refreshes: Vec<Instant>,
+    tokens: usize,
 }
 
 impl Platform {
@@ -54,10 +76,8 @@ impl Platform {
         let platform = Self::default();
         for (setting, version) in active {
             let version = version.map(str::to_owned);
-            platform
-                .state()
-                .active
-                .insert((*setting).to_owned(), version);
+            let mut state = platform.state();
+            state.active.insert((*setting).to_owned(), version);
         }
         platform
     }
@@ -72,16 +92,18 @@ impl Platform {
 
     /// The next refresh resolves `setting` to `version`.
     pub(crate) fn will_resolve(&self, setting: &str, version: &str) {
-        self.state()
-            .newest
-            .insert(setting.to_owned(), version.to_owned());
+        let mut state = self.state();
+        state.newest.insert(setting.to_owned(), version.to_owned());
     }
 
-    /// How often it was asked to resolve references again.
+    /// How often it was asked to resolve references again, which is never twice in a minute.
     pub(crate) fn refreshes(&self) -> usize {
         let state = self.state();
-        let is_refresh = |asked: &&String| asked.starts_with("POST ");
-        state.asked.iter().filter(is_refresh).count()
+        for pair in state.refreshes.windows(2) {
+            let pause = pair[1] - pair[0];
+            assert!(pause >= Duration::from_secs(60), "{pause:?}");
+        }
+        state.refreshes.len()
     }
 
     pub(crate) fn asked(&self) -> Vec<String> {
@@ -93,61 +115,89 @@ impl Platform {
         let site = SiteId::new("sub-a", "rg-a", "func-a", None).expect("names");
         let own: Arc<Self> = Arc::new(self.clone());
         ResourceManager::new(url, site, move |scope| {
+            let scope = scope.expect("a cloud's");
             let service = Service::new(own.clone(), own.clone(), scope);
             std::future::ready(Ok(service))
         })
     }
-}
 
-#[async_trait]
-impl HttpClient for Platform {
-    async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
-        let (is_refresh, mood) = {
-            let mut state = self.state();
-            let path = request.url().path();
-            state
-                .asked
-                .push(format!("{} {path}", request.method().as_str()));
-            (request.method() == Method::Post, state.mood)
-        };
-        let mut headers = Headers::new();
-        let refused = |status: u16, headers| {
-            let body = json!({"error": {"code": "canary", "message": "canary"}}).to_string();
-            Ok(AsyncRawResponse::from_bytes(
-                StatusCode::from(status),
-                headers,
-                body,
-            ))
-        };
-        match mood {
-            Mood::Refuses(status) => return refused(status, headers),
-            Mood::Throttles(seconds) => {
-                headers.insert("retry-after", seconds.to_string());
-                return refused(429, headers);
-            }
-            Mood::Hangs => std::future::pending().await,
-            Mood::Serves | Mood::DoesNotResolve => {}
-        }
-        let mut state = self.state();
-        if is_refresh && mood == Mood::Serves {
-            let newest = std::mem::take(&mut state.newest);
-            for (setting, version) in newest {
-                state.active.insert(setting, Some(version));
-            }
-        }
-        let status = match mood {
+    /// The references, as it tells them.
+    fn list(&self, request: &Request) -> String {
+        let state = self.state();
+        let status = match state.mood {
             Mood::DoesNotResolve => "AccessToKeyVaultDenied",
             _ => "Resolved",
         };
         let value = state.active.iter().map(|(setting, version)| {
             json!({"name": setting, "properties": {"activeVersion": version, "status": status}})
         });
-        let body = json!({"id": null, "nextLink": null, "value": value.collect::<Vec<_>>()});
-        Ok(AsyncRawResponse::from_bytes(
-            StatusCode::Ok,
-            headers,
-            body.to_string(),
-        ))
+        let value: Vec<_> = value.collect();
+        match state.mood {
+            Mood::PagesAt(origin) if !request.url().path().ends_with("/page2") => {
+                let next = format!("{origin}{}/page2?token=x", request.url().path());
+                json!({"value": [], "nextLink": next}).to_string()
+            }
+            _ => json!({"id": null, "nextLink": null, "value": value}).to_string(),
+        }
+    }
+}
+
+#[async_trait]
+impl HttpClient for Platform {
+    async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
+        let url = request.url();
+        let is_refresh = request.method() == Method::Post;
+        let authorization = azure_core::http::headers::AUTHORIZATION;
+        let authorization = request.headers().get_optional_str(&authorization);
+        let is_first_token = authorization == Some("Bearer canary-token-1");
+        let mood = {
+            let mut state = self.state();
+            let origin = url.origin().ascii_serialization();
+            let method = request.method().as_str();
+            state.asked.push(format!("{method} {origin}{}", url.path()));
+            if is_refresh {
+                state.refreshes.push(Instant::now());
+            }
+            state.mood
+        };
+        let answer = |status: u16, headers, body: String| {
+            AsyncRawResponse::from_bytes(StatusCode::from(status), headers, body)
+        };
+        let refused = json!({"error": {"code": "canary", "message": "canary"}}).to_string();
+        let mut headers = Headers::new();
+        match mood {
+            Mood::Refuses(status) => return Ok(answer(status, headers, refused)),
+            Mood::RefusesToRefresh(status) if is_refresh => {
+                return Ok(answer(status, headers, refused));
+            }
+            Mood::WantsNewToken if is_first_token => return Ok(answer(401, headers, refused)),
+            Mood::Throttles(seconds) => {
+                headers.insert("retry-after", seconds.to_string());
+                return Ok(answer(429, headers, refused));
+            }
+            Mood::Hangs => std::future::pending().await,
+            _ => {}
+        }
+        if !is_refresh {
+            return Ok(answer(200, headers, self.list(request)));
+        }
+        if mood != Mood::StaysBehind {
+            let mut state = self.state();
+            for (setting, version) in std::mem::take(&mut state.newest) {
+                state.active.insert(setting, Some(version));
+            }
+        }
+        match mood {
+            Mood::HangsAfterIt => std::future::pending().await,
+            Mood::BreaksOff => {
+                let broken = azure_core::Error::new(ErrorKind::Io, "canary");
+                let body = [Ok(Bytes::from_static(b"{\"value\":")), Err(broken)];
+                let body = Box::pin(stream::iter(body));
+                Ok(AsyncRawResponse::new(StatusCode::Ok, headers, body))
+            }
+            Mood::Says(status, body) => Ok(answer(status, headers, body.to_owned())),
+            _ => Ok(answer(200, headers, self.list(request))),
+        }
     }
 }
 
@@ -159,7 +209,10 @@ impl TokenCredential for Platform {
         _: Option<TokenRequestOptions<'_>>,
     ) -> azure_core::Result<AccessToken> {
         assert_eq!(scopes, ["https://management.azure.com/.default"]);
-        let expires = OffsetDateTime::now_utc() + Duration::from_secs(3_600);
-        Ok(AccessToken::new("canary-token", expires))
+        let mut state = self.state();
+        state.tokens += 1;
+        let expires = OffsetDateTime::now_utc() + Duration::from_secs(360_000);
+        let token = format!("canary-token-{}", state.tokens);
+        Ok(AccessToken::new(token, expires))
     }
 }
