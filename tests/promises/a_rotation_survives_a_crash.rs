@@ -5,7 +5,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use axum::{
@@ -18,7 +18,7 @@ use serde_json::json;
 use tokio::{net::TcpListener, sync::Notify, task::JoinHandle, time::timeout};
 
 use super::support::{
-    ClientRequest, DevVaultProcess, FunctionsHost, Protocol, free_port, repository,
+    Answer, ClientRequest, DevVaultProcess, FunctionsHost, Protocol, client, free_port, repository,
 };
 
 const SETTING: &str = "EXTERNAL_API_KEY";
@@ -82,6 +82,31 @@ fn version_of(id: &str) -> String {
     id.rsplit('/').next().expect("a version").to_owned()
 }
 
+/// 10,000 events in batches of 100, half of them twice. Each answer comes within a second.
+async fn burst(host: &FunctionsHost, name: &str, version: &str) {
+    let id = format!("https://embedded.vault.azure.net/secrets/ExternalApiKey/{version}");
+    let mut accepted = 0;
+    for batch in 0..100 {
+        let event = |number: i32| {
+            json!({
+                "id": format!("{name}-{batch}-{}", number / 2),
+                "eventType": "Microsoft.KeyVault.SecretNewVersionCreated",
+                "data": {"Id": id},
+            })
+        };
+        let events: Vec<_> = (0..100).map(event).collect();
+        let post = client()
+            .post(host.at("/api/events"))
+            .body(json!(events).to_string());
+        let sent = Instant::now();
+        let answer = Answer::of(post.send().await.expect("an answer")).await;
+        let took = sent.elapsed();
+        assert!(took < Duration::from_secs(1), "{took:?}");
+        accepted += answer.json()["accepted"].as_u64().expect("a number");
+    }
+    assert_eq!(accepted, 5_000);
+}
+
 #[tokio::test]
 async fn what_a_crash_loses_is_refreshed_by_the_next_process() {
     let manager = ResourceManager::default();
@@ -141,6 +166,13 @@ async fn what_a_crash_loses_is_refreshed_by_the_next_process() {
     host.handler.ended().await;
 
     let mut host = start("canary-old").await;
+    let newest = version_of(&new);
+    burst(&host, "once", &newest).await;
+    let before = host.handler.memory();
+    burst(&host, "again", &newest).await;
+    if let (Some(before), Some(after)) = (before, host.handler.memory()) {
+        assert!(after < before + 4 * 1024, "{before} KiB, then {after}");
+    }
     // Not in the first minute: the start could be the doing of a refresh.
     let refreshed = timeout(Duration::from_secs(180), manager.1.notified());
     refreshed.await.expect("asked for");

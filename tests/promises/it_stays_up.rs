@@ -50,13 +50,6 @@ impl Turn {
     }
 }
 
-/// Resident memory in KiB, where the system tells.
-fn memory(host: &FunctionsHost) -> Option<u64> {
-    let status = fs::read_to_string(format!("/proc/{}/status", host.handler.id())).ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
-    line.split_whitespace().nth(1)?.parse().ok()
-}
-
 fn threads(host: &FunctionsHost) -> Option<usize> {
     Some(
         fs::read_dir(format!("/proc/{}/task", host.handler.id()))
@@ -161,7 +154,7 @@ async fn answers_stay_right_while_the_vault_breaks_and_comes_back() {
             turn.take(&vault);
             tokio::time::sleep(Duration::from_millis(250)).await;
             if after_warm_up.is_none() && started.elapsed() > Duration::from_secs(seconds) / 4 {
-                after_warm_up = memory(&host).zip(threads(&host));
+                after_warm_up = host.handler.memory().zip(threads(&host));
             }
         }
         is_over.store(true, Ordering::Relaxed);
@@ -180,7 +173,7 @@ async fn answers_stay_right_while_the_vault_breaks_and_comes_back() {
         recovers(&host, name).await;
     }
     if let (Some((memory_before, threads_before)), Some(memory), Some(threads)) =
-        (before, memory(&host), threads(&host))
+        (before, host.handler.memory(), threads(&host))
     {
         assert!(
             threads <= threads_before + 8,
