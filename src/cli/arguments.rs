@@ -43,7 +43,7 @@ Options:
   -V, --version    print the version
 
 Exit codes: 64 wrong usage, 69 port not available, 70 internal error, 78 wrong settings.
-The settings are listed in README.md.";
+The settings are listed in docs/settings.md.";
 
 const CHECK_HELP: &str = "\
 Tries the Key Vault references of any Function App or web app from here, with

@@ -6,7 +6,7 @@ macro_rules! names {
     ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
         $($(#[$doc])* pub const $name: &str = stringify!($name);)*
 
-        /// All of them; the README's table is checked against this list.
+        /// All of them; the tables of `docs/settings.md` are checked against this list.
         pub const ALL: &[&str] = &[EXTERNAL_API_KEY, DATABASE_PASSWORD, $($name),*];
     };
 }
