@@ -146,7 +146,7 @@ fn address(listener: &TcpListener) -> Result<SocketAddr, Failure> {
 }
 
 /// So much of Azure Resource Manager that `az login --identity` is content, and that a rotation is
-/// tried: whoever asks for references to be resolved again is told that it is done.
+/// tried: whoever asks for references to be resolved again reads that it is done.
 fn with_subscriptions(vault: Router) -> Router {
     let none = async || {
         let json = [(header::CONTENT_TYPE, "application/json")];

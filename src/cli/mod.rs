@@ -1,4 +1,4 @@
-//! What a person types and sees, and how the rooms are wired. Of the crate's rooms only this one
+//! What a person types and sees, and how the modules are wired. Of the crate's modules only this one
 //! knows the settings; it is in the binary, so the library cannot know it.
 
 pub(crate) mod arguments;

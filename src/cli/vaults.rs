@@ -134,7 +134,7 @@ fn embedded(limited: fn(Connection) -> Connection) -> Result<Vaults, Failure> {
     }))
 }
 
-/// The vaults of a cloud, or the dev vault of this machine in the place of one.
+/// The vaults of a cloud, or the dev vault of this machine instead.
 fn real(settings: &Settings, limited: fn(Connection) -> Connection) -> Readable {
     let (vaults, credential) = signed_in(settings, limited);
     #[cfg(feature = "dev-vault")]

@@ -13,9 +13,9 @@ use super::{
 use crate::key_vault::ObjectKind;
 
 const APP_SETTINGS: &str = "az functionapp config appsettings";
-/// What a person writes in the place of a time.
+/// What a person replaces by a time.
 pub(super) const DATE: &str = "<yyyy-mm-dd>T00:00:00Z";
-/// What a person writes in the place of a reference.
+/// What a person replaces by a reference.
 const FORM: &str = "@Microsoft.KeyVault(VaultName=...;SecretName=...)";
 
 impl Case<'_> {

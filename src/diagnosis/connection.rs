@@ -1,4 +1,4 @@
-//! Why a vault, or what answers in its place, cannot be talked to, or does not serve now.
+//! Why a vault, or what answers instead of it, cannot be talked to, or does not serve now.
 
 use std::time::Duration;
 
@@ -82,7 +82,7 @@ impl Case<'_> {
             ),
             TlsFailure::NotTls => (
                 format!("What answers at {host} does not speak TLS."),
-                format!("Check the port in {setting}, and that no proxy answers in its place."),
+                format!("Check the port in {setting}, and that no proxy answers instead."),
             ),
             TlsFailure::Other => (
                 format!("No TLS connection to {host} could be made."),
@@ -110,7 +110,7 @@ impl Case<'_> {
         Words::without_command(
             format!("The answer of {} is not Key Vault's.", self.host()),
             format!(
-                "Check that {} names a vault, and that no proxy answers in its place.",
+                "Check that {} names a vault, and that no proxy answers instead.",
                 self.where_it_is_set()
             ),
         )

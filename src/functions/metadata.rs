@@ -43,7 +43,7 @@ struct Answer<'a> {
     created_on: Option<String>,
     /// Informational for a secret: the vault serves the value after it all the same.
     expires_on: Option<String>,
-    /// Only a secret has one, so only there it is told that there is none.
+    /// Only a secret has one, so only there `null` says that there is none.
     #[serde(flatten)]
     content_type: Option<ContentType<'a>>,
     /// 32 hexadecimal digits.

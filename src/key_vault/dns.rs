@@ -19,7 +19,7 @@ use super::{
 /// Looks up the addresses of a host.
 type LookUp = dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> + Send + Sync;
 
-/// Resolves the names of hosts, by the system or by what a test puts in its place.
+/// Resolves the names of hosts, by the system or by what a test gives instead.
 pub struct Resolver(Box<LookUp>);
 
 /// Why a name has no address.
@@ -139,7 +139,7 @@ pub(super) fn is_on_own_link(host: &str) -> bool {
         .is_some_and(|address| is_own_machines(address) && !address.to_canonical().is_loopback())
 }
 
-/// The address that a URL has in the place of a name.
+/// The address that a URL has instead of a name.
 pub(super) fn literal(host: &str) -> Option<IpAddr> {
     let address = host.trim_start_matches('[').trim_end_matches(']');
     address.parse().ok()

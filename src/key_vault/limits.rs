@@ -1,4 +1,4 @@
-//! Every limit of this room, with its reason. `docs/reliability.md` shows them to users.
+//! Every limit of this module, with its reason. `docs/reliability.md` shows them to users.
 
 use std::time::Duration;
 

@@ -122,7 +122,7 @@ impl Vault {
     }
 
     /// Whether the identity may get a secret's value, found out without getting it: whoever
-    /// may is told that the version does not exist, and whoever may not is refused before.
+    /// may reads that the version does not exist, and whoever may not is refused before.
     ///
     /// # Errors
     ///

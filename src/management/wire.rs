@@ -16,7 +16,7 @@ const TEXT_LIMIT: usize = 256;
 pub struct ConfigReference {
     /// Name of the app setting.
     pub setting: String,
-    /// Its status, in the platform's word; letters only.
+    /// The platform's status; letters and digits only.
     pub status: Option<String>,
     /// The version of the secret that is in effect, if that is known.
     pub active_version: Option<ObjectVersion>,

@@ -24,7 +24,7 @@ impl Reader<'_> {
             Some(word) if word == "on" => true,
             Some(word) if word == "off" => false,
             Some(_) => {
-                self.refuse(name, "an unknown word", "on or off");
+                self.refuse(name, "an unknown value", "on or off");
                 true
             }
         }
@@ -37,7 +37,7 @@ impl Reader<'_> {
             Some(word) if word == "versions" => MetadataSource::Versions,
             Some(word) if word == "get" => MetadataSource::Get,
             Some(_) => {
-                self.refuse(name, "an unknown word", "versions or get");
+                self.refuse(name, "an unknown value", "versions or get");
                 MetadataSource::Versions
             }
         }

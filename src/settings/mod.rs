@@ -1,4 +1,4 @@
-//! Every setting, typed, read and validated once: one file for each concern. No other room names
+//! Every setting, typed, read and validated once: one file for each concern. No other module names
 //! an environment variable of this handler.
 
 use std::sync::Arc;

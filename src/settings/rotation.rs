@@ -20,7 +20,7 @@ impl Reader<'_> {
             Some(word) if word == "off" => return None,
             Some(word) if word == "on" => {}
             Some(_) => {
-                self.refuse(name, "an unknown word", "on or off");
+                self.refuse(name, "an unknown value", "on or off");
                 return None;
             }
         }

@@ -10,7 +10,7 @@ const MISSPELT_LIMIT: usize = 10;
 /// What the handler does not read although somebody may think that it does.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SettingWarning {
-    /// No `local.settings.json`, and nothing in its place.
+    /// No `local.settings.json`, and nothing instead.
     #[error(
         "local.settings.json: there is none, and the environment sets no KEY_VAULT_URL; \
          copy the repository's, or set KEY_VAULT_URL"
