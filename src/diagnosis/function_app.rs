@@ -67,6 +67,7 @@ pub struct FunctionApp {
     resource_group: Option<String>,
     slot: Option<String>,
     plan: Option<Plan>,
+    subscription: Option<String>,
 }
 
 /// What the app pays for, as far as it decides which network features it has.
@@ -127,6 +128,17 @@ impl FunctionApp {
             resource_group: harmless(resource_group),
             slot: harmless(slot).filter(|slot| !slot.eq_ignore_ascii_case("production")),
             plan,
+            subscription: None,
+        }
+    }
+
+    /// The same app, with the id of its subscription, which only admins are shown.
+    #[must_use]
+    pub fn in_subscription(self, id: Option<&str>) -> Self {
+        let subscription = id.filter(|id| is_harmless(id)).map(str::to_owned);
+        Self {
+            subscription,
+            ..self
         }
     }
 
@@ -155,6 +167,26 @@ impl FunctionApp {
         format!(
             "/subscriptions/{{subscriptionId}}/resourceGroups/{group}/providers/Microsoft.Web/sites/{name}{slot}"
         )
+    }
+
+    /// The app's name and its slot, as a person says them; nothing if the name is not known.
+    #[must_use]
+    pub fn title(&self) -> Option<String> {
+        let name = self.name.as_deref()?;
+        Some(match &self.slot {
+            Some(slot) => format!("{name}, slot {slot}"),
+            None => name.to_owned(),
+        })
+    }
+
+    /// The same path in the app's own subscription, where every part of it is known.
+    pub(super) fn resource_id(&self) -> Option<String> {
+        let subscription = self.subscription.as_ref()?;
+        let is_known = self.name.is_some() && self.resource_group.is_some();
+        is_known.then(|| {
+            self.resource_path()
+                .replace("{subscriptionId}", subscription)
+        })
     }
 
     fn name(&self) -> &str {

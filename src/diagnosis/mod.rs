@@ -23,6 +23,7 @@
 //! | what is the vault called here? | `case` |
 //! | with which command, exactly? | `commands`; for a right, `grants` |
 //! | what is a fix? | [`fix`] |
+//! | where is it in the Azure portal? | `portal` |
 //! | which app, and where does the handler run? | [`function_app`] |
 
 mod access;
@@ -39,6 +40,7 @@ mod identity;
 mod network;
 mod object;
 mod path;
+mod portal;
 mod private_endpoint;
 mod reference;
 mod rotation;
@@ -54,6 +56,7 @@ pub use fix::Fix;
 pub use function_app::{DevVaultAlias, FunctionApp, Identity, Plan, RunsIn, Surroundings};
 pub use identity::IdentityReport;
 pub use path::{PathProblem, PathReport};
+pub use portal::PortalLink;
 
 use crate::key_vault::{Error, NetworkPath, ObjectKind, VaultUrl};
 

@@ -86,6 +86,13 @@ impl Reader<'_> {
             self.text(names::WEBSITE_SLOT_NAME),
             self.plan(),
         )
+        .in_subscription(self.subscription())
+    }
+
+    /// The id in `SUBSCRIPTION+GROUP-REGIONwebspace[-Linux]`.
+    pub(super) fn subscription(&self) -> Option<&str> {
+        let owner = self.text(names::WEBSITE_OWNER_NAME)?;
+        owner.split_once('+').map(|(subscription, _)| subscription)
     }
 
     pub(super) fn resource_group(&self) -> Option<&str> {

@@ -62,12 +62,10 @@ impl Reader<'_> {
     }
 
     fn site_id(&self) -> Option<SiteId> {
-        let owner = self.text(names::WEBSITE_OWNER_NAME)?;
-        let (subscription, _) = owner.split_once('+')?;
         let slot = self.text(names::WEBSITE_SLOT_NAME);
         let slot = slot.filter(|slot| !slot.eq_ignore_ascii_case("production"));
         let name = self.text(names::WEBSITE_SITE_NAME)?;
-        SiteId::new(subscription, self.resource_group()?, name, slot)
+        SiteId::new(self.subscription()?, self.resource_group()?, name, slot)
     }
 }
 
