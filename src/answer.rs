@@ -1,7 +1,10 @@
-//! The one shape in which this handler refuses: `{"error","code","fix"}`.
+//! The one shape in which this handler refuses: `{"error","code","fix"}`. A person with a browser
+//! gets a `page`.
 //!
 //! `error` says what happened, `code` is for programs, `fix` tells the person
 //! what to do next. None of the three ever carries text from Key Vault or its SDK.
+
+pub(crate) mod page;
 
 use std::{collections::BTreeMap, time::Duration};
 

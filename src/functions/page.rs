@@ -1,51 +1,39 @@
-//! What all pages have in common: one file, no script, nothing from elsewhere. Every text from
-//! outside is escaped by the template.
+//! What the pages of functions have in common: a fix with its commands, and the facts that a person
+//! needs to believe a page: which app, which identity, which vault, and when.
 
-use std::sync::LazyLock;
+use maud::{Markup, html};
 
-use axum::{
-    body::Bytes,
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
-    response::Response,
-};
-use base64::{Engine, engine::general_purpose::STANDARD};
-use maud::{DOCTYPE, Markup, PreEscaped, html};
-use sha2::{Digest, Sha256};
-
+use super::Shared;
 use crate::{
-    answer::json_bytes,
-    diagnosis::{Fix, IdentityReport, PathReport},
+    answer::page::{sign, to_copy},
+    diagnosis::{Cause, Fix, IdentityReport, PathReport, PortalLink, RunsIn},
 };
 
-const STYLE: &str = include_str!("page.css");
+/// What an entry is about, and how that is. The status says the same as the sign to a screen reader.
+pub(super) fn heading(class: &str, name: &str, status: &str) -> Markup {
+    html! {
+        h3 { (named(class, name)) span.status { (status) } }
+    }
+}
 
-/// Nothing but this page's own style, by its digest.
-static POLICY: LazyLock<String> = LazyLock::new(|| {
-    let digest = STANDARD.encode(Sha256::digest(STYLE));
-    format!(
-        "default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; \
-         form-action 'none'; frame-ancestors 'none'"
-    )
-});
-
-/// A whole page around `main`.
-pub(super) fn frame(title: &str, main: &Markup) -> Bytes {
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                title { (title) }
-                style { (PreEscaped(STYLE)) }
-            }
-            body {
-                main { (main) }
-            }
+/// A name with the sign of its state.
+pub(super) fn named(class: &str, name: &str) -> Markup {
+    html! {
+        span.name {
+            span.sign aria-hidden="true" { (sign(class)) }
+            span.setting { (name) }
         }
-    };
-    page.into_string().into()
+    }
+}
+
+/// Which version a reference gets.
+pub(super) fn version(pinned: Option<&str>) -> Markup {
+    html! {
+        @match pinned {
+            Some(version) => { "pinned to version " code { (version) } },
+            None => { "latest version" },
+        }
+    }
 }
 
 /// What is wrong, and what to do.
@@ -53,10 +41,8 @@ pub(super) fn explanation(detail: Option<&str>, fix: Option<&Fix>) -> Markup {
     html! {
         @if let Some(detail) = detail { p.detail { (detail) } }
         @if let Some(fix) = fix {
-            p.fix { (fix.sentence) }
-            @for command in &fix.commands {
-                pre tabindex="0" { code { (command) } }
-            }
+            p.fix { b { "Fix:" } " " (fix.sentence) }
+            @for command in &fix.commands { (to_copy(command)) }
         }
     }
 }
@@ -69,11 +55,76 @@ pub(super) fn path(path: Option<&PathReport>) -> Markup {
     }
 }
 
-/// As whom the handler reads vaults.
-pub(super) fn identity(identity: Option<&IdentityReport>) -> Markup {
+/// Which app a page is about, and when that was so, in ISO 8601. The link asks again. Its address is
+/// empty, which means the page's own: the key in it is not repeated.
+pub(super) fn context(app: &Shared, at: Option<&str>) -> Markup {
     html! {
-        @if let Some(identity) = identity {
-            p { "This handler reads vaults as " (identity.line()) "." }
+        p.context {
+            span { (where_it_runs(app)) }
+            @if let Some(at) = at { span { "checked " (moment(at)) } }
+            a href="" { "Check again" }
+        }
+    }
+}
+
+/// What the page is about, for who does not know this app by heart.
+pub(super) fn facts(app: &Shared, identity: Option<&IdentityReport>) -> Markup {
+    let surroundings = app.references.surroundings();
+    let identity = match identity {
+        Some(identity) => identity.line(),
+        None if surroundings.has_embedded_vault() => {
+            "none: the embedded vault needs no sign-in".to_owned()
+        }
+        None => "none: the app has no managed identity".to_owned(),
+    };
+    let vault = match &app.described {
+        Ok(_) if surroundings.has_embedded_vault() => "embedded in this process",
+        Ok(own) => own.url.authority(),
+        Err(Cause::NoVault) => "none: KEY_VAULT_URL is not set",
+        Err(_) => "none: KEY_VAULT_URL cannot be used",
+    };
+    html! {
+        h2 { "About this check" }
+        dl.facts {
+            dt { "App" }
+            dd { (where_it_runs(app)) }
+            dt { "Identity" }
+            dd { (identity) }
+            dt { "Vault" }
+            dd { (vault) }
+        }
+        p { "One click on a command selects all of it." }
+    }
+}
+
+fn where_it_runs(app: &Shared) -> String {
+    let surroundings = app.references.surroundings();
+    match (surroundings.app.title(), &surroundings.runs_in) {
+        (Some(title), _) => title,
+        (None, RunsIn::Azure) => "An app whose name is not known".to_owned(),
+        (None, RunsIn::Local | RunsIn::Embedded(_)) => "This machine".to_owned(),
+    }
+}
+
+/// `2026-11-27T22:04:16+00:00` as a person reads it.
+fn moment(iso: &str) -> Markup {
+    let shown = iso.get(..19).unwrap_or(iso).replace('T', " ");
+    html! {
+        time datetime=(iso) { (shown) " UTC" }
+    }
+}
+
+/// Where to go on in the Azure portal.
+pub(super) fn links(links: &[PortalLink]) -> Markup {
+    html! {
+        @if !links.is_empty() {
+            p.place {
+                "In the Azure portal: "
+                @for (index, link) in links.iter().enumerate() {
+                    @if index > 0 { ", " }
+                    a href=(link.address) { (link.text) }
+                }
+            }
         }
     }
 }
@@ -87,60 +138,5 @@ pub(super) fn expires(days_left: i64) -> String {
         0 => "expires within a day".to_owned(),
         1 => "expires in 1 day".to_owned(),
         days => format!("expires in {days} days"),
-    }
-}
-
-/// Sends a page that [`frame`] made.
-pub(super) fn respond(status: StatusCode, page: Bytes) -> Response {
-    let mut response = json_bytes(status, page);
-    let headers = response.headers_mut();
-    let html = HeaderValue::from_static("text/html; charset=utf-8");
-    headers.insert(header::CONTENT_TYPE, html);
-    if let Ok(policy) = HeaderValue::from_str(&POLICY) {
-        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
-    }
-    // The address of this page can hold a function key.
-    headers.insert(
-        HeaderName::from_static("referrer-policy"),
-        HeaderValue::from_static("no-referrer"),
-    );
-    response
-}
-
-/// Whether a person is looking: a browser asks for HTML, a program for JSON or for anything.
-pub(super) fn is_wanted(headers: &HeaderMap) -> bool {
-    let names = |kind: &[u8]| {
-        let mut accepted = headers.get_all(header::ACCEPT).into_iter();
-        accepted.any(|value| {
-            let mut parts = value.as_bytes().windows(kind.len());
-            parts.any(|part| part.eq_ignore_ascii_case(kind))
-        })
-    };
-    names(b"text/html") && !names(b"application/json")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn html_is_for_who_names_it_and_not_json() {
-        let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
-        for (accept, html) in [
-            ("", false),
-            ("*/*", false),
-            ("application/json", false),
-            ("application/json, text/plain, */*", false),
-            ("text/html", true),
-            ("Text/HTML", true),
-            (browser, true),
-            ("text/html, application/json", false),
-            ("text/html;q=0.5, application/json;q=0.4", false),
-        ] {
-            let mut headers = HeaderMap::new();
-            headers.insert("accept", accept.parse().expect("a value"));
-            assert_eq!(is_wanted(&headers), html, "{accept}");
-        }
-        assert!(!is_wanted(&HeaderMap::new()));
     }
 }

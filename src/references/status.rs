@@ -76,6 +76,30 @@ impl Status {
         }
     }
 
+    /// What the status says about a reference, for who meets it first.
+    #[must_use]
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Resolved => "The app has the secret's value.",
+            Self::Initialized => {
+                "The reference is correct, and its value has not arrived in the app."
+            }
+            Self::InvalidSyntax => "The text of the reference is wrong.",
+            Self::MSINotEnabled => "The app has no managed identity to read the vault with.",
+            Self::VaultNotFound => "No vault has this name.",
+            Self::SecretNotFound => "The vault has no secret of this name.",
+            Self::SecretVersionNotFound => "The secret does not have this version.",
+            Self::AccessToKeyVaultDenied => {
+                "The vault or its network does not let the identity read."
+            }
+            Self::FetchTimedOut => "The vault did not answer in time.",
+            Self::UnauthorizedClient => {
+                "The identity could not sign in, or the vault does not know it."
+            }
+            Self::OtherReasons => "Another reason, which stands beside the reference.",
+        }
+    }
+
     /// The status that the platform spells `text`, whatever its letter case.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {

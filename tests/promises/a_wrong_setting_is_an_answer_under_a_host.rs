@@ -120,7 +120,7 @@ async fn each_wrong_setting_leaves_an_app_that_answers_and_names_it() {
         let expected = listed[0]["expected"].as_str().expect("text").to_owned();
         assert_eq!(config_check(&host, true, "*/*").await.status, 503, "{name}");
         let page = config_check(&host, false, BROWSER).await.body;
-        let (named, references) = (page.find(name), page.find("Key Vault references</h"));
+        let (named, references) = (page.find(name), page.find("<h2>App settings</h2>"));
         assert!(
             named.expect(name) < references.expect("a heading"),
             "{page}"

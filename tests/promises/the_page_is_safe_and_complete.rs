@@ -1,9 +1,12 @@
 //! A browser gets a page, and whatever is on it is text. How it looks is tested in a real
 //! browser by `tests/page`.
 
-use keyvault_functions::references::{AppSetting, Resolves};
+use keyvault_functions::{
+    diagnosis::{FunctionApp, Surroundings},
+    references::{AppSetting, Resolves},
+};
 
-use super::support::{InProcess, Setup, func_a};
+use super::support::{InProcess, Setup, expiry, func_a};
 
 const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
 
@@ -55,6 +58,12 @@ async fn the_page_says_what_the_json_says() {
         "az keyvault secret list --vault-name embedded",
         "EXTERNAL_API_KEY",
         "cana...",
+        "latest version",
+        // Which app, as whom, which vault, and what the word means.
+        "func-a",
+        "none: the app has no managed identity",
+        "embedded.vault.azure.net",
+        "The vault has no secret of this name.",
     ] {
         assert!(page.contains(text), "{text} is not on {page}");
     }
@@ -104,4 +113,75 @@ async fn hostile_names_are_text_on_the_page() {
         page.contains("&lt;img src=x onerror=alert(1)&gt;"),
         "{page}"
     );
+}
+
+/// `config-check` opens with a function key, `expiring` with the master key alone.
+#[tokio::test]
+async fn the_subscription_is_in_the_links_of_expiring_alone() {
+    let id = "5ca1ab1e-0000-4000-8000-00000000c0de";
+    let app = FunctionApp::new(Some("func-a"), Some("rg-a"), Some("staging"), None);
+    let soon = expiry::resolved("KEY", "SecretName=Soon");
+    let app = InProcess::with(Setup {
+        settings: vec![soon],
+        surroundings: Surroundings {
+            app: app.in_subscription(Some(id)),
+            ..Surroundings::default()
+        },
+        ..Setup::default()
+    });
+    expiry::set(&app.vault, "Soon", expiry::in_days(4));
+    for accept in [BROWSER, "application/json"] {
+        for query in ["", "?path=true&freshness=true&expiry=true"] {
+            let path = format!("/api/config-check{query}");
+            let check = app.get_as(&path, accept).await.body;
+            assert!(check.contains("KEY"), "{check}");
+            assert!(!check.contains(id) && !check.contains("portal."), "{check}");
+        }
+    }
+    let page = app.get_as("/api/expiring", BROWSER).await.body;
+    let settings = format!(
+        "/resource/subscriptions/{id}/resourceGroups/rg-a/providers/Microsoft.Web/sites/func-a/slots/staging/environmentVariablesAppSettings\""
+    );
+    let secret =
+        "/asset/Microsoft_Azure_KeyVault/Secret/https://embedded.vault.azure.net/secrets/Soon\"";
+    assert_eq!(
+        page.matches("href=\"https://portal.azure.com/#@").count(),
+        4
+    );
+    for link in [&settings, secret] {
+        assert!(page.contains(link), "{link} is not on {page}");
+    }
+    let json = app.get("/api/expiring").await.body;
+    assert!(!json.contains(id), "{json}");
+}
+
+/// It says when the report was made, and leads back to itself without repeating the key.
+#[tokio::test]
+async fn the_page_says_when_it_was_checked_and_how_to_check_again() {
+    for path in ["/api/config-check", "/api/expiring"] {
+        let page = app("KEY")
+            .get_as(&format!("{path}?code=tried"), BROWSER)
+            .await;
+        let page = page.body;
+        let (_, checked) = page.split_once("<time datetime=\"20").expect("a time");
+        assert!(checked.contains(" UTC</time>"), "{page}");
+        assert!(page.contains("<a href=\"\">Check again</a>"), "{page}");
+        assert!(!page.contains("tried"), "{page}");
+    }
+}
+
+#[tokio::test]
+async fn a_pinned_reference_is_told_from_one_that_follows_the_latest_version() {
+    let version = "0".repeat(32);
+    let reference = format!(
+        "@Microsoft.KeyVault(VaultName=embedded;SecretName=ExternalApiKey;SecretVersion={version})"
+    );
+    let app = InProcess::with(Setup {
+        settings: vec![AppSetting::new("PINNED", reference.into())],
+        ..Setup::default()
+    });
+    let page = app.get_as("/api/config-check", BROWSER).await.body;
+    let pinned = format!("pinned to version <code>{version}</code>");
+    assert!(page.contains(&pinned), "{page}");
+    assert!(!page.contains("latest version"), "{page}");
 }

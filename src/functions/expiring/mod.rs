@@ -22,9 +22,9 @@ use self::{
     snapshots::{Given, Wish},
 };
 pub(super) use self::{snapshots::Snapshots, warnings::Heard};
-use super::{AppState, Shared, page as pages, query::Query};
+use super::{AppState, Shared, query::Query};
 use crate::{
-    answer::{Problem, json_bytes, line},
+    answer::{Problem, json_bytes, line, page as pages},
     diagnosis::{Cause, Named},
     key_vault::{Error, Metadata, ObjectId, Vault, VaultUrl, patiently},
     references::Reference,
@@ -72,7 +72,7 @@ pub(super) async fn get(
         StatusCode::OK
     };
     let mut response = if pages::is_wanted(request.headers()) {
-        pages::respond(status, page::render(&answer, &asked))
+        pages::respond(status, page::render(&answer, app, &asked))
     } else {
         json_bytes(status, line(&answer))
     };

@@ -1,5 +1,5 @@
-//! The page that a person sees who opens `expiring` in a browser: the time that is looked ahead as
-//! a line, and below it what expires, soonest first.
+//! The page that a person sees who opens `expiring` in a browser: what has expired, what is not
+//! known, then the time that is looked ahead as a line, and below it what expires, soonest first.
 
 use axum::body::Bytes;
 use maud::{Markup, html};
@@ -7,7 +7,11 @@ use time::OffsetDateTime;
 
 use super::answer::{Answer, Asked, Incomplete, Item};
 use crate::{
-    functions::page::{expires, explanation, frame, identity, path},
+    answer::page::{Page, verdict},
+    functions::{
+        Shared,
+        page::{context, expires, explanation, facts, heading, links, path, version},
+    },
     key_vault::ObjectKind,
     references::SOON,
 };
@@ -20,35 +24,68 @@ const DAY: f64 = 24.0 * 60.0 * 60.0;
 const PLACES: usize = 60;
 
 /// The answer as a page.
-pub(super) fn render(answer: &Answer, asked: &Asked<'_>) -> Bytes {
-    let title = summary(answer);
+pub(super) fn render(answer: &Answer, app: &Shared, asked: &Asked<'_>) -> Bytes {
+    let verdicts = verdicts(answer);
+    let summary = verdicts.join("; ");
+    let expired = answer.items.partition_point(|item| item.days_left < 0);
+    let (expired, ahead) = answer.items.split_at(expired);
+    let has_failed = expired.iter().any(|item| !item.used_by.is_empty());
+    let class = match (has_failed, answer.items.is_empty() && answer.complete) {
+        (true, _) => "bad",
+        (false, false) => "soon",
+        (false, true) => "good",
+    };
+    let header = html! {
+        p.eyebrow { "What expires" }
+        (verdict(class, &verdicts[0]))
+        @for also in &verdicts[1..] { p.also { (also) } }
+        (context(app, answer.as_of.as_deref()))
+    };
     let main = html! {
-        h1 { "What expires" }
-        p.summary { (title) }
-        @if !answer.items.is_empty() { (timeline(answer, asked, &title)) }
+        @if !expired.is_empty() {
+            h2 { "Expired" }
+            (cards(expired))
+        }
         @if !answer.incomplete.is_empty() {
             h2 { "Not known" }
-            ul.references {
+            ul.cards {
                 @for (incomplete, kinds) in grouped(&answer.incomplete) {
                     (unknown(incomplete, &kinds))
                 }
             }
-            h2 { "Known" }
         }
-        @if answer.items.is_empty() {
-            p { "Nothing expires within " (words(asked.within)) "." }
+        h2 { "The next " (words(asked.within)) }
+        @if !answer.items.is_empty() { (timeline(answer, asked, &summary)) }
+        @if ahead.is_empty() {
+            p { "Nothing that is known expires within " (words(asked.within)) "." }
         } @else {
-            ul.references {
-                @for item in &answer.items { (row(item)) }
-            }
+            (cards(ahead))
         }
         (rest(answer))
     };
-    frame(&format!("{title} – expiring"), &main)
+    let footer = html! {
+        (facts(app, answer.identity.as_ref()))
+        (legend(answer))
+    };
+    let page = Page {
+        title: &format!("{summary} – expiring"),
+        header,
+        main,
+        footer: Some(footer),
+    };
+    page.render()
 }
 
-/// What a person wants to know first.
-fn summary(answer: &Answer) -> String {
+fn cards(items: &[Item]) -> Markup {
+    html! {
+        ul.cards {
+            @for item in items { (row(item)) }
+        }
+    }
+}
+
+/// What a person wants to know: the first is the first thing.
+fn verdicts(answer: &Answer) -> Vec<String> {
     let expired = answer
         .items
         .iter()
@@ -69,21 +106,18 @@ fn summary(answer: &Answer) -> String {
         (ahead, _) => format!("{ahead} expire"),
     };
     let used = match (used.count(), answer.items.len()) {
-        (_, 0) => String::new(),
-        (0, _) => "; this app uses none of them".to_owned(),
-        (used, _) => format!("; this app uses {used} of them"),
+        (_, 0) => None,
+        (0, _) => Some("this app uses none of them".to_owned()),
+        (used, _) => Some(format!("this app uses {used} of them")),
     };
-    format!("{expired}{ahead} within {within}{used}{}", hint(answer))
-}
-
-fn hint(answer: &Answer) -> &'static str {
+    let mut verdicts = vec![format!("{expired}{ahead} within {within}")];
+    verdicts.extend(used);
     if answer.is_being_read() {
-        "; the vaults are still being read, reload in a moment"
-    } else if answer.complete {
-        ""
-    } else {
-        "; not everything is known"
+        verdicts.push("the vaults are still being read, reload in a moment".to_owned());
+    } else if !answer.complete {
+        verdicts.push("not everything is known".to_owned());
     }
+    verdicts
 }
 
 /// `30d` as a person says it.
@@ -222,48 +256,39 @@ fn grouped(incomplete: &[Incomplete]) -> Vec<(&Incomplete, Vec<&'static str>)> {
 
 fn unknown(incomplete: &Incomplete, kinds: &[&str]) -> Markup {
     html! {
-        li.soon {
-            h3 {
-                span.name {
-                    span.sign aria-hidden="true" { "?" }
-                    span.setting { (incomplete.vault.as_deref().unwrap_or("KEY_VAULT_URL")) }
-                }
-                span.status { (incomplete.code) }
-            }
+        li.unknown {
+            (heading("unknown", incomplete.vault.as_deref().unwrap_or("KEY_VAULT_URL"), incomplete.code))
+            (explanation(Some(&incomplete.detail), Some(&incomplete.fix)))
             p.place {
+                "Missing here: "
                 @match &incomplete.name {
                     Some(name) => { "secret " b { (name) } },
                     None => { b { (kinds.join(", ")) } },
                 }
             }
-            (explanation(Some(&incomplete.detail), Some(&incomplete.fix)))
             (path(incomplete.path.as_ref()))
+            (links(&incomplete.links))
         }
     }
 }
 
 fn row(item: &Item) -> Markup {
-    let (class, sign) = match item.days_left {
-        ..0 => ("bad", "✗"),
-        0..=SOON => ("soon", "!"),
-        _ => ("later", "·"),
+    let class = match item.days_left {
+        ..0 => "bad",
+        0..=SOON => "soon",
+        _ => "later",
     };
+    let explained = explanation(Some(&item.detail), Some(&item.fix));
     html! {
         li class=(class) {
-            h3 {
-                span.name {
-                    span.sign aria-hidden="true" { (sign) }
-                    span.setting { (item.name) }
+            (heading(class, &item.name, &expires(item.days_left)))
+            @if item.used_by.is_empty() {
+                // It is not this app that fails.
+                details {
+                    summary { "Not used by this app. How to renew it" }
+                    (explained)
                 }
-                span.status { (expires(item.days_left)) }
-            }
-            p.place {
-                (item.kind)
-                @if let Some(version) = &item.version { ", version " b { (version) } }
-                " in " b { (item.vault) }
-                @if !item.enabled { " – disabled" }
-            }
-            @if !item.used_by.is_empty() {
+            } @else {
                 p.users {
                     "Used by "
                     @for (index, setting) in item.used_by.iter().enumerate() {
@@ -271,13 +296,20 @@ fn row(item: &Item) -> Markup {
                         b.setting { (setting) }
                     }
                 }
+                (explained)
             }
-            (explanation(Some(&item.detail), Some(&item.fix)))
+            p.place {
+                (item.kind) ", "
+                (version(item.version.as_deref()))
+                ", in " b { (item.vault) }
+                @if !item.enabled { " – disabled" }
+            }
+            (links(&item.links))
         }
     }
 }
 
-/// What does not expire, and how old the list is.
+/// What does not expire, and what is not shown.
 fn rest(answer: &Answer) -> Markup {
     let count = match answer.no_expiry {
         0 => None,
@@ -292,7 +324,7 @@ fn rest(answer: &Answer) -> Markup {
             @if let Some(count) = count {
                 p {
                     (count)
-                    @if answer.never_expire.is_none() { " Ask with no_expiry=true to see the names." }
+                    @if answer.never_expire.is_none() { " Add no_expiry=true to the address to see the names." }
                 }
             }
             @if let Some(names) = &answer.never_expire {
@@ -307,16 +339,31 @@ fn rest(answer: &Answer) -> Markup {
                     }
                 }
             }
-            @if let Some(as_of) = &answer.as_of {
-                p { "The vaults were read at " (minute(as_of)) ". Ask with refresh=true to read them again." }
-            }
-            (identity(answer.identity.as_ref()))
+            p { "The list is kept for a while. Add refresh=true to the address to read the vaults again." }
         }
     }
 }
 
-/// `2026-11-27T22:04:16+00:00` as a person reads it.
-fn minute(time: &str) -> String {
-    let minute = time.get(..16).unwrap_or(time);
-    format!("{} UTC", minute.replace('T', " "))
+/// What the words mean that are on the page.
+fn legend(answer: &Answer) -> Markup {
+    let has_pinned = answer.items.iter().any(|item| item.version.is_some());
+    html! {
+        @if !answer.items.is_empty() {
+            h2 { "What the words mean" }
+            dl.facts {
+                dt { "expired" }
+                dd { "Key Vault still serves it. Whoever checks the date refuses it." }
+                dt { "latest version" }
+                dd { "The one that a reference without a version gets." }
+                @if has_pinned {
+                    dt { "pinned" }
+                    dd { "A reference names this version, and stays with it." }
+                }
+                @if answer.items.iter().any(|item| !item.enabled) {
+                    dt { "disabled" }
+                    dd { "Key Vault serves nothing of it." }
+                }
+            }
+        }
+    }
 }
