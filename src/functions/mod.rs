@@ -38,6 +38,7 @@ pub fn all() -> Functions<AppState> {
         .register("expiring", expiring::get)
         .register("keys-metadata", keys_metadata::get)
         .register("secrets-metadata", secrets_metadata::get)
+        .front_page("config-check")
 }
 
 pub use config_check::{DATABASE_PASSWORD, EXTERNAL_API_KEY};

@@ -154,8 +154,8 @@ impl fmt::Debug for FunctionKey {
     }
 }
 
-/// Why a request may not run a function. The caller gets an empty 401, as from the host; this
-/// is for the log, and never has a key's text.
+/// Why a request may not run a function. The caller gets an empty 401, as from the host, and a
+/// browser a page; this is for the log, and never has a key's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// Neither a header nor a query parameter, or an empty one.

@@ -11,6 +11,7 @@ use std::{
 };
 
 use axum::{
+    body::Bytes,
     extract::Request,
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
@@ -26,12 +27,13 @@ use tracing::{Instrument, Span};
 use super::{
     authorization::{Keys, Refused},
     drain::{self, LentBody},
+    front_door,
     manifest::FunctionManifest,
     pretty,
     tally::{Answered, Tally},
 };
 use crate::{
-    answer::{Code, Lookup, Problem, empty, no_store},
+    answer::{Code, Lookup, Problem, empty, no_store, page::respond},
     telemetry::{Invocation, InvocationId, InvocationLines, TraceParent, spans},
 };
 
@@ -112,7 +114,7 @@ impl Function {
             (None, Access::Host) => Ok(()),
             (None, Access::Standalone(keys)) => keys.admit(level, request.headers(), request.uri()),
         }
-        .map_err(TurnedAway::Refused)?;
+        .map_err(|cause| TurnedAway::Refused(cause, front_door::refusal(cause, self, request)))?;
         if let Some(enveloped) = enveloped {
             return Ok(Permit::Enveloped(enveloped.permit));
         }
@@ -210,7 +212,7 @@ where
                     drop(permit);
                     (response, false)
                 }
-                Err(cause) => (cause.answer(), true),
+                Err(turned_away) => (turned_away.answer(), true),
             };
             let elapsed = caller.answered();
             no_store(&mut response);
@@ -264,17 +266,21 @@ async fn within(
 
 /// Why a request was turned away before its function ran.
 enum TurnedAway {
-    Refused(Refused),
+    /// A person with a browser is shown a page.
+    Refused(Refused, Option<Bytes>),
     Full,
 }
 
 impl TurnedAway {
-    fn answer(&self) -> Response {
+    fn answer(self) -> Response {
         match self {
-            Self::Refused(cause) => {
+            Self::Refused(cause, page) => {
                 tracing::info!("refused: {cause}");
-                // Empty, as the host's own 401 is.
-                empty(StatusCode::UNAUTHORIZED)
+                match page {
+                    Some(page) => respond(StatusCode::UNAUTHORIZED, page),
+                    // As the host's own 401 is.
+                    None => empty(StatusCode::UNAUTHORIZED),
+                }
             }
             Self::Full => too_many().into_response(),
         }

@@ -8,6 +8,7 @@
 //! | what is in `POST /<FunctionName>`? | [`envelope`] |
 //! | what becomes of a body that nobody reads? | `drain` |
 //! | who may call? | [`authorization`] |
+//! | what does a browser without a key get? | `front_door` |
 //! | who asks for indented JSON? | `pretty` |
 //! | how does it start, serve and drain? | [`server`] |
 //! | what does the line of each minute count? | [`tally`] |
@@ -19,6 +20,7 @@ pub mod authorization;
 mod connections;
 mod drain;
 pub mod envelope;
+mod front_door;
 pub mod grading;
 pub mod invocation;
 mod json;

@@ -12,7 +12,7 @@ use axum::{
     Router,
     extract::Request,
     handler::Handler,
-    http::{Method, StatusCode, Uri, uri::PathAndQuery},
+    http::{HeaderValue, Method, StatusCode, Uri, uri::PathAndQuery},
     response::{IntoResponse, Response},
     routing::{MethodFilter, MethodRouter, get, on_service},
 };
@@ -21,6 +21,7 @@ use tower::Service;
 
 use super::{
     drain, envelope,
+    front_door::lead_to,
     grading::without_warn,
     invocation::{Access, Function, Limits, Run},
     manifest::{FunctionManifest, Manifest},
@@ -39,6 +40,7 @@ const METHOD_SHOWN: usize = 20;
 /// manifests when the router is built.
 pub struct Functions<S> {
     handlers: BTreeMap<&'static str, MakeMethodRouter<S>>,
+    front_page: Option<&'static str>,
 }
 
 type MakeMethodRouter<S> = Box<dyn FnOnce(Arc<Function>, S) -> MethodRouter>;
@@ -84,7 +86,15 @@ impl<S: Clone + Send + Sync + 'static> Functions<S> {
     pub fn new() -> Self {
         Self {
             handlers: BTreeMap::new(),
+            front_page: None,
         }
+    }
+
+    /// Leads a browser that opens `/` to the function called `name`. Under a host, `/` is the host's.
+    #[must_use]
+    pub fn front_page(mut self, name: &'static str) -> Self {
+        self.front_page = Some(name);
+        self
     }
 
     /// Registers the code of the function whose folder is called `name`.
@@ -162,9 +172,17 @@ impl<S: Clone + Send + Sync + 'static> Functions<S> {
             return Err(errors);
         }
         known.sort_by_key(Route::precedence);
+        let front_page = self
+            .front_page
+            .filter(|_| matches!(access, Access::Standalone(_)))
+            .and_then(|name| path_of(manifest, name));
+        let root = match front_page {
+            Some(path) => get(move |request| lead_to(path, request)),
+            None => get(ready),
+        };
         let not_found = Arc::new(no_route(manifest));
         let router = router
-            .route("/", get(ready))
+            .route("/", root)
             // At `/` and at an envelope's path, which no function's own line is about.
             .method_not_allowed_fallback(|request| unanswered(request, wrong_method()))
             .fallback(move |request| unanswered(request, Problem::clone(&not_found)));
@@ -264,6 +282,13 @@ fn hosts_own_path(manifest: &Manifest, function: &FunctionManifest) -> Option<St
     let mut names = manifest.functions.keys();
     let name = names.find(|name| is_in_the_way && route.matches_name(name));
     name.cloned()
+}
+
+/// Where the function called `name` is, if its route has no parameter.
+fn path_of(manifest: &Manifest, name: &str) -> Option<HeaderValue> {
+    let route = &manifest.functions.get(name)?.route;
+    let path = route.fill(&manifest.route_prefix, |_| None)?;
+    HeaderValue::try_from(path).ok()
 }
 
 /// What the host asks every few milliseconds until it gets an answer, and now and then later.

@@ -1,6 +1,8 @@
 //! Without a host, the handler enforces each function's auth level itself.
 
-use super::support::{ClientRequest, Folder, Handler, Standalone, Stream, client, repository};
+use super::support::{
+    ClientRequest, Folder, Handler, InProcess, Setup, Standalone, Stream, client, repository,
+};
 
 const FUNCTION_KEY: &str = "canary-function-key";
 const MASTER_KEY: &str = "canary-master-key";
@@ -91,6 +93,84 @@ async fn the_log_says_which_key_was_shown() {
         assert_eq!((answer.status, answer.body.as_str()), (401, ""), "{cause}");
         standalone.handler.wrote_after(before, cause).await;
     }
+}
+
+/// A browser would show its own error for an empty answer, and nobody would learn of the key.
+#[tokio::test]
+async fn a_browser_without_a_key_is_told_which_key_and_where_it_is() {
+    let standalone = standalone().await;
+    let html = ("accept", "text/html,application/xhtml+xml,*/*;q=0.8");
+    let check = "/api/config-check";
+    let secret = "/api/secrets/ExternalApiKey";
+    for (path, key, texts) in [
+        (
+            check,
+            None,
+            [
+                "This page needs a key",
+                "the function key or the master key",
+            ],
+        ),
+        (
+            check,
+            Some("canary-wrong"),
+            ["This key opens nothing here", "$STANDALONE_FUNCTION_KEY"],
+        ),
+        (
+            secret,
+            Some(FUNCTION_KEY),
+            ["This page needs the master key", "$STANDALONE_MASTER_KEY"],
+        ),
+    ] {
+        let key = key.map(|key| ("x-functions-key", key));
+        let headers: Vec<_> = key.into_iter().chain([html]).collect();
+        let page = standalone.get(&standalone.url(path), &headers).await;
+        assert_eq!(page.status, 401, "{page:?}");
+        assert_eq!(page.header("www-authenticate"), None, "{page:?}");
+        let kind = page.header("content-type");
+        assert_eq!(kind, Some("text/html; charset=utf-8"), "{page:?}");
+        let address = format!("{}?code=", standalone.url(path));
+        for text in texts.into_iter().chain([address.as_str()]) {
+            assert!(page.body.contains(text), "{text} is not on {}", page.body);
+        }
+    }
+}
+
+/// What is in the address is shown as text, and a key that was tried is not shown at all.
+#[tokio::test]
+async fn the_page_for_a_wrong_key_repeats_nothing_that_could_do_harm() {
+    let standalone = standalone().await;
+    let url = standalone.url("/api/secrets/a%3Cb%3E?code=canary-tried");
+    let headers = [
+        ("accept", "text/html"),
+        ("host", "<script>alert(1)</script>"),
+    ];
+    let page = standalone.get(&url, &headers).await;
+    assert_eq!(page.status, 401, "{page:?}");
+    assert!(!page.body.contains("canary-tried"), "{page:?}");
+    assert!(!page.body.contains("<script"), "{page:?}");
+}
+
+#[tokio::test]
+async fn a_browser_at_the_root_is_led_to_config_check_and_a_program_is_not() {
+    let standalone = standalone().await;
+    let root = standalone.url("/");
+    let led = standalone.get(&root, &[("accept", "text/html")]).await;
+    let location = led.header("location");
+    assert_eq!((led.status, location), (307, Some("/api/config-check")));
+    for accept in [None, Some(("accept", "*/*"))] {
+        let headers: Vec<_> = accept.into_iter().collect();
+        let ready = standalone.get(&root, &headers).await;
+        assert_eq!((ready.status, ready.body.as_str()), (200, ""));
+    }
+}
+
+/// There the root is the host's, which asks whether the handler is ready.
+#[tokio::test]
+async fn under_a_host_the_root_leads_nowhere() {
+    let app = InProcess::with(Setup::default());
+    let ready = app.get_as("/", "text/html").await;
+    assert_eq!((ready.status, ready.body.as_str()), (200, ""), "{ready:?}");
 }
 
 /// Nobody vouches for claims when no host is in front.

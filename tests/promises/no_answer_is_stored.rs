@@ -180,6 +180,13 @@ async fn no_store_with_every_path() {
             assert_stored_nowhere(&format!("{mode:?} {method} {path}"), &found);
         }
     }
+    // A person without a host: the way in, and the page for who has no key.
+    let standalone = app(Mode::Standalone, Setup::default());
+    for (path, status) in [("/", 307), ("/api/config-check", 401)] {
+        let found = standalone.get_as(path, "text/html").await;
+        assert_eq!(found.status, status, "{path}: {found:?}");
+        assert_stored_nowhere(path, &found);
+    }
     let host = app(Mode::Proxying, Setup::default());
     let found = answer(
         host.router(),

@@ -817,6 +817,21 @@ async fn refusals_of_the_host(met: &mut Met, name: &str, function: &FunctionMani
         });
         let refused = answer(&standalone, asked(path)).await;
         met.refusal("no key", &documented, &refused);
+        page_without_a_key(met, path, &documented, &standalone).await;
+    }
+}
+
+/// A browser gets a page with the refusal.
+async fn page_without_a_key(met: &mut Met, path: &str, documented: &str, standalone: &Entry) {
+    let mut request = asked(path);
+    let html = HeaderValue::from_static("text/html");
+    request.headers_mut().insert(header::ACCEPT, html);
+    let page = answer(standalone, request).await;
+    if Contract::read().paths().contains_key(documented) {
+        met.answer(documented, &page);
+    }
+    if documented == EVENTS {
+        met.answer_to("OPTIONS", EVENTS, &page);
     }
 }
 

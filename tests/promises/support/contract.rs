@@ -100,7 +100,9 @@ impl Contract {
         let kind = answer.header("content-type").unwrap_or_default();
         let kind = kind.split(';').next().unwrap_or_default();
         let contents: Vec<_> = object(&response["content"]).collect();
-        if contents.is_empty() {
+        // A browser without a key gets a page, and everybody else an empty answer.
+        let may_be_empty = contents.is_empty() || (answer.status == 401 && kind.is_empty());
+        if may_be_empty {
             assert_eq!((kind, answer.body.as_str()), ("", ""), "{at}: {answer:?}");
             return facts;
         }
