@@ -20,13 +20,13 @@ use crate::answer::{
     page::{Page, is_wanted, to_copy, verdict},
 };
 
-/// Leads a browser from `/` to the function at `path`. Everybody else learns that the handler is
-/// ready.
-pub(super) async fn lead_to(path: HeaderValue, request: Request) -> Response {
+/// Answers `GET /`. The Functions host asks it every few milliseconds until it gets an answer, and
+/// now and then later. A browser is led to the function at `front_page`, if there is one.
+pub(super) async fn root(front_page: Option<HeaderValue>, request: Request) -> Response {
     drain::answered(request, async |request| {
-        if !is_wanted(request.headers()) {
+        let Some(path) = front_page.filter(|_| is_wanted(request.headers())) else {
             return empty(StatusCode::OK);
-        }
+        };
         let mut response = empty(StatusCode::TEMPORARY_REDIRECT);
         response.headers_mut().insert(header::LOCATION, path);
         response

@@ -21,7 +21,7 @@ use tower::Service;
 
 use super::{
     drain, envelope,
-    front_door::lead_to,
+    front_door::root,
     grading::without_warn,
     invocation::{Access, Function, Limits, Run},
     manifest::{FunctionManifest, Manifest},
@@ -29,7 +29,7 @@ use super::{
     route::Route,
     tally::Tally,
 };
-use crate::answer::{Problem, empty};
+use crate::answer::Problem;
 
 /// Most characters of an unknown path that are logged.
 const PATH_SHOWN: usize = 100;
@@ -176,13 +176,9 @@ impl<S: Clone + Send + Sync + 'static> Functions<S> {
             .front_page
             .filter(|_| matches!(access, Access::Standalone(_)))
             .and_then(|name| path_of(manifest, name));
-        let root = match front_page {
-            Some(path) => get(move |request| lead_to(path, request)),
-            None => get(ready),
-        };
         let not_found = Arc::new(no_route(manifest));
         let router = router
-            .route("/", root)
+            .route("/", get(move |request| root(front_page, request)))
             // At `/` and at an envelope's path, which no function's own line is about.
             .method_not_allowed_fallback(|request| unanswered(request, wrong_method()))
             .fallback(move |request| unanswered(request, Problem::clone(&not_found)));
@@ -289,11 +285,6 @@ fn path_of(manifest: &Manifest, name: &str) -> Option<HeaderValue> {
     let route = &manifest.functions.get(name)?.route;
     let path = route.fill(&manifest.route_prefix, |_| None)?;
     HeaderValue::try_from(path).ok()
-}
-
-/// What the host asks every few milliseconds until it gets an answer, and now and then later.
-async fn ready(request: Request) -> Response {
-    drain::answered(request, async |_| empty(StatusCode::OK)).await
 }
 
 fn wrong_method() -> Problem {
