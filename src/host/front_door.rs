@@ -1,5 +1,5 @@
 //! What a person with a browser meets who has no key: a page that says which key it takes and where
-//! it is, in the place of an empty 401. Only where no Functions host is in front, whose own
+//! it is, instead of an empty 401. Only where no Functions host is in front, whose own
 //! answers these would be.
 
 use axum::{
