@@ -1,6 +1,6 @@
 //! An Azure Functions custom handler that makes Key Vault secrets in a Function App visible
-//! without revealing them. It answers two questions: did my Key Vault references resolve,
-//! and what is the state of this secret?
+//! without revealing them. It answers three questions: did my Key Vault references resolve, what is
+//! the state of this secret, and what breaks when?
 //!
 //! # The rooms
 //!
@@ -29,6 +29,11 @@
 //! client → Functions host (checks the key) → [`host::server`] → [`host::envelope`], if the
 //! host sent one → [`host::router`] → a function → [`key_vault::cache`] → on a miss
 //! [`key_vault::Vault`] → Key Vault. The answer takes the same way back.
+
+/// The examples of the page are compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/use-as-a-library.md")]
+pub struct UseAsALibrary;
 
 pub mod answer;
 #[cfg(feature = "dev-vault")]

@@ -206,7 +206,7 @@ fn router() -> Result<Entry, Box<dyn Error>> {
         vaults,
         DevVault::url().ok_or(Cause::NoVault),
         options,
-        functions::Rotation::new(None),
+        functions::Rotation::default(),
         Vec::new(),
     );
     let manifest = Manifest::read(Path::new(env!("CARGO_MANIFEST_DIR")))

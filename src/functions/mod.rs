@@ -76,7 +76,7 @@ struct DescribedVault {
 }
 
 /// How the vault of `KEY_VAULT_URL` is read.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct MetadataOptions {
     /// Which operation is used for secrets.
     pub source: MetadataSource,

@@ -53,6 +53,18 @@ pub struct CachePolicy {
     pub capacity: u64,
 }
 
+/// As documented in `docs/settings.md`.
+impl Default for CachePolicy {
+    fn default() -> Self {
+        Self {
+            fresh_for: Duration::from_secs(300),
+            max_stale: Duration::from_secs(3_600),
+            missing_for: Duration::from_secs(30),
+            capacity: 1_000,
+        }
+    }
+}
+
 impl CachePolicy {
     /// `error` is cached for this long.
     fn pause_after(&self, error: &Error) -> Duration {

@@ -22,10 +22,11 @@ use super::{
 use crate::telemetry::spans;
 
 /// Which operation reads a secret's metadata.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum MetadataSource {
     /// List the versions' properties: the value never enters the process. Needs `list`
     /// (access policies) or `readMetadata` (roles).
+    #[default]
     Versions,
     /// Get the secret and drop its value unread. Needs `get`.
     Get,

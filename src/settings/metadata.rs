@@ -44,17 +44,23 @@ impl Reader<'_> {
     }
 
     fn cache(&mut self) -> CachePolicy {
-        let mut seconds =
-            |name, from, default| Duration::from_secs(self.number(name, from..=86_400, default));
-        let fresh_for = seconds(names::SECRET_CACHE_TTL_SECONDS, 1, 300);
-        let max_stale = seconds(names::SECRET_CACHE_MAX_STALE_SECONDS, 0, 3_600);
-        let missing_for = seconds(names::SECRET_CACHE_NEGATIVE_TTL_SECONDS, 0, 30);
+        let default = CachePolicy::default();
+        let mut seconds = |name, from, default: Duration| {
+            Duration::from_secs(self.number(name, from..=86_400, default.as_secs()))
+        };
+        let fresh_for = seconds(names::SECRET_CACHE_TTL_SECONDS, 1, default.fresh_for);
+        let max_stale = seconds(names::SECRET_CACHE_MAX_STALE_SECONDS, 0, default.max_stale);
+        let missing_for = seconds(
+            names::SECRET_CACHE_NEGATIVE_TTL_SECONDS,
+            0,
+            default.missing_for,
+        );
         CachePolicy {
             fresh_for,
             // A fresh answer, jitter included, is never too old.
             max_stale: max_stale.max(fresh_for.mul_f64(1.1)),
             missing_for,
-            capacity: self.number(names::SECRET_CACHE_CAPACITY, 1..=100_000, 1_000),
+            capacity: self.number(names::SECRET_CACHE_CAPACITY, 1..=100_000, default.capacity),
         }
     }
 }

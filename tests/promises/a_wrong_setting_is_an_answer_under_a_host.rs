@@ -30,7 +30,12 @@ const WRONG: [(&str, &str, &str, bool); 14] = [
         "the path of a file without a PEM certificate",
         false,
     ),
-    ("SECRET_METADATA_SOURCE", "canary", "an unknown value", false),
+    (
+        "SECRET_METADATA_SOURCE",
+        "canary",
+        "an unknown value",
+        false,
+    ),
     (
         "AZURE_TOKEN_CREDENTIALS",
         "canary",

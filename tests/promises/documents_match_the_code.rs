@@ -67,9 +67,12 @@ fn each_promise_names_a_test_that_exists() {
     // Nor is there one that no promise names.
     let files = fs::read_dir(repository().join("tests/promises")).expect("a folder");
     for file in files {
-        let name = file.expect("a file").file_name();
-        let name = name.to_str().expect("text");
-        let is_test = name.ends_with(".rs") && name != "main.rs";
+        let file = file.expect("a file").path();
+        let name = file
+            .file_name()
+            .and_then(|name| name.to_str())
+            .expect("text");
+        let is_test = file.is_file() && name != "main.rs";
         assert!(!is_test || links.contains(&name), "{name} is in no row");
     }
 }
@@ -100,7 +103,10 @@ fn local_settings_hold_no_secret() {
 #[test]
 fn deploying_takes_five_commands_to_two_answers() {
     let readme = read("README.md");
-    let section = readme.split("\n## Put it on Azure\n").nth(1).expect("a section");
+    let section = readme
+        .split("\n## Put it on Azure\n")
+        .nth(1)
+        .expect("a section");
     let block = section.split("```sh\n").nth(1).expect("commands");
     let commands: Vec<_> = block.split("```").next().expect("an end").lines().collect();
     assert!(commands.len() <= 5, "{commands:?}");

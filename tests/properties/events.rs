@@ -4,7 +4,6 @@
 use std::{
     path::Path,
     sync::{Arc, LazyLock},
-    time::Duration,
 };
 
 use axum::{
@@ -19,7 +18,7 @@ use keyvault_functions::{
         manifest::Manifest,
         router::Entry,
     },
-    key_vault::{CachePolicy, Error, MetadataSource, VaultUrl, Vaults},
+    key_vault::{Error, VaultUrl, Vaults},
     management::{ManagementUrl, ResourceManager, SiteId},
     references::{AppSetting, Inspector, Resolves},
 };
@@ -33,15 +32,7 @@ static ROUTER: LazyLock<Entry> = LazyLock::new(|| {
     let settings = vec![AppSetting::new("A", reference.to_owned().into())];
     let surroundings = Surroundings::default();
     let references = Inspector::new(settings, Resolves::Platform, &vaults, surroundings);
-    let options = MetadataOptions {
-        source: MetadataSource::Versions,
-        cache: CachePolicy {
-            fresh_for: Duration::from_secs(300),
-            max_stale: Duration::from_secs(3_600),
-            missing_for: Duration::from_secs(30),
-            capacity: 100,
-        },
-    };
+    let options = MetadataOptions::default();
     let url = VaultUrl::of_public_vault("your-kv").expect("a vault");
     let manager = ResourceManager::new(
         ManagementUrl::public().expect("a cloud"),

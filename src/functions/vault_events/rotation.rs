@@ -28,7 +28,8 @@ const QUIET: Duration = Duration::from_secs(30);
 /// Events that never stop are not waited for longer.
 const QUIET_LIMIT: Duration = Duration::from_secs(120);
 
-/// The rotation of the app's secrets.
+/// The rotation of the app's secrets; by default nobody is asked for it.
+#[derive(Default)]
 pub struct Rotation {
     /// Nobody where `ROTATION_REFRESH` is off.
     pub(super) manager: Option<ResourceManager>,
@@ -113,9 +114,7 @@ impl Rotation {
     pub fn new(manager: Option<ResourceManager>) -> Self {
         Self {
             manager,
-            seen: Seen::default(),
-            state: Mutex::default(),
-            changed: Notify::new(),
+            ..Self::default()
         }
     }
 
