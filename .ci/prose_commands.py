@@ -53,7 +53,7 @@ CARGO_OPTIONS = set("""--all-features --all-targets --bench --bin --example --fe
 --no-default-features --no-deps --open --path --profile --quiet --release --target --test""".split())
 TARGETS = {"bin": "src/bin", "bench": "benches", "example": "examples", "test": "tests"}
 # Files that a page has its reader make.
-MADE_BY_READERS = {"health/function.json", "src/functions/health.rs"}
+MADE_BY_READERS = {"health/function.json", "src/functions/health.rs", "src/functions/vault_health.rs"}
 # Stands for the rest of a command whose quotes do not close.
 UNCLOSED = "\0"
 
