@@ -30,6 +30,7 @@ pub(super) enum Refusal {
     NoSuchBackup,
     BadParameter(String),
     NoSuchPath,
+    MethodNotAllowed,
     Internal,
 }
 
@@ -97,6 +98,11 @@ impl IntoResponse for Refusal {
                 "NotFound",
                 "The embedded vault does not offer this operation.",
             ),
+            Self::MethodNotAllowed => error(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "MethodNotAllowed",
+                "This operation needs a name in its path.",
+            ),
             Self::Internal => error(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "InternalServerError",
@@ -144,12 +150,16 @@ fn body(status: StatusCode, json: &impl Serialize) -> Response {
 
 /// Adds the headers of every answer.
 pub(super) fn add_headers(request: &HeaderMap, network: NetworkInfo, response: &mut Response) {
+    let has_body = response.status() != StatusCode::NO_CONTENT;
     let headers = response.headers_mut();
+    if has_body {
+        let json = HeaderValue::from_static("application/json; charset=utf-8");
+        headers.insert(header::CONTENT_TYPE, json);
+    }
     let of_every_server = [
         ("cache-control", "no-cache"),
         ("pragma", "no-cache"),
         ("expires", "-1"),
-        ("content-type", "application/json; charset=utf-8"),
         (
             "strict-transport-security",
             "max-age=31536000;includeSubDomains",
@@ -178,10 +188,7 @@ pub(super) fn add_headers(request: &HeaderMap, network: NetworkInfo, response: &
     if let Some(id) = request_id {
         headers.insert(HeaderName::from_static("x-ms-request-id"), id);
     }
-    let wants_id = request
-        .get("x-ms-return-client-request-id")
-        .is_some_and(|value| value == "true");
-    if let Some(id) = request.get("x-ms-client-request-id").filter(|_| wants_id) {
+    if let Some(id) = request.get("x-ms-client-request-id") {
         headers.insert(
             HeaderName::from_static("x-ms-client-request-id"),
             id.clone(),

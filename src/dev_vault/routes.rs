@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    body::Bytes,
+    body::{Body, Bytes},
     extract::{Request, State},
     http::{HeaderMap, Method, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
-use http_body_util::{BodyExt, Limited};
+use http_body_util::BodyExt;
 use secrecy::ExposeSecret;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::json;
@@ -30,8 +30,11 @@ use super::{
 };
 use crate::key_vault::{ObjectName, ObjectVersion};
 
-/// A secret has at most 25 KB, so a set request is smaller than this.
-const BODY_LIMIT: usize = 64 * 1024;
+/// A secret has at most 25 KB, of which a client can write each character with up to 12.
+const BODY_LIMIT: usize = 512 * 1024;
+/// What is larger is read to its end, or the client sees a broken connection and not the refusal;
+/// up to this.
+const DRAIN_LIMIT: usize = 64 * 1024 * 1024;
 /// Longest value, in bytes.
 const VALUE_LIMIT: usize = 25 * 1024;
 /// Longest content type, in characters.
@@ -61,15 +64,33 @@ pub(super) fn router(store: Arc<Store>, tokens: Arc<Tokens>, network_info: Netwo
 async fn answer(State(api): State<Api>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let result = match api.tokens.check(&parts.headers) {
-        Ok(()) => match Limited::new(body, BODY_LIMIT).collect().await {
-            Ok(body) => api.route(&parts.method, &parts.uri, &parts.headers, &body.to_bytes()),
-            Err(_) => Err(Refusal::bad("The request body is too large.")),
+        Ok(()) => match read(body).await {
+            Some(body) => api.route(&parts.method, &parts.uri, &parts.headers, &body),
+            None => Err(Refusal::bad("The request body is too large.")),
         },
         Err(why) => Err(Refusal::Unauthorized(why)),
     };
     let mut response = result.unwrap_or_else(IntoResponse::into_response);
     add_headers(&parts.headers, api.network_info, &mut response);
     response
+}
+
+/// The body, if it is not too large.
+async fn read(mut body: Body) -> Option<Bytes> {
+    let (mut kept, mut seen) = (Vec::new(), 0);
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.ok()?.into_data() else {
+            continue;
+        };
+        seen += data.len();
+        if seen > DRAIN_LIMIT {
+            break;
+        }
+        if seen <= BODY_LIMIT {
+            kept.extend_from_slice(&data);
+        }
+    }
+    (seen <= BODY_LIMIT).then(|| kept.into())
 }
 
 /// One request that has passed the checks.
@@ -169,6 +190,7 @@ impl Api {
                 None => Err(Refusal::SecretNotFound((*name).to_owned())),
             },
             (method, [_, operation]) => Err(not_allowed(method, operation)),
+            (&Method::PUT, []) => Err(Refusal::MethodNotAllowed),
             _ => Err(Refusal::NoSuchPath),
         }
     }
@@ -180,10 +202,16 @@ impl Api {
                 let all = self.store.all_deleted();
                 Ok(call.query.page(call.host, "deletedsecrets", &all, item))
             }
-            (&Method::GET, [name]) => self.deleted(call.host, name),
+            (&Method::GET, [name]) => {
+                let deleted = self.store.deleted(name);
+                if deleted.is_some_and(|deleted| !deleted.latest.attributes.enabled) {
+                    return Err(Refusal::SecretDisabled);
+                }
+                self.deleted(call.host, name)
+            }
             (&Method::POST, [name, "recover"]) => {
                 if !self.store.recover(name) {
-                    return Err(Refusal::NotDeleted((*name).to_owned()));
+                    return Err(Refusal::SecretNotFound((*name).to_owned()));
                 }
                 self.item(call.host, name)
             }

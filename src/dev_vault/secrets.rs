@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt};
 
 use secrecy::SecretString;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use time::OffsetDateTime;
 
 use super::versions::Versioned;
@@ -32,7 +32,7 @@ impl Versioned for Version {
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Attributes {
     /// Whether the value can be read.
-    #[serde(default = "yes")]
+    #[serde(default = "yes", deserialize_with = "yes_unless_given")]
     pub enabled: bool,
     /// Informational only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -44,6 +44,20 @@ pub struct Attributes {
 
 fn yes() -> bool {
     true
+}
+
+/// `null` is as good as nothing: some clients write every member.
+fn yes_unless_given<'de, D: Deserializer<'de>>(given: D) -> Result<bool, D::Error> {
+    Ok(Option::deserialize(given)?.unwrap_or(true))
+}
+
+/// The same for what is empty by default.
+fn default_unless_given<'de, T, D>(given: D) -> Result<T, D::Error>
+where
+    T: Default + Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    Ok(Option::deserialize(given)?.unwrap_or_default())
 }
 
 impl Default for Attributes {
@@ -66,10 +80,10 @@ pub struct NewSecret {
     #[serde(default)]
     pub content_type: Option<String>,
     /// The owner's own labels.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "default_unless_given")]
     pub tags: BTreeMap<String, String>,
     /// Enabled unless said otherwise.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "default_unless_given")]
     pub attributes: Attributes,
 }
 
@@ -98,7 +112,7 @@ impl fmt::Debug for NewSecret {
 pub(super) struct Change {
     pub(super) content_type: Option<String>,
     pub(super) tags: Option<BTreeMap<String, String>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "default_unless_given")]
     attributes: AttributesChange,
 }
 

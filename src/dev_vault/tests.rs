@@ -347,3 +347,94 @@ async fn a_token_of_another_tenant_is_refused_everywhere() {
     let owner = Owner::of(&vault);
     assert_eq!(owner.status("GET", "secrets", &Value::Null).await, 200);
 }
+
+/// 25,600 bytes that a client escapes are 300 KB of JSON.
+#[tokio::test]
+async fn a_value_is_measured_and_not_how_a_client_writes_it() {
+    let owner = owner();
+    let put = async |text: String| {
+        let request = http::Request::builder()
+            .method("PUT")
+            .uri("/secrets/n?api-version=7.4")
+            .header("authorization", format!("Bearer {}", owner.token));
+        let body = format!("{{\"value\":\"{text}\"}}");
+        let request = request.body(Body::from(body)).expect("a request");
+        let response = owner.router.clone().oneshot(request).await;
+        response.expect("answered").status().as_u16()
+    };
+    assert_eq!(put("\\ud83d\\udd11".repeat(6_400)).await, 200);
+    assert_eq!(put("\\ud83d\\udd11".repeat(6_401)).await, 400);
+    // Read to its end, and refused.
+    assert_eq!(put("a".repeat(3_000_000)).await, 400);
+}
+
+#[tokio::test]
+async fn null_is_not_given() {
+    let owner = owner();
+    let nulls = json!({
+        "value": "v", "contentType": null, "tags": null,
+        "attributes": {"enabled": null, "nbf": null, "exp": null},
+    });
+    let (status, set) = owner.ask("PUT", "secrets/n", &nulls).await;
+    assert_eq!((status, &set["attributes"]["enabled"]), (200, &json!(true)));
+    let nulls = json!({"value": "v", "attributes": null});
+    assert_eq!(owner.status("PUT", "secrets/n", &nulls).await, 200);
+    let nulls = json!({"tags": null, "attributes": null, "contentType": null});
+    assert_eq!(owner.status("PATCH", "secrets/n", &nulls).await, 200);
+}
+
+#[tokio::test]
+async fn a_deleted_secret_that_was_disabled_is_not_shown() {
+    let owner = owner();
+    let off = json!({"value": "v", "attributes": {"enabled": false}});
+    owner.ask("PUT", "secrets/n", &off).await;
+    assert_eq!(owner.status("DELETE", "secrets/n", &Value::Null).await, 200);
+    let (status, refused) = owner.ask("GET", "deletedsecrets/n", &Value::Null).await;
+    assert_eq!(status, 403);
+    assert_eq!(refused["error"]["innererror"]["code"], "SecretDisabled");
+    assert_eq!(
+        owner
+            .status("POST", "deletedsecrets/n/recover", &Value::Null)
+            .await,
+        200
+    );
+}
+
+#[tokio::test]
+async fn what_was_never_there_is_answered_as_the_service_does() {
+    let owner = owner();
+    let (status, refused) = owner
+        .ask("POST", "deletedsecrets/n/recover", &Value::Null)
+        .await;
+    assert_eq!(
+        (status, &refused["error"]["code"]),
+        (404, &json!("SecretNotFound"))
+    );
+    let message = refused["error"]["message"].as_str().expect("text");
+    assert!(message.starts_with("A secret with (name/id) n was not found in this key vault."));
+    assert_eq!(
+        owner
+            .status("PUT", "secrets/", &json!({"value": "v"}))
+            .await,
+        405
+    );
+}
+
+#[tokio::test]
+async fn an_answer_names_its_request_and_one_without_a_body_has_no_type() {
+    let owner = owner();
+    owner.ask("PUT", "secrets/n", &json!({"value": "v"})).await;
+    owner.ask("DELETE", "secrets/n", &Value::Null).await;
+    let purge = http::Request::builder()
+        .method("DELETE")
+        .uri("/deletedsecrets/n?api-version=7.4")
+        .header("authorization", format!("Bearer {}", owner.token))
+        .header("x-ms-client-request-id", "one")
+        .body(Body::empty())
+        .expect("a request");
+    let purged = owner.router.clone().oneshot(purge).await.expect("answered");
+    assert_eq!(purged.status(), 204);
+    assert_eq!(purged.headers().get("content-type"), None);
+    assert_eq!(purged.headers()["x-ms-client-request-id"], "one");
+    assert!(purged.headers().contains_key("x-ms-keyvault-network-info"));
+}
