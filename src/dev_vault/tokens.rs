@@ -1,11 +1,6 @@
 //! The tokens that the vault accepts.
 
-use std::{
-    collections::VecDeque,
-    fmt,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use axum::http::{HeaderMap, header};
@@ -14,10 +9,10 @@ use azure_core::{
     error::ErrorKind,
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use ring::hmac;
 use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
 use serde_json::json;
-use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
 use time::OffsetDateTime;
 
 use super::{
@@ -29,13 +24,11 @@ use super::{
 pub(super) const AUDIENCE: &str = "https://vault.azure.net";
 /// How long a token is valid: the platform's own time.
 const LIFE: Duration = Duration::from_secs(24 * 60 * 60);
-/// Tokens that are remembered; the oldest goes first.
-const KEPT: usize = 256;
 
 /// Why a token opens nothing, in the words of the service.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Unauthorized {
-    /// There is none, or the vault has not given it out.
+    /// There is none, or it is not signed with this vault's key.
     #[error("AKV10000: Request is missing a Bearer, PoP, or MTLS_POP token.")]
     NoToken,
     /// It is for another service.
@@ -49,17 +42,28 @@ pub(super) enum Unauthorized {
     Expired,
 }
 
-/// The tokens that were given out, and whether a request carries one.
-#[derive(Debug, Default)]
+/// Signs tokens, and knows its own again. None has to be remembered, so no client's token is ever
+/// forgotten before its time.
 pub(super) struct Tokens {
-    given: Mutex<VecDeque<Given>>,
+    /// Nothing if the system has no randomness to give.
+    key: Option<hmac::Key>,
 }
 
-struct Given {
-    digest: [u8; 32],
-    audience: String,
-    tenant: String,
-    expires: OffsetDateTime,
+/// What a token says of itself, as far as the vault looks at it.
+#[derive(Deserialize)]
+struct Claims {
+    aud: String,
+    tid: String,
+    exp: i64,
+}
+
+impl Default for Tokens {
+    fn default() -> Self {
+        let mut key = [0; 32];
+        let filled = getrandom::fill(&mut key).ok();
+        let key = filled.map(|()| hmac::Key::new(hmac::HMAC_SHA256, &key));
+        Self { key }
+    }
 }
 
 /// Gives out tokens of one identity.
@@ -76,31 +80,21 @@ pub(super) struct Token {
 }
 
 impl Identity {
-    /// Gives out a token.
-    ///
-    /// It has the shape of a JSON web token, because some clients look into theirs. It is
-    /// valid because it is remembered, not because it is signed.
+    /// Gives out a token: a JSON web token, signed.
     pub(super) fn give(&self, audience: &str) -> Result<Token, getrandom::Error> {
+        let key = self.tokens.key.as_ref();
+        let key = key.ok_or(getrandom::Error::UNEXPECTED)?;
         let now = OffsetDateTime::now_utc();
         let expires = now + LIFE;
         let part = |json: serde_json::Value| BASE64_URL_SAFE_NO_PAD.encode(json.to_string());
         let head = part(json!({"typ": "JWT", "alg": "HS256"}));
         let (from, until) = (now.unix_timestamp(), expires.unix_timestamp());
-        let claims = part(self.caller.claims(audience, from, until));
-        let text = format!("{head}.{claims}.{}{}", random_hex()?, random_hex()?);
-        let given = &self.tokens.given;
-        let mut given = given.lock().unwrap_or_else(PoisonError::into_inner);
-        if given.len() == KEPT {
-            given.pop_front();
-        }
-        given.push_back(Given {
-            digest: Sha256::digest(&text).into(),
-            audience: audience.to_owned(),
-            tenant: self.caller.tenant.clone(),
-            expires,
-        });
+        let mut claims = self.caller.claims(audience, from, until);
+        claims["uti"] = random_hex()?.into();
+        let signed = format!("{head}.{}", part(claims));
+        let signature = BASE64_URL_SAFE_NO_PAD.encode(hmac::sign(key, signed.as_bytes()));
         Ok(Token {
-            text: text.into(),
+            text: format!("{signed}.{signature}").into(),
             expires,
         })
     }
@@ -117,20 +111,27 @@ impl Tokens {
     }
 
     fn check_at(&self, token: &[u8], now: OffsetDateTime) -> Result<(), Unauthorized> {
-        let digest = Sha256::digest(token);
-        let given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_it = |given: &&Given| given.digest.ct_eq(&digest).into();
-        let given = given.iter().find(is_it).ok_or(Unauthorized::NoToken)?;
-        if given.expires <= now {
+        let claims = self.claims(token).ok_or(Unauthorized::NoToken)?;
+        if claims.exp <= now.unix_timestamp() {
             return Err(Unauthorized::Expired);
         }
-        if given.audience != AUDIENCE {
-            return Err(Unauthorized::OtherAudience(given.audience.clone()));
+        if claims.aud != AUDIENCE {
+            return Err(Unauthorized::OtherAudience(claims.aud));
         }
-        if given.tenant != NOBODY {
-            return Err(Unauthorized::OtherTenant(given.tenant.clone()));
+        if claims.tid != NOBODY {
+            return Err(Unauthorized::OtherTenant(claims.tid));
         }
         Ok(())
+    }
+
+    /// The claims of a token that is signed with the key.
+    fn claims(&self, token: &[u8]) -> Option<Claims> {
+        let (signed, signature) = std::str::from_utf8(token).ok()?.rsplit_once('.')?;
+        let signature = BASE64_URL_SAFE_NO_PAD.decode(signature).ok()?;
+        hmac::verify(self.key.as_ref()?, signed.as_bytes(), &signature).ok()?;
+        let (_, claims) = signed.split_once('.')?;
+        let claims = BASE64_URL_SAFE_NO_PAD.decode(claims).ok()?;
+        serde_json::from_slice(&claims).ok()
     }
 }
 
@@ -152,9 +153,9 @@ impl TokenCredential for Identity {
     }
 }
 
-impl fmt::Debug for Given {
+impl fmt::Debug for Tokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Given").finish_non_exhaustive()
+        f.debug_struct("Tokens").finish_non_exhaustive()
     }
 }
 
@@ -191,19 +192,38 @@ mod tests {
     }
 
     #[test]
-    fn only_so_many_tokens_are_remembered() {
+    fn however_many_tokens_are_given_none_is_forgotten() {
         let identity = Identity::default();
         let first = identity.give(AUDIENCE).expect("randomness");
-        for _ in 1..KEPT {
+        for _ in 0..1_000 {
             identity.give(AUDIENCE).expect("randomness");
         }
-        let check = || {
-            identity
+        let at = first.expires - LIFE;
+        let check = |tokens: &Tokens| tokens.check_at(first.reveal().as_bytes(), at);
+        assert_eq!(check(&identity.tokens), Ok(()));
+        // Another vault's key has not signed it.
+        assert_eq!(check(&Tokens::default()), Err(Unauthorized::NoToken));
+    }
+
+    #[test]
+    fn nobody_writes_claims_of_their_own() {
+        let identity = Identity::default();
+        let token = identity.give("https://management.azure.com");
+        let token = token.expect("randomness");
+        let mut parts: Vec<_> = token.reveal().split('.').map(str::to_owned).collect();
+        let claims = BASE64_URL_SAFE_NO_PAD.decode(&parts[1]).expect("base64");
+        let claims = String::from_utf8(claims).expect("text");
+        let claims = claims.replace("https://management.azure.com", AUDIENCE);
+        parts[1] = BASE64_URL_SAFE_NO_PAD.encode(claims);
+        for forged in [
+            parts.join("."),
+            format!("{}.{}.", parts[0], parts[1]),
+            String::new(),
+        ] {
+            let check = identity
                 .tokens
-                .check_at(first.reveal().as_bytes(), first.expires - LIFE)
-        };
-        assert_eq!(check(), Ok(()));
-        identity.give(AUDIENCE).expect("randomness");
-        assert_eq!(check(), Err(Unauthorized::NoToken));
+                .check_at(forged.as_bytes(), token.expires - LIFE);
+            assert_eq!(check, Err(Unauthorized::NoToken));
+        }
     }
 }
