@@ -85,13 +85,18 @@ Usage: handler dev-vault [OPTIONS]
 
 Options:
       --ca-out FILE    write the certificate authority that clients must trust to FILE
-                       (default dev-vault-ca.pem); it is new at each start, and its key
-                       is never written
+                       (default dev-vault-ca.pem); without --keep it is new at each
+                       start, and its key is never written
       --contents FILE  put the secrets, keys and certificates of FILE into the vault too;
                        docs/dev-vault.md shows such a file
       --events URL     send the events of Event Grid to URL, on localhost, 127.0.0.1 or
                        [::1], when a new version is made; the function key that opens it
                        is read from the environment variable DEV_VAULT_EVENTS_KEY
+      --identity-port PORT
+                       the port of the identity endpoint (default: a kept one, else any)
+      --keep FILE      keep the authority, the identity endpoint and the key of tokens in
+                       FILE, so that running clients go on after the next start; only you
+                       can read FILE, and nothing that is in the vault goes into it
       --network-info WORD
                        what every answer says in x-ms-keyvault-network-info: loopback
                        (default), public, private-link, subnet, old-public, old-private,
@@ -255,6 +260,8 @@ impl Arguments {
                 Long("ca-out") => options.ca_out = parser.value()?.into(),
                 Long("network-info") => options.network_info = network_info(&parser.value()?)?,
                 Long("events") => options.events = Some(receiver(&parser.value()?)?),
+                Long("keep") => options.keep = Some(parser.value()?.into()),
+                Long("identity-port") => options.identity_port = Some(port(&parser.value()?)?),
                 Long("contents") => options.contents = Some(parser.value()?.into()),
                 Short('h') | Long("help") => return Ok(Self::Print(DEV_VAULT_HELP)),
                 other => return Err(other.unexpected().into()),
@@ -340,10 +347,13 @@ mod tests {
             contents: Some("vault.json".into()),
             network_info: NetworkInfo::PrivateLink,
             events: Some(ReceiverUrl::parse(url).expect("here")),
+            keep: Some("kept.json".into()),
+            identity_port: Some(8444),
             ..Options::default()
         };
         let arguments = ["--contents", "vault.json", "--network-info", "private-link"];
-        let arguments = [&arguments[..], &["--events", url]].concat();
+        let kept = ["--keep", "kept.json", "--identity-port", "8444"];
+        let arguments = [&arguments[..], &["--events", url], &kept].concat();
         assert_eq!(parsed(&arguments), expected(filled));
         for (word, _) in NetworkInfo::WORDS {
             assert!(DEV_VAULT_HELP.contains(word), "{word}");
@@ -355,6 +365,7 @@ mod tests {
         for arguments in [
             &["dev-vault", "--ca-out"][..],
             &["dev-vault", "--network-info", "wifi"],
+            &["dev-vault", "--identity-port", "many"],
             &["dev-vault", "--events", "http://example.com/api/events"],
             &["dev-vault", "--events", "http://localhost/?code=canary"],
             &["dev-vault", "--ca-out", "ca.pem", "--address", "::"],

@@ -3,6 +3,7 @@
 use std::{
     fmt::Write as _,
     fs,
+    io::Write as _,
     net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -19,13 +20,14 @@ use axum::{
 use futures_util::FutureExt;
 use keyvault_functions::{
     dev_vault::{
-        Certificates, Contents, DevVault, EventReceiver, IDENTITY_PATH, NetworkInfo, ReceiverUrl,
-        Subscription, TlsListener,
+        CertificateError, Contents, DevVault, EventReceiver, IDENTITY_PATH, Kept, NetworkInfo,
+        ReceiverUrl, Subscription, TlsListener,
     },
     host::{authorization::FunctionKey, server, stop},
     settings::{Environment, LogSettings, events_key, names},
     telemetry::Export,
 };
+use time::OffsetDateTime;
 use tokio::{net::TcpListener, task::JoinSet};
 
 use super::{
@@ -47,6 +49,10 @@ pub(crate) struct Options {
     pub(crate) network_info: NetworkInfo,
     /// Who is told of new versions.
     pub(crate) events: Option<ReceiverUrl>,
+    /// A file for what running clients have of it.
+    pub(crate) keep: Option<PathBuf>,
+    /// Port of the identity endpoint, instead of a kept or a free one.
+    pub(crate) identity_port: Option<u16>,
 }
 
 impl Default for Options {
@@ -57,6 +63,8 @@ impl Default for Options {
             contents: None,
             network_info: NetworkInfo::default(),
             events: None,
+            keep: None,
+            identity_port: None,
         }
     }
 }
@@ -73,17 +81,22 @@ pub(crate) fn run(options: Options) -> Result<ExitCode, Failure> {
     }
     let events = options.events.map(|url| receiver(url, &environment));
     let events = events.transpose()?;
-    let certificates = Certificates::make().map_err(|error| Failure::new(exit::INTERNAL, error))?;
-    // As long and as random as a function key.
-    let header = FunctionKey::random().map_err(|_| Failure::no_randomness())?;
+    let mut kept = kept(options.keep.as_deref())?;
+    let vault = vault.with_kept(&kept);
+    let certificates = kept.certificates().map_err(|error| internal(&error))?;
     let ca_out = write_authority(&certificates.authority_pem, &options.ca_out)?;
     let served = process::runtime()?.block_on(async {
         let vault_listener = bind(options.port).await?;
-        let identity_listener = bind(0).await?;
+        let identity_listener = bind(options.identity_port.unwrap_or(kept.identity_port)).await?;
+        let identity = address(&identity_listener)?;
+        kept.identity_port = identity.port();
+        if let Some(file) = &options.keep {
+            write_private(file, &kept.text())?;
+        }
         let instructions = Instructions {
             vault: address(&vault_listener)?,
-            identity: address(&identity_listener)?,
-            identity_header: header.reveal(),
+            identity,
+            identity_header: &kept.identity_header,
             ca_file: &ca_out.to_string_lossy(),
         };
         let stop = stop::requested(false).map(|_| ()).shared();
@@ -95,7 +108,7 @@ pub(crate) fn run(options: Options) -> Result<ExitCode, Failure> {
             let events = vault.events(subscription);
             background.spawn(events.map_err(|_| Failure::no_randomness())?);
         }
-        let identity = vault.identity_endpoint(header.reveal().to_owned().into());
+        let identity = vault.identity_endpoint(kept.identity_header.clone().into());
         let vault = with_subscriptions(vault.router()).layer(axum::middleware::from_fn(log_line));
         let vault_listener = TlsListener::new(vault_listener, certificates.acceptor);
         let served = tokio::try_join!(
@@ -129,6 +142,48 @@ fn receiver(url: ReceiverUrl, environment: &Environment) -> Result<EventReceiver
 async fn bind(port: u16) -> Result<TcpListener, Failure> {
     let listener = server::bind(port).await;
     listener.map_err(|error| Failure::no_port(port, &error))
+}
+
+/// What clients of an earlier start have, if there was one.
+fn kept(file: Option<&Path>) -> Result<Kept, Failure> {
+    let found = file.filter(|file| file.exists());
+    let Some(file) = found else {
+        // As long and as random as a function key.
+        let header = FunctionKey::random().map_err(|_| Failure::no_randomness())?;
+        return Kept::make(header.reveal().to_owned()).map_err(|error| internal(&error));
+    };
+    let name = file.display();
+    let text = fs::read_to_string(file).map_err(|error| {
+        Failure::of_system(exit::NO_INPUT, &format!("{name} cannot be read"), &error)
+    })?;
+    let kept = Kept::read(&text);
+    let mut kept =
+        kept.map_err(|error| Failure::new(exit::CONFIGURATION, format!("{name}: {error}")))?;
+    kept.renew(OffsetDateTime::now_utc())
+        .map_err(|error| internal(&error))?;
+    Ok(kept)
+}
+
+fn internal(error: &CertificateError) -> Failure {
+    Failure::new(exit::INTERNAL, error)
+}
+
+/// Writes a file that only its owner can read, whole or not at all.
+fn write_private(file: &Path, text: &str) -> Result<(), Failure> {
+    let mut new = file.as_os_str().to_owned();
+    new.push(".new");
+    let write = || {
+        let mut options = fs::OpenOptions::new();
+        options.write(true).create(true).truncate(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        options.open(&new)?.write_all(text.as_bytes())?;
+        fs::rename(&new, file)
+    };
+    write().map_err(|error| {
+        let what = format!("{} cannot be written", file.display());
+        Failure::of_system(exit::CANNOT_CREATE, &what, &error)
+    })
 }
 
 /// Returns the file's whole path, since other programs run in other folders.
@@ -202,7 +257,7 @@ impl Instructions<'_> {
             ),
             ("JavaScript:", &[("NODE_EXTRA_CA_CERTS", self.ca_file)]),
             (
-                "Rust and OpenSSL (trusts nothing else):",
+                "Rust, .NET, asyncio and OpenSSL:",
                 &[("SSL_CERT_FILE", self.ca_file)],
             ),
         ];

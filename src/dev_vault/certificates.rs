@@ -6,18 +6,20 @@ use rcgen::{
     BasicConstraints, CertificateParams, CidrSubnet, DnType, ExtendedKeyUsagePurpose,
     GeneralSubtree, IsCa, Issuer, KeyPair, KeyUsagePurpose, NameConstraints,
 };
+use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
 use tokio_rustls::{
     TlsAcceptor,
     rustls::{
         ServerConfig,
-        pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
+        pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
     },
 };
 
 use super::address::VAULT_NAME;
 
-/// How long the certificates are valid. A vault makes new ones whenever it starts.
+/// How long the certificates are valid. A vault makes new ones whenever it starts, but for those
+/// that it keeps.
 const LIFE: Duration = Duration::days(90);
 
 /// The certificates could not be made.
@@ -29,6 +31,9 @@ pub enum CertificateError {
     /// The operating system has no randomness to give.
     #[error("there is no randomness: {0}")]
     Randomness(#[from] getrandom::Error),
+    /// What was kept is no certificate and key.
+    #[error("what was kept is no certificate with its key")]
+    NotPem,
     /// What was made does not serve TLS.
     #[error("TLS could not be set up: {0}")]
     Tls(#[from] tokio_rustls::rustls::Error),
@@ -46,6 +51,14 @@ pub struct Certificates {
     pub acceptor: TlsAcceptor,
 }
 
+/// The same as text.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Pem {
+    authority: String,
+    certificate: String,
+    key: String,
+}
+
 impl Certificates {
     /// Makes an authority and one certificate for `localhost`, 127.0.0.1, `::1` and
     /// `embedded.vault.azure.net`.
@@ -54,6 +67,29 @@ impl Certificates {
     ///
     /// The operating system has no randomness to give.
     pub fn make() -> Result<Self, CertificateError> {
+        Self::of(&Pem::make()?)
+    }
+
+    pub(super) fn of(pem: &Pem) -> Result<Self, CertificateError> {
+        let certificate = CertificateDer::from_pem_slice(pem.certificate.as_bytes());
+        let key = PrivateKeyDer::from_pem_slice(pem.key.as_bytes());
+        let (Ok(certificate), Ok(key)) = (certificate, key) else {
+            return Err(CertificateError::NotPem);
+        };
+        let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate], key)?;
+        Ok(Self {
+            authority_pem: pem.authority.clone(),
+            acceptor: TlsAcceptor::from(Arc::new(config)),
+        })
+    }
+}
+
+impl Pem {
+    pub(super) fn make() -> Result<Self, CertificateError> {
         let vault_host = format!("{VAULT_NAME}.vault.azure.net");
         let begin = OffsetDateTime::now_utc() - Duration::hours(1);
         let parameters = |names: &[&str], title: &str| {
@@ -93,15 +129,10 @@ impl Certificates {
         leaf.use_authority_key_identifier_extension = true;
         let leaf_key = KeyPair::generate()?;
         let leaf = leaf.signed_by(&leaf_key, &issuer)?;
-        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(leaf_key.serialize_der()));
-        let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
-        let config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_no_client_auth()
-            .with_single_cert(vec![leaf.der().clone()], key)?;
         Ok(Self {
-            authority_pem,
-            acceptor: TlsAcceptor::from(Arc::new(config)),
+            authority: authority_pem,
+            certificate: leaf.pem(),
+            key: leaf_key.serialize_pem(),
         })
     }
 }

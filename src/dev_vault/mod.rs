@@ -19,6 +19,7 @@ mod contents;
 mod events;
 mod identity;
 mod in_process;
+mod kept;
 mod network;
 mod objects;
 mod query;
@@ -39,7 +40,7 @@ use azure_core::credentials::TokenCredential;
 use secrecy::SecretString;
 use time::{Duration as TimeSpan, OffsetDateTime};
 
-use tokens::Identity;
+use tokens::{Identity, Tokens};
 
 pub use caller::{Caller, CallerKind};
 pub use certificates::{CertificateError, Certificates};
@@ -47,6 +48,7 @@ pub use contents::{Contents, ContentsError};
 pub use events::{EventReceiver, ReceiverError, ReceiverUrl, Subscription, UrlError};
 pub use identity::IDENTITY_PATH;
 pub use in_process::InProcess;
+pub use kept::{Kept, NotKept};
 pub use network::NetworkInfo;
 pub use objects::{KeyType, NewCertificate, NewKey};
 pub use secrets::{Attributes, NewSecret};
@@ -114,6 +116,15 @@ impl DevVault {
     #[must_use]
     pub fn with_caller(mut self, caller: Caller) -> Self {
         self.identity.caller = Arc::new(caller);
+        self
+    }
+
+    /// The same vault with tokens that hold beyond this process.
+    #[must_use]
+    pub fn with_kept(mut self, kept: &Kept) -> Self {
+        if let Some(key) = kept.token_key() {
+            self.identity.tokens = Arc::new(Tokens::signed_with(&key));
+        }
         self
     }
 

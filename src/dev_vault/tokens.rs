@@ -60,9 +60,10 @@ struct Claims {
 impl Default for Tokens {
     fn default() -> Self {
         let mut key = [0; 32];
-        let filled = getrandom::fill(&mut key).ok();
-        let key = filled.map(|()| hmac::Key::new(hmac::HMAC_SHA256, &key));
-        Self { key }
+        match getrandom::fill(&mut key) {
+            Ok(()) => Self::signed_with(&key),
+            Err(_) => Self { key: None },
+        }
     }
 }
 
@@ -101,6 +102,11 @@ impl Identity {
 }
 
 impl Tokens {
+    pub(super) fn signed_with(key: &[u8; 32]) -> Self {
+        let key = Some(hmac::Key::new(hmac::HMAC_SHA256, key));
+        Self { key }
+    }
+
     /// Whether a request carries a token for a vault whose time is not over.
     pub(super) fn check(&self, headers: &HeaderMap) -> Result<(), Unauthorized> {
         let token = headers

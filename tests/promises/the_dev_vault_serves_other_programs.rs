@@ -6,7 +6,7 @@ use std::{fs, net::TcpListener};
 use keyvault_functions::dev_vault::{Contents, DevVault};
 use serde_json::Value;
 
-use super::support::{DevVaultProcess, Folder, Handler, Standalone, client, repository};
+use super::support::{DevVaultProcess, Folder, Handler, Standalone, client, free_port, repository};
 
 async fn list(vault: &DevVaultProcess, host: &str, token: &str) -> (u16, Value) {
     let port = vault.printed("KEY_VAULT_URL").rsplit(':').next();
@@ -45,6 +45,48 @@ async fn the_dev_vault_opens_to_a_token_of_its_own_identity_only() {
     assert_eq!((status, &refused["access_token"]), (401, &Value::Null));
     let untrusted = client().get(vault.printed("KEY_VAULT_URL")).send().await;
     assert!(untrusted.is_err(), "trusted without its authority");
+}
+
+/// Its token, its authority and its identity endpoint are as good after a new start as before.
+#[tokio::test]
+async fn a_running_client_goes_on_after_a_new_start_of_a_vault_that_keeps() {
+    let folder = Folder::new();
+    let file = folder.path().join("kept.json");
+    let (file_name, port) = (file.to_string_lossy(), free_port().to_string());
+    let options = ["--keep", &*file_name, "--port", &*port];
+    let first = DevVaultProcess::start_as(&options).await;
+    let client = first.client();
+    let header = first.printed("IDENTITY_HEADER").to_owned();
+    let endpoint = first.printed("IDENTITY_ENDPOINT").to_owned();
+    let (_, given) = first.token(&header, "https://vault.azure.net").await;
+    let token = given["access_token"].as_str().expect("text").to_owned();
+    let url = format!("https://localhost:{port}/secrets?api-version=7.4");
+    let list = async || {
+        let answer = client.get(&url).bearer_auth(&token).send().await;
+        answer.expect("trusted").status().as_u16()
+    };
+    assert_eq!(list().await, 200);
+    first.stop().await;
+
+    let second = DevVaultProcess::start_as(&options).await;
+    assert_eq!(list().await, 200);
+    assert_eq!(second.printed("IDENTITY_HEADER"), header);
+    assert_eq!(second.printed("IDENTITY_ENDPOINT"), endpoint);
+    let kept = fs::read_to_string(&file).expect("a file");
+    for of_the_vault in ["sk-abc123def456", "super-secret-password"] {
+        assert!(!kept.contains(of_the_vault));
+    }
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = fs::metadata(&file).expect("a file").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+    second.stop().await;
+
+    let stranger = DevVaultProcess::start().await;
+    assert_eq!(self::list(&stranger, "localhost", &token).await.0, 401);
+    stranger.stop().await;
 }
 
 /// What a private endpoint looks like from the app, on a machine that has none.
