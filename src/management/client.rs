@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use azure_core::http::{
     Method, Request, StatusCode, Url,
-    headers::{ACCEPT, RETRY_AFTER},
+    headers::{ACCEPT, CONTENT_LENGTH, RETRY_AFTER},
 };
 use futures_util::future::BoxFuture;
 use tokio::{sync::OnceCell, time::timeout};
@@ -138,6 +138,10 @@ impl ResourceManager {
             let service = service.map_err(|error| cause(&error))?;
             let mut request = Request::new(url, method);
             request.insert_header(ACCEPT, "application/json");
+            if method == Method::Post {
+                // Azure's front end refuses a POST without a length, and none is written for no body.
+                request.insert_header(CONTENT_LENGTH, "0");
+            }
             let mut answer = signed(service, &mut request).await?;
             // A token can be too old for what was granted since.
             if answer.status == StatusCode::Unauthorized && service.forget(&request) {

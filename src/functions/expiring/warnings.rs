@@ -31,6 +31,8 @@ use crate::{
 const FIRST_AFTER: Duration = Duration::from_secs(5 * 60);
 /// A tier is a day wide at least, so that each is met.
 const EVERY: Duration = Duration::from_secs(12 * 60 * 60);
+/// However many events come for a secret, it is looked at no more often.
+const EVENTS_EVERY: Duration = Duration::from_secs(5 * 60);
 /// What could not be read is tried again sooner: many processes do not live for two looks.
 const AGAIN_AFTER: Duration = Duration::from_secs(30 * 60);
 
@@ -64,6 +66,7 @@ struct Watched<'a> {
     used: Used<'a>,
     said: Said,
     next: Instant,
+    looked: Option<Instant>,
 }
 
 /// What events have told of that expires, and has not been looked at.
@@ -100,6 +103,7 @@ impl AppState {
             used,
             said: Said::default(),
             next: first,
+            looked: None,
         };
         let mut watched: Vec<_> = used(app).into_iter().map(watch).collect();
         loop {
@@ -110,8 +114,12 @@ impl AppState {
             };
             let begun = Instant::now();
             for one in &mut watched {
-                let secret = one.used.secret();
-                if one.next <= begun || heard.contains(&secret) {
+                if heard.contains(&one.used.secret()) {
+                    let soonest = one.looked.map_or(begun, |looked| looked + EVENTS_EVERY);
+                    one.next = one.next.min(soonest);
+                }
+                if one.next <= begun {
+                    one.looked = Some(begun);
                     let read = app.read(&one.used, begun + LISTING_LIMIT).await;
                     let is_unread = read.as_ref().is_err_and(Error::may_pass);
                     one.next = begun + if is_unread { AGAIN_AFTER } else { EVERY };

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
-use super::rotation::NewVersion;
 use crate::key_vault::{Metadata, ObjectVersion};
 
 /// Within this time after a version was made, a start asks for it: the platform looks itself each
@@ -19,8 +18,8 @@ pub(super) struct Sight<'a> {
     pub(super) active: Vec<Option<&'a ObjectVersion>>,
     /// What the vault has.
     pub(super) newest: &'a Metadata,
-    /// What an event said.
-    pub(super) event: Option<&'a NewVersion>,
+    /// Whether an event told of a new version. Which one it named is not believed.
+    pub(super) is_told: bool,
     /// The version for which Azure was asked last.
     pub(super) asked: Option<&'a ObjectVersion>,
 }
@@ -41,17 +40,16 @@ pub(super) enum Verdict {
 impl Sight<'_> {
     pub(super) fn verdict(&self) -> Verdict {
         let newest = || self.newest.version.iter().chain(&self.newest.also_latest);
-        // An event of an older version is late, or forged.
-        let told = self.event.and_then(|event| event.version.as_ref());
-        let told = told.filter(|told| newest().any(|one| one == *told));
-        let is_behind = |active: Option<&ObjectVersion>| match (active, told) {
-            // Of the versions of one second any may be the latest: the event knows.
-            (Some(active), Some(told)) => active != told,
-            (Some(active), None) => !newest().any(|one| one == active),
+        let is_behind = |active: Option<&ObjectVersion>| match active {
+            Some(active) if newest().any(|one| one == active) => {
+                // Of the versions of one second any may be the latest.
+                self.is_told && !self.newest.also_latest.is_empty()
+            }
+            Some(_) => true,
             // A start asks for nothing then, or it would never end.
-            (None, told) => told.is_some(),
+            None => self.is_told,
         };
-        let Some(version) = told.or(self.newest.version.as_ref()) else {
+        let Some(version) = &self.newest.version else {
             return Verdict::Current;
         };
         if !self.active.iter().copied().any(is_behind) {
@@ -67,7 +65,7 @@ impl Sight<'_> {
 }
 
 /// How long after a start at `started` Azure is asked for a version that was made at `created`:
-/// as old as it was at the start. Where the platform stays behind, and starts the app again each time
+/// as old as it was at the start, whatever events come. Where the platform stays behind, and starts the app again each time
 /// that it is asked, it is asked ever more seldom. Nothing if the version is older than a day.
 pub(super) fn wait_at_start(
     created: Option<OffsetDateTime>,
@@ -108,44 +106,34 @@ mod tests {
     #[test]
     fn what_the_app_has_is_compared_with_what_the_vault_has() {
         let behind = |number| Verdict::Behind(version(number));
-        for (active, versions, event, asked, expected) in [
+        for (active, versions, is_told, asked, expected) in [
             // Azure tells a version.
-            (Some(1), &[1][..], None, None, Verdict::Current),
-            (Some(1), &[2], None, None, behind(2)),
-            (Some(1), &[2], Some(2), None, behind(2)),
-            (Some(2), &[2], Some(2), None, Verdict::Current),
-            // The event of an older version changes nothing.
-            (Some(1), &[2], Some(1), None, behind(2)),
-            (Some(2), &[2], Some(1), None, Verdict::Current),
+            (Some(1), &[1][..], false, None, Verdict::Current),
+            (Some(1), &[1], true, None, Verdict::Current),
+            (Some(1), &[2], false, None, behind(2)),
+            (Some(1), &[2], true, None, behind(2)),
             // Azure tells none.
-            (None, &[2], None, None, Verdict::Current),
-            (None, &[2], Some(2), None, behind(2)),
-            (None, &[2], Some(1), None, Verdict::Current),
-            (None, &[2], Some(9), None, Verdict::Current),
+            (None, &[2], false, None, Verdict::Current),
+            (None, &[2], true, None, behind(2)),
             // Two versions of one second.
-            (Some(1), &[2, 1], None, None, Verdict::Current),
-            (Some(1), &[2, 1], Some(2), None, behind(2)),
-            (Some(2), &[2, 1], Some(1), None, behind(1)),
+            (Some(1), &[2, 1], false, None, Verdict::Current),
+            (Some(1), &[2, 1], true, None, behind(2)),
             // Once for each version.
-            (Some(1), &[2], None, Some(2), Verdict::Asked),
-            (None, &[2], Some(2), Some(2), Verdict::Asked),
-            (None, &[3], Some(3), Some(2), behind(3)),
+            (Some(1), &[2], false, Some(2), Verdict::Asked),
+            (None, &[2], true, Some(2), Verdict::Asked),
+            (None, &[3], true, Some(2), behind(3)),
         ] {
-            let version = |number: Option<u8>| number.map(version);
-            let (active, asked) = (version(active), version(asked));
-            let event = event.map(|number| NewVersion {
-                version: version(Some(number)),
-                at: OffsetDateTime::UNIX_EPOCH,
-            });
+            let of = |number: Option<u8>| number.map(version);
+            let (active, asked) = (of(active), of(asked));
             let sight = |newest| Sight {
                 active: vec![active.as_ref()],
                 newest,
-                event: event.as_ref(),
+                is_told,
                 asked: asked.as_ref(),
             };
             let (enabled, disabled) = (newest(versions, true), newest(versions, false));
             let verdict = sight(&enabled).verdict();
-            assert_eq!(verdict, expected, "{active:?} {versions:?} {event:?}");
+            assert_eq!(verdict, expected, "{active:?} {versions:?} {is_told}");
             let disabled = sight(&disabled).verdict();
             assert_eq!(disabled == Verdict::Current, expected == Verdict::Current);
             assert!(matches!(disabled, Verdict::Current | Verdict::Disabled));
@@ -158,7 +146,7 @@ mod tests {
         let sight = Sight {
             active: vec![Some(&new), Some(&old)],
             newest: &newest,
-            event: None,
+            is_told: false,
             asked: None,
         };
         assert_eq!(sight.verdict(), Verdict::Behind(new));

@@ -170,7 +170,8 @@ impl Shared {
                 malformed,
                 ..
             } = answer;
-            tracing::info!(accepted, ignored, duplicates, malformed, "vault events");
+            // Whoever can send events must not fill the log.
+            tracing::debug!(accepted, ignored, duplicates, malformed, "vault events");
         }
         answer
     }
@@ -184,15 +185,13 @@ impl Shared {
         let followed_by = followers.get(&secret);
         match event.what {
             What::NewVersion => {
-                self.note_change(vault, object).await;
                 let is_followed = followed_by.is_some_and(|settings| !settings.is_empty());
+                // First, because nothing comes after a request that its host drops.
                 if object.kind == ObjectKind::Secret && is_followed {
-                    let event = NewVersion {
-                        version: object.version.clone(),
-                        at: event.time.unwrap_or_else(OffsetDateTime::now_utc),
-                    };
-                    self.rotation.tell_of(secret, event);
+                    let at = event.time.unwrap_or_else(OffsetDateTime::now_utc);
+                    self.rotation.tell_of(secret, NewVersion { at });
                 }
+                self.note_change(vault, object).await;
             }
             // References point at secrets, of which a certificate is one.
             What::NearExpiry | What::Expired => {

@@ -161,7 +161,7 @@ impl<Now: Fn() -> OffsetDateTime> Follower<'_, Now> {
         let sight = Sight {
             active,
             newest: &newest,
-            event,
+            is_told: event.is_some(),
             asked: self.done.get(secret).map(|(version, _)| version),
         };
         Ok((sight.verdict(), newest.created))
@@ -176,13 +176,10 @@ impl<Now: Fn() -> OffsetDateTime> Follower<'_, Now> {
         let mut due = Vec::new();
         let (start, started) = self.started;
         for ((secret, event), version, created) in behind {
-            let wait = match event {
-                Some(_) => Duration::ZERO,
-                None => match wait_at_start(created, started) {
-                    Some(wait) => wait,
-                    // The platform has looked itself since.
-                    None => continue,
-                },
+            // An event does not make it sooner: it could be anybody's.
+            let Some(wait) = wait_at_start(created, started) else {
+                // The platform has looked itself since.
+                continue;
             };
             let at = (start + wait).max(self.last_asked + EVERY);
             if at > Instant::now() {

@@ -19,7 +19,6 @@ use super::seen::Seen;
 use crate::{
     diagnosis::{Explanation, Fix, iso_format},
     functions::used::Secret,
-    key_vault::ObjectVersion,
     management::ResourceManager,
 };
 
@@ -56,10 +55,9 @@ pub(super) struct Pending {
     due: Option<Instant>,
 }
 
-/// What an event says.
+/// An event of a new version. What it says of itself is told, and decides nothing.
 #[derive(Debug, Clone)]
 pub(super) struct NewVersion {
-    pub(super) version: Option<ObjectVersion>,
     pub(super) at: OffsetDateTime,
 }
 
