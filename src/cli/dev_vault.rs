@@ -123,12 +123,17 @@ pub(crate) fn run(options: Options) -> Result<ExitCode, Failure> {
 }
 
 fn fill(vault: &DevVault, file: &Path) -> Result<(), Failure> {
+    let text = read(file)?;
     let name = file.display();
-    let text = fs::read_to_string(file).map_err(|error| {
-        Failure::of_system(exit::NO_INPUT, &format!("{name} cannot be read"), &error)
-    })?;
     let filled = Contents::parse(&text).and_then(|contents| contents.put_into(vault.store()));
     filled.map_err(|error| Failure::new(exit::CONFIGURATION, format!("{name}: {error}")))
+}
+
+fn read(file: &Path) -> Result<String, Failure> {
+    fs::read_to_string(file).map_err(|error| {
+        let what = format!("{} cannot be read", file.display());
+        Failure::of_system(exit::NO_INPUT, &what, &error)
+    })
 }
 
 /// Who is told of new versions, and with which key.
@@ -152,11 +157,8 @@ fn kept(file: Option<&Path>) -> Result<Kept, Failure> {
         let header = FunctionKey::random().map_err(|_| Failure::no_randomness())?;
         return Kept::make(header.reveal().to_owned()).map_err(|error| internal(&error));
     };
+    let kept = Kept::read(&read(file)?);
     let name = file.display();
-    let text = fs::read_to_string(file).map_err(|error| {
-        Failure::of_system(exit::NO_INPUT, &format!("{name} cannot be read"), &error)
-    })?;
-    let kept = Kept::read(&text);
     let mut kept =
         kept.map_err(|error| Failure::new(exit::CONFIGURATION, format!("{name}: {error}")))?;
     kept.renew(OffsetDateTime::now_utc())

@@ -193,6 +193,17 @@ pub struct Subject<'a> {
     pub named: Named<'a>,
 }
 
+impl Subject<'_> {
+    /// No vault in particular: what concerns the handler itself.
+    pub const OF_THE_HANDLER: Subject<'static> = Subject {
+        vault: None,
+        kind: ObjectKind::Secret,
+        name: None,
+        version: None,
+        named: Named::KeyVaultUrl,
+    };
+}
+
 /// The setting that names a vault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Named<'a> {

@@ -1,15 +1,16 @@
 //! Links into the Azure portal. They hold ids of subscriptions and tenants, so only admins get one.
 
 use super::function_app::Surroundings;
-use crate::key_vault::{ObjectKind, VaultUrl};
+use crate::key_vault::{ObjectKind, VaultUrl, names::Cloud};
 
-/// The domains of vaults in Azure's clouds, and the portal of each.
 /// Source: Azure documentation, "Azure Government" and "Azure China: endpoints".
-const PORTALS: [(&str, &str); 3] = [
-    (".vault.azure.net", "https://portal.azure.com"),
-    (".vault.azure.cn", "https://portal.azure.cn"),
-    (".vault.usgovcloudapi.net", "https://portal.azure.us"),
-];
+fn portal_of(cloud: Cloud) -> &'static str {
+    match cloud {
+        Cloud::Public => "https://portal.azure.com",
+        Cloud::China => "https://portal.azure.cn",
+        Cloud::Government => "https://portal.azure.us",
+    }
+}
 
 /// A place in the portal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,8 +75,7 @@ impl Surroundings {
         if !self.is_for_admins || is_stand_in || vault.azure_name().is_none() {
             return None;
         }
-        let mut portals = PORTALS.iter();
-        let (_, portal) = portals.find(|(domain, _)| vault.host().ends_with(domain))?;
+        let portal = portal_of(vault.cloud()?);
         let tenant = self.principal.as_ref().and_then(|one| one.tenant.as_ref());
         let tenant = tenant.map_or_else(String::new, |tenant| format!("@{tenant}/"));
         Some(format!("{portal}/#{tenant}"))

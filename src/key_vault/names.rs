@@ -248,25 +248,57 @@ impl VaultUrl {
     /// Whether the vault runs on this machine, as an emulator does.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
-        let host = self.host();
-        host == "localhost" || literal(host).is_some_and(|address| address.is_loopback())
+        is_loopback(self.host())
     }
+
+    /// The cloud in whose domain the vault is; a name of one's own tells none.
+    #[must_use]
+    pub fn cloud(&self) -> Option<Cloud> {
+        let mut domains = DOMAINS.into_iter();
+        let found = domains.find(|(domain, ..)| self.host().ends_with(domain));
+        found.map(|(_, _, cloud)| cloud)
+    }
+}
+
+/// Whether the host of a URL is this machine.
+pub(crate) fn is_loopback(host: &str) -> bool {
+    host == "localhost" || literal(host).is_some_and(|address| address.is_loopback())
 }
 
 /// Whether a resource of Azure may have `byte` in its name. None of them does harm in a command, in
 /// quotes.
-pub(super) fn is_of_resource_name(byte: u8) -> bool {
+pub(crate) fn is_of_resource_name(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'(' | b')')
+}
+
+/// One of Azure's clouds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cloud {
+    /// The public one.
+    Public,
+    /// China's.
+    China,
+    /// The US Government's.
+    Government,
 }
 
 /// The domains of vaults in Azure's clouds, and the private DNS zone of each.
 /// Source: Azure documentation, "Azure Private Endpoint private DNS zone values".
-const DOMAINS: [(&str, &str); 3] = [
-    (".vault.azure.net", "privatelink.vaultcore.azure.net"),
-    (".vault.azure.cn", "privatelink.vaultcore.azure.cn"),
+const DOMAINS: [(&str, &str, Cloud); 3] = [
+    (
+        ".vault.azure.net",
+        "privatelink.vaultcore.azure.net",
+        Cloud::Public,
+    ),
+    (
+        ".vault.azure.cn",
+        "privatelink.vaultcore.azure.cn",
+        Cloud::China,
+    ),
     (
         ".vault.usgovcloudapi.net",
         "privatelink.vaultcore.usgovcloudapi.net",
+        Cloud::Government,
     ),
 ];
 
@@ -274,7 +306,7 @@ const DOMAINS: [(&str, &str); 3] = [
 fn on_azure(host: &str) -> Option<(&str, &'static str)> {
     DOMAINS
         .into_iter()
-        .find_map(|(domain, zone)| Some((host.strip_suffix(domain)?, zone)))
+        .find_map(|(domain, zone, _)| Some((host.strip_suffix(domain)?, zone)))
         .filter(|(name, _)| name.starts_with(|c: char| c.is_ascii_alphanumeric()))
         .filter(|(name, _)| !name.contains('.'))
 }

@@ -2,35 +2,37 @@
 
 use azure_core::http::Url;
 
-use crate::key_vault::VaultUrl;
+use crate::key_vault::{
+    VaultUrl,
+    names::{Cloud, is_loopback, is_of_resource_name},
+};
 
-struct Cloud {
+struct Endpoint {
+    cloud: Cloud,
     /// In `WEBSITE_CLOUD_NAME`. Source: the Functions host, `ScriptConstants.cs`.
     name: &'static str,
-    /// Of its vaults.
-    domain: &'static str,
     /// Of Resource Manager. Source: the Azure CLI, `cloud.py`.
     url: &'static str,
     /// Of a token for it.
     scope: &'static str,
 }
 
-const CLOUDS: [Cloud; 3] = [
-    Cloud {
+const ENDPOINTS: [Endpoint; 3] = [
+    Endpoint {
+        cloud: Cloud::Public,
         name: "Azure",
-        domain: ".vault.azure.net",
         url: "https://management.azure.com/",
         scope: "https://management.azure.com/.default",
     },
-    Cloud {
+    Endpoint {
+        cloud: Cloud::China,
         name: "Mooncake",
-        domain: ".vault.azure.cn",
         url: "https://management.chinacloudapi.cn/",
         scope: "https://management.chinacloudapi.cn/.default",
     },
-    Cloud {
+    Endpoint {
+        cloud: Cloud::Government,
         name: "Fairfax",
-        domain: ".vault.usgovcloudapi.net",
         url: "https://management.usgovcloudapi.net/",
         scope: "https://management.usgovcloudapi.net/.default",
     },
@@ -53,25 +55,26 @@ impl ManagementUrl {
     /// The one of the cloud that the platform calls `name`.
     #[must_use]
     pub fn of_cloud(name: &str) -> Option<Self> {
-        Self::of(|cloud| cloud.name.eq_ignore_ascii_case(name))
+        Self::of(|one| one.name.eq_ignore_ascii_case(name))
     }
 
     /// The one of the cloud in which `vault` is. A name of one's own tells no cloud.
     #[must_use]
     pub fn of_vault(vault: &VaultUrl) -> Option<Self> {
-        Self::of(|cloud| vault.host().ends_with(cloud.domain))
+        let cloud = vault.cloud()?;
+        Self::of(|one| one.cloud == cloud)
     }
 
     /// The public cloud's.
     #[must_use]
     pub fn public() -> Option<Self> {
-        Self::of_cloud(CLOUDS[0].name)
+        Self::of(|one| one.cloud == Cloud::Public)
     }
 
-    fn of(is_it: impl Fn(&Cloud) -> bool) -> Option<Self> {
-        let cloud = CLOUDS.iter().find(|cloud| is_it(cloud))?;
-        let url = Url::parse(cloud.url).ok()?;
-        let scope = Some(cloud.scope);
+    fn of(is_it: impl Fn(&Endpoint) -> bool) -> Option<Self> {
+        let found = ENDPOINTS.iter().find(|one| is_it(one))?;
+        let url = Url::parse(found.url).ok()?;
+        let scope = Some(found.scope);
         Some(Self { url, scope })
     }
 
@@ -87,8 +90,8 @@ impl ManagementUrl {
         if !is_plain {
             return None;
         }
-        let of_cloud = Self::of(|cloud| url.as_str() == cloud.url);
-        of_cloud.or_else(|| is_loopback(&url).then_some(Self { url, scope: None }))
+        let of_cloud = Self::of(|one| url.as_str() == one.url);
+        of_cloud.or_else(|| is_here(&url).then_some(Self { url, scope: None }))
     }
 
     /// For what a token is asked; nothing for a stand-in, which gets none.
@@ -111,14 +114,8 @@ impl ManagementUrl {
     }
 }
 
-fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    let address = host.trim_start_matches('[').trim_end_matches(']');
-    let is_address = || {
-        let address: Result<std::net::IpAddr, _> = address.parse();
-        address.is_ok_and(|address| address.is_loopback())
-    };
-    matches!(url.scheme(), "http" | "https") && (host == "localhost" || is_address())
+fn is_here(url: &Url) -> bool {
+    matches!(url.scheme(), "http" | "https") && url.host_str().is_some_and(is_loopback)
 }
 
 impl SiteId {
@@ -144,9 +141,7 @@ fn is_name(text: &str) -> bool {
     (1..=128).contains(&text.len())
         && text != "."
         && text != ".."
-        && text.bytes().all(|byte| {
-            byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'(' | b')')
-        })
+        && text.bytes().all(is_of_resource_name)
 }
 
 #[cfg(test)]

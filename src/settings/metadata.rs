@@ -18,16 +18,7 @@ impl Reader<'_> {
     }
 
     pub(super) fn expiry_warnings(&mut self) -> bool {
-        let name = names::EXPIRY_WARNINGS;
-        match self.text(name).map(|text| text.trim().to_ascii_lowercase()) {
-            None => true,
-            Some(word) if word == "on" => true,
-            Some(word) if word == "off" => false,
-            Some(_) => {
-                self.refuse(name, "an unknown value", "on or off");
-                true
-            }
-        }
+        self.switch(names::EXPIRY_WARNINGS, true)
     }
 
     fn metadata_source(&mut self) -> MetadataSource {

@@ -98,6 +98,19 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// `on` or `off`.
+    pub(super) fn switch(&mut self, name: &'static str, default: bool) -> bool {
+        match self.text(name).map(|text| text.trim().to_ascii_lowercase()) {
+            None => default,
+            Some(word) if word == "on" => true,
+            Some(word) if word == "off" => false,
+            Some(_) => {
+                self.refuse(name, "an unknown value", "on or off");
+                default
+            }
+        }
+    }
+
     pub(super) fn number(
         &mut self,
         name: &'static str,

@@ -15,14 +15,8 @@ pub struct RefreshSetting {
 impl Reader<'_> {
     pub(super) fn rotation(&mut self, vault: &VaultSetting) -> Option<RefreshSetting> {
         let name = names::ROTATION_REFRESH;
-        match self.text(name).map(|text| text.trim().to_ascii_lowercase()) {
-            None => return None,
-            Some(word) if word == "off" => return None,
-            Some(word) if word == "on" => {}
-            Some(_) => {
-                self.refuse(name, "an unknown value", "on or off");
-                return None;
-            }
+        if !self.switch(name, false) {
+            return None;
         }
         let url = self.management_url(vault);
         let site = self.site_id();

@@ -399,7 +399,7 @@ async fn what_nothing_follows_is_acknowledged_and_asks_for_nothing() {
     });
     assert_eq!(answer.json(), expected);
     pass(&mut work, seconds(600)).await;
-    assert_eq!(platform.refreshes(), 0);
+    assert_eq!(platform.asked(), Vec::<String>::new());
     assert_eq!(rotation(&app).await, Value::Null);
 }
 

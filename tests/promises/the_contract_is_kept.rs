@@ -458,6 +458,18 @@ async fn of_expiring(met: &mut Met) {
     }
 }
 
+/// Checks keys that nobody knows.
+fn without_a_host() -> Entry {
+    let key = || FunctionKey::random().expect("randomness");
+    let access = Access::Standalone(Keys {
+        function: key(),
+        master: key(),
+    });
+    router(&access, Limits::default(), |functions, name| {
+        functions.register(name, panics)
+    })
+}
+
 async fn of_events(met: &mut Met) {
     let app = InProcess::with(Setup {
         settings: settings(),
@@ -521,14 +533,7 @@ async fn of_events(met: &mut Met) {
         EVENTS,
         &answer(&endless(full), handshake()).await,
     );
-    let key = || FunctionKey::random().expect("randomness");
-    let access = Access::Standalone(Keys {
-        function: key(),
-        master: key(),
-    });
-    let standalone = router(&access, Limits::default(), |functions, name| {
-        functions.register(name, panics)
-    });
+    let standalone = without_a_host();
     met.answer_to("OPTIONS", EVENTS, &answer(&standalone, handshake()).await);
     of_rotation(met).await;
 }
@@ -807,14 +812,7 @@ async fn refusals_of_the_host(met: &mut Met, name: &str, function: &FunctionMani
     met.refusal("no place for a request", &documented, &refused);
 
     if function.auth_level != AuthLevel::Anonymous {
-        let key = || FunctionKey::random().expect("randomness");
-        let access = Access::Standalone(Keys {
-            function: key(),
-            master: key(),
-        });
-        let standalone = router(&access, Limits::default(), |functions, name| {
-            functions.register(name, panics)
-        });
+        let standalone = without_a_host();
         let refused = answer(&standalone, asked(path)).await;
         met.refusal("no key", &documented, &refused);
         page_without_a_key(met, path, &documented, &standalone).await;

@@ -10,12 +10,12 @@ use time::OffsetDateTime;
 use super::answer::Answer;
 use crate::{
     answer::page::{Page, verdict},
-    diagnosis::{Cause, Fix, Named, Subject, explain, iso_format},
+    diagnosis::{Cause, Fix, Subject, explain, iso_format},
     functions::{
         Shared,
         page::{context, expires, explanation, facts, heading, named, path, version},
     },
-    key_vault::{Error, ObjectKind, error::SettingError},
+    key_vault::{Error, error::SettingError},
     references::{Freshness, ReferenceKind, ReferenceReport, SOON, Source, Status},
 };
 
@@ -129,14 +129,8 @@ fn wrong_setting(setting: &SettingError, app: &Shared, now: OffsetDateTime) -> M
         Fix::without_command(format!("Give {}.", setting.expected))
     } else {
         let cause = Cause::Failed(Error::WrongSetting(Arc::new(setting.clone())));
-        let of_the_handler = Subject {
-            vault: None,
-            kind: ObjectKind::Secret,
-            name: None,
-            version: None,
-            named: Named::KeyVaultUrl,
-        };
-        explain(&cause, &of_the_handler, app.references.surroundings(), now).fix
+        let surroundings = app.references.surroundings();
+        explain(&cause, &Subject::OF_THE_HANDLER, surroundings, now).fix
     };
     let detail = format!("This is {}.", setting.found);
     html! {

@@ -273,13 +273,7 @@ fn incomplete(
 ) -> Vec<Incomplete> {
     let because = |cause: &Cause, subject: &Subject<'_>| explain(cause, subject, surroundings, now);
     let own = app.without_own_vault().map(|cause| {
-        let subject = Subject {
-            vault: None,
-            kind: ObjectKind::Secret,
-            name: None,
-            version: None,
-            named: Named::KeyVaultUrl,
-        };
+        let subject = Subject::OF_THE_HANDLER;
         Incomplete::new(&subject, surroundings, because(cause, &subject))
     });
     let listings = snapshot.listings.iter().filter_map(|listing| {

@@ -20,12 +20,9 @@ use axum::{
 use serde::Serialize;
 use time::OffsetDateTime;
 
+use self::payload::{Delivery, Event, What};
 pub use self::rotation::Rotation;
 pub(super) use self::rotation::RotationReport;
-use self::{
-    payload::{Delivery, Event, What},
-    rotation::NewVersion,
-};
 use super::{
     AppState, Shared, refusal,
     used::{Followers, Secret, followers},
@@ -73,23 +70,20 @@ pub(super) async fn receive(
     let mut delivery = payload::read(&body).map_err(|_| refusal::no_events())?;
     let app = &app.0;
     let handshake = delivery.handshake.take();
-    let confirmed = handshake.map(|handshake| {
-        let is_ours = handshake.vault.is_some_and(|name| app.has_vault(&name));
-        let validation_response = handshake.code;
-        is_ours.then_some(Confirmed {
-            validation_response,
-        })
-    });
+    // Beside a handshake nothing is lost.
     let answer = app.take(delivery).await;
-    match confirmed {
-        None => Ok(json(StatusCode::OK, &answer)),
-        Some(Some(confirmed)) => {
-            let rotation = answer.rotation;
-            tracing::info!(rotation, "Event Grid may send events");
-            Ok(json(StatusCode::OK, &confirmed))
-        }
-        Some(None) => Err(refusal::events_of_another_vault()),
+    let Some(handshake) = handshake else {
+        return Ok(json(StatusCode::OK, &answer));
+    };
+    if !handshake.vault.is_some_and(|name| app.has_vault(&name)) {
+        return Err(refusal::events_of_another_vault());
     }
+    let rotation = answer.rotation;
+    tracing::info!(rotation, "Event Grid may send events");
+    let confirmed = Confirmed {
+        validation_response: handshake.code,
+    };
+    Ok(json(StatusCode::OK, &confirmed))
 }
 
 /// The handshake of `CloudEvents` 1.0, "HTTP 1.1 Web Hooks for Event Delivery", 4.2. It does not say
@@ -189,7 +183,7 @@ impl Shared {
                 // First, because nothing comes after a request that its host drops.
                 if object.kind == ObjectKind::Secret && is_followed {
                     let at = event.time.unwrap_or_else(OffsetDateTime::now_utc);
-                    self.rotation.tell_of(secret, NewVersion { at });
+                    self.rotation.tell_of(secret, at);
                 }
                 self.note_change(vault, object).await;
             }

@@ -9,10 +9,10 @@ use tokio::time::Instant;
 
 use super::{
     behind::{Sight, Verdict, wait_at_start},
-    rotation::{NewVersion, Outcome, RotationReport},
+    rotation::{Outcome, RotationReport},
 };
 use crate::{
-    diagnosis::{Cause, Explanation, Named, Subject, explain},
+    diagnosis::{Cause, Explanation, Subject, explain},
     functions::{
         AppState, Shared,
         expiring::metadata,
@@ -53,8 +53,10 @@ impl AppState {
             failures: 0,
             written: None,
         };
-        for secret in follower.followers.keys().cloned() {
-            app.rotation.put(secret, None, started.0);
+        for (secret, settings) in &follower.followers {
+            if !settings.is_empty() {
+                app.rotation.put(secret.clone(), None, started.0);
+            }
         }
         loop {
             let due = app.rotation.due().await;
@@ -79,8 +81,8 @@ struct Follower<'a, Now> {
     written: Option<&'static str>,
 }
 
-/// A secret that is looked at, and what told of it.
-type Looked = (Secret, Option<NewVersion>);
+/// A secret that is looked at, and when its event says that it changed; nothing tells at the start.
+type Looked = (Secret, Option<OffsetDateTime>);
 
 /// The version of each setting, as far as Azure tells.
 type Active = HashMap<String, Option<ObjectVersion>>;
@@ -100,7 +102,7 @@ impl<Now: Fn() -> OffsetDateTime> Follower<'_, Now> {
         let until = Instant::now() + READ_LIMIT;
         let this = &*self;
         let verdicts = stream::iter(due).map(async |(secret, event)| {
-            let verdict = this.verdict(&secret, event.as_ref(), &active, until);
+            let verdict = this.verdict(&secret, event, &active, until);
             (verdict.await, (secret, event))
         });
         let verdicts: Vec<_> = verdicts.buffer_unordered(READS_AT_ONCE).collect().await;
@@ -108,7 +110,6 @@ impl<Now: Fn() -> OffsetDateTime> Follower<'_, Now> {
         for (verdict, (secret, event)) in verdicts {
             let mut report = |outcome| {
                 // What a start finds in order is nobody's news.
-                let event = event.as_ref();
                 reports.extend(event.map(|_| RotationReport::new(&secret, event, outcome)));
             };
             match verdict {
@@ -141,7 +142,7 @@ impl<Now: Fn() -> OffsetDateTime> Follower<'_, Now> {
     async fn verdict(
         &self,
         secret: &Secret,
-        event: Option<&NewVersion>,
+        event: Option<OffsetDateTime>,
         active: &Active,
         until: Instant,
     ) -> Result<(Verdict, Option<OffsetDateTime>), Error> {
@@ -213,7 +214,7 @@ impl<Now: Fn() -> OffsetDateTime> Follower<'_, Now> {
             } else {
                 Outcome::Unresolved
             };
-            let report = RotationReport::new(&secret, event.as_ref(), outcome).asked(asked_at);
+            let report = RotationReport::new(&secret, event, outcome).asked(asked_at);
             reports.push(report.clone());
             self.done.insert(secret, (version, report));
         }
@@ -243,31 +244,15 @@ impl<Now: Fn() -> OffsetDateTime> Follower<'_, Now> {
             ManagementError::Busy { retry_after } => retry_after.unwrap_or_default().max(pause),
             _ => pause,
         };
-        let subject = Subject {
-            vault: None,
-            kind: ObjectKind::Secret,
-            name: None,
-            version: None,
-            named: Named::KeyVaultUrl,
-        };
         let surroundings = self.app.references.surroundings();
-        let why = explain(&cause, &subject, surroundings, (self.now)());
+        let why = explain(&cause, &Subject::OF_THE_HANDLER, surroundings, (self.now)());
         self.failed(looked, outcome, &why, pause);
     }
 
     async fn why_unread(&self, secret: &Secret, error: Error) -> Explanation {
         let cause = self.app.cause(&secret.vault, error).await;
         let setting = self.followers.get(secret).and_then(|all| all.first());
-        let subject = match setting {
-            Some(setting) => setting.subject(),
-            None => Subject {
-                vault: Some(&secret.vault),
-                kind: ObjectKind::Secret,
-                name: Some(secret.name.as_str()),
-                version: None,
-                named: Named::KeyVaultUrl,
-            },
-        };
+        let subject = setting.map_or(Subject::OF_THE_HANDLER, |setting| setting.subject());
         let surroundings = self.app.references.surroundings();
         explain(&cause, &subject, surroundings, (self.now)())
     }
@@ -288,9 +273,9 @@ impl<Now: Fn() -> OffsetDateTime> Follower<'_, Now> {
                 tracing::info!(code, "references not refreshed, tried again");
             }
         }
-        let reports = looked.iter().map(|(secret, event)| {
-            RotationReport::new(secret, event.as_ref(), outcome).because(why)
-        });
+        let reports = looked
+            .iter()
+            .map(|(secret, event)| RotationReport::new(secret, *event, outcome).because(why));
         self.app.rotation.report_of(reports);
         self.failures += 1;
         let own = Duration::from_secs(1) * 2_u32.saturating_pow(self.failures.min(10));

@@ -47,18 +47,12 @@ struct State {
 }
 
 /// Why a secret is looked at, and when.
-#[derive(Debug, Clone)]
-pub(super) struct Pending {
-    /// What told of a new version; nothing tells at the start.
-    pub(super) event: Option<NewVersion>,
+#[derive(Default)]
+struct Pending {
+    /// When an event says that it changed, which decides nothing; nothing tells at the start.
+    event: Option<OffsetDateTime>,
     /// Not before this; nothing if it waits for events to stop.
     due: Option<Instant>,
-}
-
-/// An event of a new version. What it says of itself is told, and decides nothing.
-#[derive(Debug, Clone)]
-pub(super) struct NewVersion {
-    pub(super) at: OffsetDateTime,
 }
 
 /// What happened last.
@@ -128,13 +122,13 @@ impl Rotation {
     }
 
     /// An event tells that `secret`, which references follow, has a new version.
-    pub(super) fn tell_of(&self, secret: Secret, event: NewVersion) {
+    pub(super) fn tell_of(&self, secret: Secret, event: OffsetDateTime) {
         let now = Instant::now();
         let mut state = self.state();
         let (first, _) = state.burst.unwrap_or((now, now));
         state.burst = Some((first, now));
-        state.report = Some(RotationReport::new(&secret, Some(&event), Outcome::Waiting));
-        let pending = state.pending.entry(secret).or_insert(Pending::NEW);
+        state.report = Some(RotationReport::new(&secret, Some(event), Outcome::Waiting));
+        let pending = state.pending.entry(secret).or_default();
         pending.hear(Some(event));
         pending.due = None;
         drop(state);
@@ -142,17 +136,15 @@ impl Rotation {
     }
 
     /// `secret` is looked at once that is `due`, or sooner if an event has come meanwhile.
-    pub(super) fn put(&self, secret: Secret, event: Option<NewVersion>, due: Instant) {
+    pub(super) fn put(&self, secret: Secret, event: Option<OffsetDateTime>, due: Instant) {
         let mut state = self.state();
-        let new = Pending {
-            event: None,
-            due: Some(due),
-        };
+        let due = Some(due);
+        let new = Pending { event, due };
         state.pending.entry(secret).or_insert(new).hear(event);
     }
 
     /// Takes what is due, once something is.
-    pub(super) async fn due(&self) -> Vec<(Secret, Option<NewVersion>)> {
+    pub(super) async fn due(&self) -> Vec<(Secret, Option<OffsetDateTime>)> {
         loop {
             let changed = self.changed.notified();
             let next = match self.take(Instant::now()) {
@@ -170,7 +162,7 @@ impl Rotation {
     }
 
     /// What is due, or when something will be.
-    fn take(&self, now: Instant) -> Result<Vec<(Secret, Option<NewVersion>)>, Option<Instant>> {
+    fn take(&self, now: Instant) -> Result<Vec<(Secret, Option<OffsetDateTime>)>, Option<Instant>> {
         let mut state = self.state();
         let quiet = state.burst.map_or(now, |(first, latest)| {
             (latest + QUIET).min(first + QUIET_LIMIT)
@@ -206,25 +198,17 @@ impl Rotation {
 }
 
 impl Pending {
-    const NEW: Self = Self {
-        event: None,
-        due: None,
-    };
-
-    /// Events come in any order: the latest version counts.
-    fn hear(&mut self, event: Option<NewVersion>) {
-        let at = |event: &Option<NewVersion>| event.as_ref().map(|event| event.at);
-        if at(&event) >= at(&self.event) {
-            self.event = event;
-        }
+    /// Events come in any order: the latest is told.
+    fn hear(&mut self, event: Option<OffsetDateTime>) {
+        self.event = self.event.max(event);
     }
 }
 
 impl RotationReport {
-    pub(super) fn new(secret: &Secret, event: Option<&NewVersion>, outcome: Outcome) -> Self {
+    pub(super) fn new(secret: &Secret, event: Option<OffsetDateTime>, outcome: Outcome) -> Self {
         Self {
             secret: secret.name.to_string(),
-            event_at: event.and_then(|event| iso_format(event.at)),
+            event_at: event.and_then(iso_format),
             asked_at: None,
             outcome,
             detail: None,
