@@ -138,8 +138,8 @@ attempt=1
 until printf 'https://%s/api/events?code=%s' "$host" "$key" |
   az eventgrid system-topic event-subscription create --resource-group "$group" --system-topic-name "$topic" --name "kv-$app" \
     --endpoint-type webhook --endpoint @- --event-delivery-schema eventgridschema \
-    --included-event-types "${kind}SecretNewVersionCreated" "${kind}SecretNearExpiry" "${kind}SecretExpired" \
-    "${kind}KeyNearExpiry" "${kind}KeyExpired" "${kind}CertificateNearExpiry" "${kind}CertificateExpired" \
+    --included-event-types "${kind}SecretNewVersionCreated" "${kind}KeyNewVersionCreated" "${kind}CertificateNewVersionCreated" \
+    "${kind}SecretNearExpiry" "${kind}SecretExpired" "${kind}CertificateNearExpiry" "${kind}CertificateExpired" \
     --output none >"$scratch/output" 2>"$scratch/error"; do
   # Should Azure repeat the address that it was given, the key stays here.
   said=$(reason)

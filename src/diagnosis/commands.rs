@@ -125,15 +125,19 @@ impl Case<'_> {
     /// Makes the platform look at every reference again.
     pub(super) fn refresh(&self) -> String {
         if matches!(self.subject.named, Named::ConnectionString { .. }) {
-            // The refresh call is documented for app settings alone. Any change of a setting
-            // has the same effect.
-            let touched = format!("KEY_VAULT_REFERENCES_TOUCHED={}", iso(self.now));
-            return self.set_app_settings(&touched);
+            // The refresh call is documented for app settings alone.
+            return self.touch_app_settings();
         }
         format!(
             "az rest --method post --url \"{}/config/configreferences/appsettings/refresh?api-version=2022-03-01\"",
             self.surroundings.app.resource_path()
         )
+    }
+
+    /// Changes a setting, for which the platform resolves every reference and starts the app again.
+    pub(super) fn touch_app_settings(&self) -> String {
+        let touched = format!("KEY_VAULT_REFERENCES_TOUCHED={}", iso(self.now));
+        self.set_app_settings(&touched)
     }
 
     /// What the platform itself says about the reference.

@@ -107,6 +107,8 @@ pub enum Cause {
     RefreshNotFound,
     /// Azure could not be asked.
     RefreshFailed,
+    /// The platform has an older version of the secret, although it has looked again.
+    StaysBehind,
 }
 
 /// The end of an object's validity.
@@ -142,6 +144,7 @@ impl Cause {
             Self::MayNotRefresh => "RotationRefreshDenied",
             Self::RefreshNotFound => "RotationRefreshNotFound",
             Self::RefreshFailed => "RotationRefreshFailed",
+            Self::StaysBehind => "RotationStaysBehind",
         }
     }
 

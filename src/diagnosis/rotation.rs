@@ -40,4 +40,14 @@ impl Case<'_> {
         )
         .passing(None)
     }
+
+    pub(super) fn stays_behind(&self) -> Words {
+        Words::new(
+            "The platform has an older version of this secret than the vault, although it has looked again.",
+            Fix::with(
+                "Change any app setting, for which it resolves every reference and starts the app again, for example with",
+                self.touch_app_settings(),
+            ),
+        )
+    }
 }

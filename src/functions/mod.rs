@@ -19,6 +19,7 @@ mod vault_events;
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use self::used::{Secret, followers};
 use crate::{
     diagnosis::{Cause, Surroundings},
     host::router::Functions,
@@ -108,6 +109,13 @@ impl AppState {
             });
             DescribedVault { url, answers }
         });
+        let expiries = if rotation.is_on() {
+            rotation.follow(followers(&references, &vaults).into_keys());
+            let used = references.references();
+            expiring::Heard::new(used.map(|(_, used)| Secret::of(used, &vaults)))
+        } else {
+            expiring::Heard::default()
+        };
         Self(Arc::new(Shared {
             references,
             reports: config_check::Reports::new(),
@@ -115,7 +123,7 @@ impl AppState {
             described,
             vaults,
             rotation,
-            expiries: expiring::Heard::default(),
+            expiries,
             wrong,
         }))
     }

@@ -107,7 +107,7 @@ fn where_it_runs(app: &Shared) -> String {
 }
 
 /// `2026-11-27T22:04:16+00:00` as a person reads it.
-fn moment(iso: &str) -> Markup {
+pub(super) fn moment(iso: &str) -> Markup {
     let shown = iso.get(..19).unwrap_or(iso).replace('T', " ");
     html! {
         time datetime=(iso) { (shown) " UTC" }

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use super::Shared;
 use crate::{
     diagnosis::Named,
-    key_vault::{ObjectId, ObjectName, VaultUrl},
-    references::{AppSetting, Reference},
+    key_vault::{ObjectId, ObjectName, VaultUrl, Vaults},
+    references::{AppSetting, Inspector, Reference},
 };
 
 /// A secret of some vault, whatever its version.
@@ -17,8 +17,7 @@ pub(super) struct Secret {
     pub(super) name: ObjectName,
 }
 
-/// The app settings that get whatever version of each secret is the latest. None for a secret that
-/// is used otherwise only.
+/// The app settings that get whatever version of each secret is the latest; at least one.
 pub(super) type Followers<'a> = HashMap<Secret, Vec<&'a AppSetting>>;
 
 /// One secret, or one version of it, and the settings that use it.
@@ -28,6 +27,16 @@ pub(super) struct Used<'a> {
     pub(super) id: ObjectId,
     /// At least one.
     pub(super) by: Vec<(&'a AppSetting, &'a Reference)>,
+}
+
+impl Secret {
+    /// What `reference` points at.
+    pub(super) fn of(reference: &Reference, vaults: &Vaults) -> Self {
+        Self {
+            vault: vaults.meant(&reference.vault).clone(),
+            name: reference.name.clone(),
+        }
+    }
 }
 
 impl Used<'_> {
@@ -60,19 +69,15 @@ pub(super) fn used(app: &Shared) -> Vec<Used<'_>> {
     used
 }
 
-/// Each secret that the references point at, with those that follow it.
-pub(super) fn followers(app: &Shared) -> Followers<'_> {
+/// Each secret that references without a version point at.
+pub(super) fn followers<'a>(references: &'a Inspector, vaults: &Vaults) -> Followers<'a> {
     let mut followers = Followers::new();
-    for (setting, reference) in app.references.references() {
-        let secret = Secret {
-            vault: app.vaults.meant(&reference.vault).clone(),
-            name: reference.name.clone(),
-        };
-        let of_it = followers.entry(secret).or_default();
+    for (setting, reference) in references.references() {
         // The platform is known to look again at app settings alone.
         let is_app_setting = !matches!(setting.named(), Named::ConnectionString { .. });
         if reference.version.is_none() && is_app_setting {
-            of_it.push(setting);
+            let of_it = followers.entry(Secret::of(reference, vaults));
+            of_it.or_default().push(setting);
         }
     }
     followers

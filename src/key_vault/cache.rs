@@ -11,6 +11,7 @@
 //! and it always ends, because `load` does. Values never enter: `T` is what a function made of
 //! the metadata.
 
+mod changes;
 mod slot;
 
 use std::{
@@ -18,7 +19,7 @@ use std::{
     panic::AssertUnwindSafe,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
@@ -32,7 +33,10 @@ use tokio::{
     time::Instant,
 };
 
-use self::slot::{Answer, Known, Slot};
+use self::{
+    changes::Changes,
+    slot::{Answer, Known, Slot},
+};
 use super::{
     error::Error,
     limits::{FAILURE_PAUSE, PAUSE_LIMIT, READERS_LIMIT},
@@ -96,8 +100,7 @@ struct Inner<T> {
     readers: Arc<Semaphore>,
     /// Whether answers are given past their time because the vault cannot be asked.
     is_outage: AtomicBool,
-    /// How often something has changed in the vault.
-    changes: AtomicU64,
+    changes: Changes,
     load: Box<dyn Fn(ObjectId) -> BoxFuture<'static, Result<T, Error>> + Send + Sync>,
 }
 
@@ -155,7 +158,7 @@ impl<T: Clone + Send + Sync + 'static> MetadataCache<T> {
                 .build_with_hasher(RandomState::default()),
             readers: Arc::new(Semaphore::new(READERS_LIMIT)),
             is_outage: AtomicBool::new(false),
-            changes: AtomicU64::new(0),
+            changes: Changes::default(),
             load: Box::new(move |id| Box::pin(load(id))),
         }))
     }
@@ -167,10 +170,10 @@ impl<T: Clone + Send + Sync + 'static> MetadataCache<T> {
     /// What `load` returned to whoever asked, now or a moment ago.
     pub async fn get(&self, id: &ObjectId) -> Result<Found<T>, Failed> {
         let seen = self.0.slots.get(id).await;
+        let now = Instant::now();
         if let Some(slot) = &seen
-            && !slot.is_outdated
+            && (!self.0.is_outdated(id, slot) || slot.is_pause(now))
         {
-            let now = Instant::now();
             let is_due = now >= slot.until;
             match &slot.known {
                 Known::Answer(answer) if !is_due && self.0.may_give(answer, now) => {
@@ -195,7 +198,8 @@ impl<T: Clone + Send + Sync + 'static> MetadataCache<T> {
             }
         }
         let mut slot = self.read(id, seen, false).await?;
-        if slot.is_outdated {
+        if self.0.is_outdated(id, &slot) {
+            // That read was under way when the secret changed.
             slot = self.read(id, Some(slot), false).await?;
         }
         self.0.outcome_of(&slot)
@@ -221,14 +225,10 @@ impl<T: Clone + Send + Sync + 'static> MetadataCache<T> {
     }
 
     /// `id` has changed in the vault: the next caller waits for a read that begins after this call.
-    /// What was known is given only if that read fails. Asks the vault nothing.
-    pub async fn note_change(&self, id: &ObjectId) {
-        // Reads that are under way end with what was there before.
-        self.0.changes.fetch_add(1, Ordering::Relaxed);
-        if let Some(slot) = self.0.slots.get(id).await {
-            let changed = Arc::new(slot.changed());
-            self.0.slots.insert(id.clone(), changed).await;
-        }
+    /// What was known is given only if that read fails, and for as long as the pause after a failure
+    /// lasts. Asks the vault nothing.
+    pub fn note_change(&self, id: &ObjectId) {
+        self.0.changes.note(id);
     }
 
     /// Asks the vault, or waits with those who do. `seen` is what the caller found in the cache:
@@ -278,14 +278,12 @@ impl<T: Clone + Send + Sync + 'static> MetadataCache<T> {
                 seen.is_some_and(|seen| Arc::ptr_eq(seen, current))
             };
             let load = async {
-                let changes = inner.changes.load(Ordering::Relaxed);
+                let change = inner.changes.count(&id);
                 let load = AssertUnwindSafe(async { (inner.load)(id.clone()).await });
                 // The panic hook has reported it.
                 let loaded = load.catch_unwind().await;
                 let loaded = loaded.unwrap_or(Err(Error::UnexpectedAnswer));
-                let mut slot = inner.slot(loaded, seen.as_deref(), is_forced);
-                slot.is_outdated = inner.changes.load(Ordering::Relaxed) != changes;
-                Arc::new(slot)
+                Arc::new(inner.slot(loaded, change, seen.as_deref(), is_forced))
             };
             let entry = inner.slots.entry_by_ref(&id);
             entry.or_insert_with_if(load, is_as_seen).await.into_value()
@@ -316,8 +314,19 @@ impl<T: Clone> Inner<T> {
         }
     }
 
-    /// What a read leaves that found `before`.
-    fn slot(&self, loaded: Result<T, Error>, before: Option<&Slot<T>>, is_forced: bool) -> Slot<T> {
+    /// Whether `id` has changed since the read of `slot` began.
+    fn is_outdated(&self, id: &ObjectId, slot: &Slot<T>) -> bool {
+        slot.change != self.changes.count(id)
+    }
+
+    /// What a read leaves that began at `change` and found `before`.
+    fn slot(
+        &self,
+        loaded: Result<T, Error>,
+        change: u64,
+        before: Option<&Slot<T>>,
+        is_forced: bool,
+    ) -> Slot<T> {
         let now = Instant::now();
         let until = now
             + match &loaded {
@@ -351,7 +360,7 @@ impl<T: Clone> Inner<T> {
             until,
             is_renewing: AtomicBool::new(false),
             forced: is_forced.then_some(now).or(forced_before),
-            is_outdated: false,
+            change,
         }
     }
 

@@ -222,7 +222,12 @@ impl Token {
                 });
             }
             Err(cause) => {
-                tracing::warn!(%cause, "no token for Key Vault");
+                let service = if SCOPES.contains(&self.scope) {
+                    "Key Vault"
+                } else {
+                    "Azure Resource Manager"
+                };
+                tracing::warn!(%cause, "no token for {service}");
                 latest.failed = Some((now, *cause));
             }
         }

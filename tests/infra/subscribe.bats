@@ -25,7 +25,7 @@ teardown() { nothing_is_left; }
   [ "$status" -eq 0 ]
   kinds=$(grep -o 'Microsoft\.KeyVault\.[A-Za-z]*' "$CALLS" | sort | paste -s -d ' ' -)
   wanted=''
-  for kind in CertificateExpired CertificateNearExpiry KeyExpired KeyNearExpiry SecretExpired SecretNearExpiry SecretNewVersionCreated; do
+  for kind in CertificateExpired CertificateNearExpiry CertificateNewVersionCreated KeyNewVersionCreated SecretExpired SecretNearExpiry SecretNewVersionCreated; do
     wanted+=" Microsoft.KeyVault.$kind"
   done
   [ "$kinds" = "${wanted# }" ]

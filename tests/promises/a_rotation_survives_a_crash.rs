@@ -4,8 +4,9 @@
 
 use std::{
     collections::BTreeMap,
+    mem,
     sync::{Arc, Mutex},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use axum::{
@@ -32,6 +33,8 @@ struct ResourceManager(Arc<Mutex<Known>>, Arc<Notify>);
 #[derive(Default)]
 struct Known {
     active: BTreeMap<&'static str, String>,
+    /// What a refresh resolves to.
+    newest: BTreeMap<&'static str, String>,
     asked: Vec<String>,
 }
 
@@ -68,6 +71,8 @@ async fn answer(
     let mut known = manager.known();
     known.asked.push(format!("{method} {uri}"));
     if method == Method::POST {
+        let newest = mem::take(&mut known.newest);
+        known.active.extend(newest);
         manager.1.notify_one();
     }
     let value = known.active.iter().map(|(setting, version)| {
@@ -82,7 +87,7 @@ fn version_of(id: &str) -> String {
     id.rsplit('/').next().expect("a version").to_owned()
 }
 
-/// 10,000 events in batches of 100, half of them twice. Each answer comes within a second.
+/// 10,000 events in batches of 100, half of them twice. How long that takes, `tests/events/burst` tells.
 async fn burst(host: &FunctionsHost, name: &str, version: &str) {
     let id = format!("https://embedded.vault.azure.net/secrets/ExternalApiKey/{version}");
     let mut accepted = 0;
@@ -98,10 +103,7 @@ async fn burst(host: &FunctionsHost, name: &str, version: &str) {
         let post = client()
             .post(host.at("/api/events"))
             .body(json!(events).to_string());
-        let sent = Instant::now();
         let answer = Answer::of(post.send().await.expect("an answer")).await;
-        let took = sent.elapsed();
-        assert!(took < Duration::from_secs(1), "{took:?}");
         accepted += answer.json()["accepted"].as_u64().expect("a number");
     }
     assert_eq!(accepted, 5_000);
@@ -154,6 +156,7 @@ async fn what_a_crash_loses_is_refreshed_by_the_next_process() {
     let new = vault
         .set("ExternalApiKey", &json!({"value": "canary-new"}))
         .await;
+    manager.known().newest.insert(SETTING, version_of(&new));
     host.handler.wrote("vault events").await;
     let (freshness, told) = rotation(&host).await;
     assert_eq!(freshness, "stale");
@@ -170,6 +173,8 @@ async fn what_a_crash_loses_is_refreshed_by_the_next_process() {
     burst(&host, "once", &newest).await;
     let before = host.handler.memory();
     burst(&host, "again", &newest).await;
+    // Only Linux tells.
+    assert_eq!(before.is_some(), cfg!(target_os = "linux"));
     if let (Some(before), Some(after)) = (before, host.handler.memory()) {
         assert!(after < before + 4 * 1024, "{before} KiB, then {after}");
     }
@@ -191,7 +196,6 @@ async fn what_a_crash_loses_is_refreshed_by_the_next_process() {
     host.handler.ended().await;
 
     // The platform starts the app with the value of the new version.
-    manager.known().active.insert(SETTING, version_of(&new));
     let mut host = start("canary-new").await;
     let (freshness, _) = rotation(&host).await;
     assert_eq!(freshness, "current");

@@ -149,6 +149,7 @@ fn causes() -> Vec<Cause> {
         Cause::MayNotRefresh,
         Cause::RefreshNotFound,
         Cause::RefreshFailed,
+        Cause::StaysBehind,
     ];
     failed.chain(others).collect()
 }
@@ -209,9 +210,10 @@ fn is_possible(cause: &Cause, place: &Place) -> bool {
         | Cause::Readable
         | Cause::Stale(Some(_))
         | Cause::EmptyValue => is_reference && is_on_azure,
-        Cause::MayNotRefresh | Cause::RefreshNotFound | Cause::RefreshFailed => {
-            !is_reference && is_on_azure
-        }
+        Cause::MayNotRefresh
+        | Cause::RefreshNotFound
+        | Cause::RefreshFailed
+        | Cause::StaysBehind => !is_reference && is_on_azure,
         Cause::OtherSignIn => {
             is_reference
                 && is_on_azure

@@ -3,6 +3,7 @@
 
 mod answer;
 mod page;
+mod rotation;
 
 use std::{
     sync::{Arc, OnceLock},
@@ -117,14 +118,15 @@ impl Shared {
         let asks_no_vault = options == ReportOptions::default();
         let is_settled = self.references.is_settled() && asks_no_vault && !self.rotation.is_on();
         let references = self.references.report(options).await;
+        let made = OffsetDateTime::now_utc();
         let report = Arc::new(Report {
             answer: Answer::new(
                 &self.references,
                 references,
-                self.rotation.report(),
+                self.rotation.report(made),
                 self.wrong.clone(),
             ),
-            made: OffsetDateTime::now_utc(),
+            made,
             json: OnceLock::new(),
             page: OnceLock::new(),
         });

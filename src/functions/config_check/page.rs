@@ -7,7 +7,7 @@ use axum::body::Bytes;
 use maud::{Markup, html};
 use time::OffsetDateTime;
 
-use super::answer::Answer;
+use super::{answer::Answer, rotation};
 use crate::{
     answer::page::{Page, verdict},
     diagnosis::{Cause, Fix, Subject, explain, iso_format},
@@ -64,6 +64,7 @@ pub(super) fn render(answer: &Answer, app: &Shared, made: OffsetDateTime) -> Byt
             }
         }
         (cards("Not resolved", &unresolved))
+        @if let Some(rotation) = &answer.rotation { (rotation::card(rotation)) }
         (cards("Resolved, but needs attention", &ending.concat()))
         (table(&of(Urgency::Fine)))
         (cards("Resolved, but something is unknown", &of(Urgency::Unknown)))

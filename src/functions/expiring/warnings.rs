@@ -33,6 +33,8 @@ const FIRST_AFTER: Duration = Duration::from_secs(5 * 60);
 const EVERY: Duration = Duration::from_secs(12 * 60 * 60);
 /// However many events come for a secret, it is looked at no more often.
 const EVENTS_EVERY: Duration = Duration::from_secs(5 * 60);
+/// How long after it has expired that is said.
+const SOON_AFTER: Duration = Duration::from_secs(60);
 /// What could not be read is tried again sooner: many processes do not live for two looks.
 const AGAIN_AFTER: Duration = Duration::from_secs(30 * 60);
 
@@ -72,14 +74,26 @@ struct Watched<'a> {
 /// What events have told of that expires, and has not been looked at.
 #[derive(Default)]
 pub(in crate::functions) struct Heard {
-    /// Each is one that the app uses.
+    /// What the app uses. Events about others are not heard.
+    used: HashSet<Secret>,
     secrets: Mutex<HashSet<Secret>>,
     changed: Notify,
 }
 
 impl Heard {
-    /// An event says that `secret`, which the app uses, expires or has expired.
+    /// Of an app that uses these secrets.
+    pub(in crate::functions) fn new(used: impl IntoIterator<Item = Secret>) -> Self {
+        Self {
+            used: used.into_iter().collect(),
+            ..Self::default()
+        }
+    }
+
+    /// An event says that `secret` expires or has expired.
     pub(in crate::functions) fn hear(&self, secret: Secret) {
+        if !self.used.contains(&secret) {
+            return;
+        }
         let mut secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
         secrets.insert(secret);
         drop(secrets);
@@ -121,12 +135,24 @@ impl AppState {
                 if one.next <= begun {
                     one.looked = Some(begun);
                     let read = app.read(&one.used, begun + LISTING_LIMIT).await;
-                    let is_unread = read.as_ref().is_err_and(Error::may_pass);
-                    one.next = begun + if is_unread { AGAIN_AFTER } else { EVERY };
+                    one.next = begun + next_look(&read, now());
                     app.say(&one.used, read, &mut one.said, now());
                 }
             }
         }
+    }
+}
+
+/// How long after a look the next one is due, at the latest. Expiring is a stage of its own.
+fn next_look(read: &Result<Read, Error>, now: OffsetDateTime) -> Duration {
+    match read {
+        Err(error) if error.may_pass() => AGAIN_AFTER,
+        Ok((metadata, _)) => {
+            let left = metadata.expires.map(|expires| expires - now);
+            let left = left.and_then(|left| Duration::try_from(left).ok());
+            left.map_or(EVERY, |left| EVERY.min(left + SOON_AFTER))
+        }
+        Err(_) => EVERY,
     }
 }
 

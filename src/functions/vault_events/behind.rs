@@ -20,8 +20,10 @@ pub(super) struct Sight<'a> {
     pub(super) newest: &'a Metadata,
     /// Whether an event told of a new version. Which one it named is not believed.
     pub(super) is_told: bool,
-    /// The version for which Azure was asked last.
-    pub(super) asked: Option<&'a ObjectVersion>,
+    /// The versions for which Azure was asked last.
+    pub(super) asked: &'a [ObjectVersion],
+    /// When this process started.
+    pub(super) started: OffsetDateTime,
 }
 
 /// Whether the app has the newest version.
@@ -29,48 +31,59 @@ pub(super) struct Sight<'a> {
 pub(super) enum Verdict {
     /// As far as anybody says.
     Current,
+    /// There is no such secret any more.
+    Gone,
     /// Nobody can use it.
     Disabled,
     /// Azure was asked for it before.
     Asked,
-    /// Some setting does not have this version.
-    Behind(ObjectVersion),
+    /// Some setting has an older one, although the platform has looked itself since.
+    Left,
+    /// Some setting does not have it.
+    Behind {
+        /// The newest; of several of one second any may be it.
+        versions: Vec<ObjectVersion>,
+        /// How long after the start Azure is asked.
+        wait: Duration,
+    },
 }
 
 impl Sight<'_> {
     pub(super) fn verdict(&self) -> Verdict {
-        let newest = || self.newest.version.iter().chain(&self.newest.also_latest);
+        let versions = self.newest.version.iter().chain(&self.newest.also_latest);
+        let versions: Vec<_> = versions.cloned().collect();
+        let wait = wait_at_start(self.newest.created, self.started);
         let is_behind = |active: Option<&ObjectVersion>| match active {
-            Some(active) if newest().any(|one| one == active) => {
-                // Of the versions of one second any may be the latest.
-                self.is_told && !self.newest.also_latest.is_empty()
-            }
+            // Of the versions of one second any may be the latest.
+            Some(active) if versions.contains(active) => self.is_told && versions.len() > 1,
             Some(_) => true,
             // A start asks for nothing then, or it would never end.
-            None => self.is_told,
+            None => self.is_told && wait.is_some(),
         };
-        let Some(version) = &self.newest.version else {
+        if versions.is_empty() {
             return Verdict::Current;
-        };
+        }
+        if versions.iter().all(|one| self.asked.contains(one)) {
+            return Verdict::Asked;
+        }
         if !self.active.iter().copied().any(is_behind) {
-            Verdict::Current
-        } else if self.newest.enabled == Some(false) {
-            Verdict::Disabled
-        } else if self.asked == Some(version) {
-            Verdict::Asked
-        } else {
-            Verdict::Behind(version.clone())
+            return Verdict::Current;
+        }
+        if self.newest.enabled == Some(false) {
+            return Verdict::Disabled;
+        }
+        match wait {
+            Some(wait) => Verdict::Behind { versions, wait },
+            None => Verdict::Left,
         }
     }
 }
 
 /// How long after a start at `started` Azure is asked for a version that was made at `created`:
-/// as old as it was at the start, whatever events come. Where the platform stays behind, and starts the app again each time
-/// that it is asked, it is asked ever more seldom. Nothing if the version is older than a day.
-pub(super) fn wait_at_start(
-    created: Option<OffsetDateTime>,
-    started: OffsetDateTime,
-) -> Option<Duration> {
+/// as old as it was at the start, whatever events come. Where the platform stays behind, and starts
+/// the app again each time that it is asked, it is asked ever more seldom. Nothing if the version is
+/// older than a day.
+fn wait_at_start(created: Option<OffsetDateTime>, started: OffsetDateTime) -> Option<Duration> {
     let age = Duration::try_from(started - created?).unwrap_or_default();
     (age < LOOKS_ITSELF).then(|| age.min(WAIT_LIMIT))
 }
@@ -82,17 +95,20 @@ mod tests {
     use super::*;
     use crate::key_vault::{Details, ObjectName};
 
+    const STARTED: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
+
     fn version(number: u8) -> ObjectVersion {
         ObjectVersion::parse(&format!("{number:032x}")).expect("a version")
     }
 
+    /// Versions of one second, made when the process started.
     fn newest(versions: &[u8], enabled: bool) -> Metadata {
         let mut versions = versions.iter().copied().map(version);
         Metadata {
             name: ObjectName::parse("a").expect("a name"),
             version: versions.next(),
             enabled: Some(enabled),
-            created: None,
+            created: Some(STARTED),
             updated: None,
             not_before: None,
             expires: None,
@@ -103,40 +119,52 @@ mod tests {
         }
     }
 
+    fn behind(versions: &[u8]) -> Verdict {
+        Verdict::Behind {
+            versions: versions.iter().copied().map(version).collect(),
+            wait: Duration::ZERO,
+        }
+    }
+
     #[test]
     fn what_the_app_has_is_compared_with_what_the_vault_has() {
-        let behind = |number| Verdict::Behind(version(number));
         for (active, versions, is_told, asked, expected) in [
             // Azure tells a version.
-            (Some(1), &[1][..], false, None, Verdict::Current),
-            (Some(1), &[1], true, None, Verdict::Current),
-            (Some(1), &[2], false, None, behind(2)),
-            (Some(1), &[2], true, None, behind(2)),
+            (Some(1), &[1][..], false, &[][..], Verdict::Current),
+            (Some(1), &[1], true, &[], Verdict::Current),
+            (Some(1), &[2], false, &[], behind(&[2])),
+            (Some(1), &[2], true, &[], behind(&[2])),
             // Azure tells none.
-            (None, &[2], false, None, Verdict::Current),
-            (None, &[2], true, None, behind(2)),
-            // Two versions of one second.
-            (Some(1), &[2, 1], false, None, Verdict::Current),
-            (Some(1), &[2, 1], true, None, behind(2)),
+            (None, &[2], false, &[], Verdict::Current),
+            (None, &[2], true, &[], behind(&[2])),
+            // Versions of one second.
+            (Some(1), &[2, 1], false, &[], Verdict::Current),
+            (Some(1), &[2, 1], true, &[], behind(&[2, 1])),
+            (Some(1), &[2, 1], true, &[1, 2], Verdict::Asked),
+            (Some(1), &[1, 2], true, &[2], behind(&[1, 2])),
+            (Some(1), &[3, 2, 1], true, &[1, 2], behind(&[3, 2, 1])),
             // Once for each version.
-            (Some(1), &[2], false, Some(2), Verdict::Asked),
-            (None, &[2], true, Some(2), Verdict::Asked),
-            (None, &[3], true, Some(2), behind(3)),
+            (Some(1), &[2], false, &[2], Verdict::Asked),
+            (None, &[2], true, &[2], Verdict::Asked),
+            (None, &[3], true, &[2], behind(&[3])),
         ] {
-            let of = |number: Option<u8>| number.map(version);
-            let (active, asked) = (of(active), of(asked));
+            let active = active.map(version);
+            let asked: Vec<_> = asked.iter().copied().map(version).collect();
             let sight = |newest| Sight {
                 active: vec![active.as_ref()],
                 newest,
                 is_told,
-                asked: asked.as_ref(),
+                asked: &asked,
+                started: STARTED,
             };
             let (enabled, disabled) = (newest(versions, true), newest(versions, false));
             let verdict = sight(&enabled).verdict();
             assert_eq!(verdict, expected, "{active:?} {versions:?} {is_told}");
             let disabled = sight(&disabled).verdict();
-            assert_eq!(disabled == Verdict::Current, expected == Verdict::Current);
-            assert!(matches!(disabled, Verdict::Current | Verdict::Disabled));
+            match expected {
+                Verdict::Behind { .. } => assert_eq!(disabled, Verdict::Disabled),
+                other => assert_eq!(disabled, other),
+            }
         }
     }
 
@@ -147,15 +175,31 @@ mod tests {
             active: vec![Some(&new), Some(&old)],
             newest: &newest,
             is_told: false,
-            asked: None,
+            asked: &[],
+            started: STARTED,
         };
-        assert_eq!(sight.verdict(), Verdict::Behind(new));
+        assert_eq!(sight.verdict(), behind(&[2]));
+    }
+
+    #[test]
+    fn what_the_platform_has_not_found_itself_is_left() {
+        let (old, newest) = (version(1), newest(&[2], true));
+        for (active, expected) in [(Some(&old), Verdict::Left), (None, Verdict::Current)] {
+            let sight = Sight {
+                active: vec![active],
+                newest: &newest,
+                is_told: true,
+                asked: &[],
+                started: STARTED + LOOKS_ITSELF,
+            };
+            assert_eq!(sight.verdict(), expected);
+        }
     }
 
     /// Each start may be the doing of the one before: within a day there are few of them.
     #[test]
     fn a_platform_that_stays_behind_is_asked_ever_more_seldom() {
-        let created = OffsetDateTime::UNIX_EPOCH;
+        let created = STARTED;
         let (mut now, mut asked) = (created + Duration::from_secs(30), 0);
         while let Some(wait) = wait_at_start(Some(created), now) {
             now += wait;

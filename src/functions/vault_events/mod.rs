@@ -6,8 +6,11 @@
 //! event that says nothing here is acknowledged.
 
 mod behind;
+mod failure;
+mod pauses;
 mod payload;
 mod refresh;
+mod report;
 mod rotation;
 mod seen;
 
@@ -21,12 +24,9 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 use self::payload::{Delivery, Event, What};
+pub(super) use self::report::{Outcome, RotationReport};
 pub use self::rotation::Rotation;
-pub(super) use self::rotation::RotationReport;
-use super::{
-    AppState, Shared, refusal,
-    used::{Followers, Secret, followers},
-};
+use super::{AppState, Shared, refusal, used::Secret};
 use crate::{
     answer::{Problem, json},
     key_vault::{ObjectId, ObjectKind, VaultUrl},
@@ -71,7 +71,7 @@ pub(super) async fn receive(
     let app = &app.0;
     let handshake = delivery.handshake.take();
     // Beside a handshake nothing is lost.
-    let answer = app.take(delivery).await;
+    let answer = app.take(delivery);
     let Some(handshake) = handshake else {
         return Ok(json(StatusCode::OK, &answer));
     };
@@ -131,7 +131,7 @@ impl Shared {
     }
 
     /// Acts upon what is about this app, at once or, where Azure has to be asked, after the answer.
-    async fn take(&self, delivery: Delivery) -> Answer {
+    fn take(&self, delivery: Delivery) -> Answer {
         let mut answer = Answer {
             accepted: 0,
             ignored: delivery.others,
@@ -144,7 +144,6 @@ impl Shared {
             return answer;
         }
         let vaults = self.listed_vaults();
-        let followers = followers(self);
         for event in delivery.events {
             let vault = self.vaults.meant(&event.vault);
             if !vaults.contains(vault) {
@@ -153,7 +152,7 @@ impl Shared {
                 answer.duplicates += 1;
             } else {
                 answer.accepted += 1;
-                self.act(vault, &event, &followers).await;
+                self.act(vault, &event);
             }
         }
         if answer.accepted > 0 {
@@ -170,26 +169,23 @@ impl Shared {
         answer
     }
 
-    async fn act(&self, vault: &VaultUrl, event: &Event, followers: &Followers<'_>) {
+    fn act(&self, vault: &VaultUrl, event: &Event) {
         let object = &event.object;
         let secret = Secret {
             vault: vault.clone(),
             name: object.name.clone(),
         };
-        let followed_by = followers.get(&secret);
         match event.what {
             What::NewVersion => {
-                let is_followed = followed_by.is_some_and(|settings| !settings.is_empty());
-                // First, because nothing comes after a request that its host drops.
-                if object.kind == ObjectKind::Secret && is_followed {
+                if object.kind == ObjectKind::Secret {
                     let at = event.time.unwrap_or_else(OffsetDateTime::now_utc);
-                    self.rotation.tell_of(secret, at);
+                    self.rotation.tell_of(&secret, at);
                 }
-                self.note_change(vault, object).await;
+                self.note_change(vault, object);
             }
             // References point at secrets, of which a certificate is one.
             What::NearExpiry | What::Expired => {
-                if object.kind != ObjectKind::Key && followed_by.is_some() {
+                if object.kind != ObjectKind::Key {
                     self.expiries.hear(secret);
                 }
             }
@@ -197,7 +193,7 @@ impl Shared {
     }
 
     /// What the cache knows about the latest version is not so any more.
-    async fn note_change(&self, vault: &VaultUrl, object: &ObjectId) {
+    fn note_change(&self, vault: &VaultUrl, object: &ObjectId) {
         if let Ok(described) = &self.described
             && self.vaults.meant(&described.url) == vault
         {
@@ -205,7 +201,7 @@ impl Shared {
                 version: None,
                 ..object.clone()
             };
-            described.answers.note_change(&latest).await;
+            described.answers.note_change(&latest);
         }
     }
 }

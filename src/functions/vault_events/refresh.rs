@@ -8,11 +8,14 @@ use time::OffsetDateTime;
 use tokio::time::Instant;
 
 use super::{
-    behind::{Sight, Verdict, wait_at_start},
-    rotation::{Outcome, RotationReport},
+    behind::{Sight, Verdict},
+    failure::Operation,
+    pauses::Pauses,
+    report::{Outcome, RotationReport},
+    rotation::{Again, Looked},
 };
 use crate::{
-    diagnosis::{Cause, Explanation, Subject, explain},
+    diagnosis::{Cause, Explanation, Subject, explain, iso_format},
     functions::{
         AppState, Shared,
         expiring::metadata,
@@ -25,9 +28,14 @@ use crate::{
 
 /// Azure is asked to resolve references no more often, whatever came of it. A start counts as one
 /// time: it may be the doing of the process before.
-const EVERY: Duration = Duration::from_secs(60);
-/// The pauses after failures double, from 2 s up to this.
-const PAUSE_LIMIT: Duration = Duration::from_secs(15 * 60);
+pub(super) const EVERY: Duration = Duration::from_secs(60);
+/// Instances that start together do not ask together: those that ask later find that it is done.
+const SPREAD: Duration = Duration::from_secs(30);
+/// What Azure was asked for and is not in effect is looked at again after this, and then ever more
+/// seldom, up to `LOOK_LIMIT`.
+const LOOK_AFTER: Duration = Duration::from_secs(60);
+/// So is a version that is disabled: no event tells when it is enabled.
+const LOOK_LIMIT: Duration = Duration::from_secs(60 * 60);
 /// Time to learn the newest versions of what is pending.
 const READ_LIMIT: Duration = Duration::from_secs(60);
 /// Secrets that are looked at side by side.
@@ -41,23 +49,19 @@ impl AppState {
         let Some(manager) = &app.rotation.manager else {
             return std::future::pending().await;
         };
-        let started = (Instant::now(), now());
+        let start = Instant::now() + spread();
         let mut follower = Follower {
             app,
             manager,
-            followers: followers(app),
+            followers: followers(&app.references, &app.vaults),
+            started: now(),
             now,
-            started,
-            last_asked: started.0,
-            done: HashMap::new(),
-            failures: 0,
-            written: None,
+            start,
+            may_ask: start + EVERY,
+            lists: Pauses::default(),
+            refreshes: Pauses::default(),
+            known: HashMap::new(),
         };
-        for (secret, settings) in &follower.followers {
-            if !settings.is_empty() {
-                app.rotation.put(secret.clone(), None, started.0);
-            }
-        }
         loop {
             let due = app.rotation.due().await;
             follower.look(due).await;
@@ -66,222 +70,228 @@ impl AppState {
 }
 
 /// What the work remembers from one look to the next.
-struct Follower<'a, Now> {
-    app: &'a Shared,
+pub(super) struct Follower<'a, Now> {
+    pub(super) app: &'a Shared,
     manager: &'a ResourceManager,
-    followers: Followers<'a>,
+    pub(super) followers: Followers<'a>,
     now: Now,
-    started: (Instant, OffsetDateTime),
-    /// When Azure was last asked to resolve references.
-    last_asked: Instant,
-    /// For which version of each secret, and what came of it.
-    done: HashMap<Secret, (ObjectVersion, RotationReport)>,
-    failures: u32,
-    /// Code of the failure that was written last.
-    written: Option<&'static str>,
+    started: OffsetDateTime,
+    /// The start, from which waiting times count.
+    start: Instant,
+    /// Azure is not asked to resolve references before this.
+    may_ask: Instant,
+    pub(super) lists: Pauses,
+    pub(super) refreshes: Pauses,
+    /// Each is one that the app follows, so there are as many as references at most.
+    known: HashMap<Secret, Known>,
 }
 
-/// A secret that is looked at, and when its event says that it changed; nothing tells at the start.
-type Looked = (Secret, Option<OffsetDateTime>);
+/// What is known of one secret.
+#[derive(Default)]
+pub(super) struct Known {
+    asked: Option<Asked>,
+    /// Failures to read it in the vault.
+    pub(super) reads: Pauses,
+}
 
-/// The version of each setting, as far as Azure tells.
-type Active = HashMap<String, Option<ObjectVersion>>;
+/// What Azure was asked for last, and what came of it.
+struct Asked {
+    versions: Vec<ObjectVersion>,
+    at: Option<String>,
+    outcome: Outcome,
+    /// How often it was looked at since then without finding them in effect.
+    looks: u32,
+}
+
+/// What Azure tells of each setting; nothing of one of which it tells nothing.
+type Told = HashMap<String, ConfigReference>;
+
+/// A secret of which the app does not have the newest version.
+struct Behind {
+    looked: Looked,
+    versions: Vec<ObjectVersion>,
+    /// When Azure is asked for them.
+    at: Instant,
+}
 
 impl<Now: Fn() -> OffsetDateTime> Follower<'_, Now> {
     /// Asks Azure to resolve references if one of those to `due` is behind.
     async fn look(&mut self, due: Vec<Looked>) {
-        let active = match self.manager.references().await {
+        let told = match self.manager.references().await {
             Ok(references) => {
-                let each = references.into_iter();
-                each.map(|one| (one.setting, one.active_version)).collect()
+                self.lists.end();
+                by_setting(references)
             }
-            // A list that is not there says nothing about the refresh.
-            Err(ManagementError::NotFound) => Active::new(),
-            Err(error) => return self.refused(due, &error, Duration::ZERO),
+            // A list that is not there, or is made otherwise, says nothing about the refresh.
+            Err(ManagementError::NotFound | ManagementError::UnexpectedAnswer) => Told::new(),
+            Err(error) => return self.refused(due, &error, Operation::List),
         };
         let until = Instant::now() + READ_LIMIT;
         let this = &*self;
-        let verdicts = stream::iter(due).map(async |(secret, event)| {
-            let verdict = this.verdict(&secret, event, &active, until);
-            (verdict.await, (secret, event))
+        let verdicts = stream::iter(due).map(async |looked| {
+            let verdict = this.verdict(&looked, &told, until).await;
+            (verdict, looked)
         });
         let verdicts: Vec<_> = verdicts.buffer_unordered(READS_AT_ONCE).collect().await;
-        let (mut behind, mut unread, mut reports) = (Vec::new(), Vec::new(), Vec::new());
-        for (verdict, (secret, event)) in verdicts {
-            let mut report = |outcome| {
-                // What a start finds in order is nobody's news.
-                reports.extend(event.map(|_| RotationReport::new(&secret, event, outcome)));
+        let (mut behind, mut unread) = (Vec::new(), Vec::new());
+        for (verdict, looked) in verdicts {
+            let verdict = match verdict {
+                Ok(verdict) => verdict,
+                Err(error) => {
+                    unread.push((looked, error));
+                    continue;
+                }
             };
+            self.known(&looked.secret).reads.end();
             match verdict {
-                Ok((Verdict::Current, _)) => report(Outcome::Current),
-                Ok((Verdict::Disabled, _)) => report(Outcome::Disabled),
-                Ok((Verdict::Asked, _)) => {
-                    reports.extend(self.done.get(&secret).map(|(_, report)| report.clone()));
+                Verdict::Current => self.tell(&looked, Outcome::Current, Again::Told),
+                Verdict::Gone => self.tell(&looked, Outcome::Gone, Again::Told),
+                Verdict::Left => self.tell(&looked, Outcome::Behind, Again::Told),
+                Verdict::Disabled => {
+                    let again = Again::At(Instant::now() + LOOK_LIMIT);
+                    self.tell(&looked, Outcome::Disabled, again);
                 }
-                Ok((Verdict::Behind(version), created)) => {
-                    behind.push(((secret, event), version, created));
-                }
-                Err(error) => unread.push(((secret, event), error)),
+                Verdict::Asked => self.look_back(&looked, &told),
+                Verdict::Behind { versions, wait } => behind.push(Behind {
+                    looked,
+                    versions,
+                    at: (self.start + wait).max(self.may_ask),
+                }),
             }
         }
-        self.app.rotation.report_of(reports);
-        let is_over = unread.is_empty() && behind.is_empty();
-        if let Some(((secret, _), error)) = unread.first() {
-            let why = self.why_unread(secret, error.clone()).await;
-            let unread = unread.into_iter().map(|(looked, _)| looked);
-            self.failed(unread.collect(), Outcome::Failed, &why, Duration::ZERO);
-        }
-        let is_done = self.refresh_when_due(behind).await;
-        if is_over || is_done {
-            self.failures = 0;
-            self.written = None;
-        }
+        self.could_not_read(unread).await;
+        self.refresh_when_due(behind).await;
     }
 
-    /// Whether the app has the newest version of `secret`, and when that was made.
+    /// Whether the app has the newest version of the secret.
     async fn verdict(
         &self,
-        secret: &Secret,
-        event: Option<OffsetDateTime>,
-        active: &Active,
+        looked: &Looked,
+        told: &Told,
         until: Instant,
-    ) -> Result<(Verdict, Option<OffsetDateTime>), Error> {
-        let settings = self.settings(secret);
+    ) -> Result<Verdict, Error> {
+        let settings = self.settings(&looked.secret);
         let active: Vec<_> = settings
-            .map(|setting| active.get(setting).and_then(Option::as_ref))
+            .map(|setting| told.get(setting)?.active_version.as_ref())
             .collect();
-        if event.is_none() && active.iter().all(Option::is_none) {
-            return Ok((Verdict::Current, None));
+        let is_told = looked.event.is_some();
+        if !is_told && active.iter().all(Option::is_none) {
+            return Ok(Verdict::Current);
         }
-        let newest = match self.app.newest(secret, until).await {
+        let newest = match self.app.newest(&looked.secret, until).await {
             Ok(newest) => newest,
-            // What is gone has no version that could be in effect. `config-check` tells of it.
-            Err(Error::NotFound(_)) => return Ok((Verdict::Current, None)),
+            Err(Error::NotFound(_)) => return Ok(Verdict::Gone),
             Err(error) => return Err(error),
         };
+        let asked = self.known.get(&looked.secret);
+        let asked = asked.and_then(|known| known.asked.as_ref());
         let sight = Sight {
             active,
             newest: &newest,
-            is_told: event.is_some(),
-            asked: self.done.get(secret).map(|(version, _)| version),
+            is_told,
+            asked: asked.map_or(&[], |asked| &asked.versions),
+            started: self.started,
         };
-        Ok((sight.verdict(), newest.created))
+        Ok(sight.verdict())
     }
 
-    /// Asks once for all that is `behind`, or leaves it until Azure may be asked again. Whether that
-    /// was done.
-    async fn refresh_when_due(
-        &mut self,
-        behind: Vec<(Looked, ObjectVersion, Option<OffsetDateTime>)>,
-    ) -> bool {
-        let mut due = Vec::new();
-        let (start, started) = self.started;
-        for ((secret, event), version, created) in behind {
-            // An event does not make it sooner: it could be anybody's.
-            let Some(wait) = wait_at_start(created, started) else {
-                // The platform has looked itself since.
-                continue;
-            };
-            let at = (start + wait).max(self.last_asked + EVERY);
-            if at > Instant::now() {
-                self.app.rotation.put(secret, event, at);
-            } else {
-                due.push(((secret, event), version));
+    /// Asks once for all that is `behind`, if any of it is due.
+    async fn refresh_when_due(&mut self, behind: Vec<Behind>) {
+        let now = Instant::now();
+        if behind.iter().all(|one| one.at > now) {
+            for one in behind {
+                self.tell(&one.looked, Outcome::Waiting, Again::At(one.at));
             }
+            return;
         }
-        if due.is_empty() {
-            return false;
-        }
-        self.last_asked = Instant::now();
-        let asked_at = (self.now)();
+        self.may_ask = now + EVERY;
+        let at = iso_format((self.now)());
         let refreshed = match self.manager.refresh().await {
-            Ok(refreshed) => refreshed,
+            Ok(refreshed) => by_setting(refreshed),
             Err(error) => {
-                let due = due.into_iter().map(|(looked, _)| looked);
-                self.refused(due.collect(), &error, EVERY);
-                return false;
+                let looked = behind.into_iter().map(|one| one.looked);
+                return self.refused(looked.collect(), &error, Operation::Refresh);
             }
         };
-        tracing::info!(secrets = due.len(), "references refreshed");
-        let mut reports = Vec::new();
-        for ((secret, event), version) in due {
-            let is_resolved = self.settings(&secret).all(|setting| {
-                let found = refreshed.iter().find(|one| one.setting == setting);
-                found.is_none_or(is_resolved)
+        self.refreshes.end();
+        tracing::info!(secrets = behind.len(), "references refreshed");
+        for Behind {
+            looked, versions, ..
+        } in behind
+        {
+            self.known(&looked.secret).asked = Some(Asked {
+                versions,
+                at: at.clone(),
+                outcome: Outcome::Refreshed,
+                looks: 0,
             });
-            let outcome = if is_resolved {
-                Outcome::Refreshed
-            } else {
-                Outcome::Unresolved
-            };
-            let report = RotationReport::new(&secret, event, outcome).asked(asked_at);
-            reports.push(report.clone());
-            self.done.insert(secret, (version, report));
+            self.look_back(&looked, &refreshed);
         }
-        self.app.rotation.report_of(reports);
-        true
+    }
+
+    /// Looks at what came of what Azure was asked for. Not asked for again, whatever that is.
+    fn look_back(&mut self, looked: &Looked, told: &Told) {
+        let settings = self.settings(&looked.secret);
+        let found: Vec<_> = settings.filter_map(|setting| told.get(setting)).collect();
+        let Some(asked) = &mut self.known(&looked.secret).asked else {
+            return;
+        };
+        let outcome = found.into_iter().map(|one| asked.outcome_of(one)).max();
+        // If Azure says nothing about it, what it said before stands.
+        asked.outcome = outcome.unwrap_or(asked.outcome);
+        let again = if asked.outcome.is_done() {
+            Again::Told
+        } else {
+            let pause = LOOK_AFTER * 2_u32.pow(asked.looks.min(10));
+            asked.looks += 1;
+            Again::At(Instant::now() + pause.min(LOOK_LIMIT))
+        };
+        let (outcome, at) = (asked.outcome, asked.at.clone());
+        let mut report = self.report(looked, outcome);
+        report.asked_at = at;
+        self.app.rotation.settle(looked, report, again);
+    }
+
+    fn tell(&self, looked: &Looked, outcome: Outcome, again: Again) {
+        let report = self.report(looked, outcome);
+        self.app.rotation.settle(looked, report, again);
+    }
+
+    fn report(&self, looked: &Looked, outcome: Outcome) -> RotationReport {
+        let report = RotationReport::new(looked, outcome);
+        if outcome == Outcome::Behind {
+            report.because(&self.explain(&Cause::StaysBehind, &Subject::OF_THE_HANDLER))
+        } else {
+            report
+        }
+    }
+
+    pub(super) fn explain(&self, cause: &Cause, subject: &Subject<'_>) -> Explanation {
+        let surroundings = self.app.references.surroundings();
+        explain(cause, subject, surroundings, (self.now)())
+    }
+
+    pub(super) fn known(&mut self, secret: &Secret) -> &mut Known {
+        self.known.entry(secret.clone()).or_default()
     }
 
     fn settings(&self, secret: &Secret) -> impl Iterator<Item = &str> {
         let followers = self.followers.get(secret).into_iter().flatten();
         followers.map(|setting| setting.name())
     }
+}
 
-    /// Azure did not do it. It is tried again, after `pause` at the soonest.
-    fn refused(&mut self, looked: Vec<Looked>, error: &ManagementError, pause: Duration) {
-        let (outcome, cause) = match error {
-            ManagementError::Denied => (Outcome::Denied, Cause::MayNotRefresh),
-            ManagementError::NotFound => (Outcome::Denied, Cause::RefreshNotFound),
-            ManagementError::Credential(cause) => {
-                let cause = Cause::Failed(Error::Credential(*cause));
-                (Outcome::Failed, cause)
-            }
-            ManagementError::Busy { .. }
-            | ManagementError::Unreachable
-            | ManagementError::UnexpectedAnswer => (Outcome::Failed, Cause::RefreshFailed),
-        };
-        let pause = match error {
-            ManagementError::Busy { retry_after } => retry_after.unwrap_or_default().max(pause),
-            _ => pause,
-        };
-        let surroundings = self.app.references.surroundings();
-        let why = explain(&cause, &Subject::OF_THE_HANDLER, surroundings, (self.now)());
-        self.failed(looked, outcome, &why, pause);
-    }
-
-    async fn why_unread(&self, secret: &Secret, error: Error) -> Explanation {
-        let cause = self.app.cause(&secret.vault, error).await;
-        let setting = self.followers.get(secret).and_then(|all| all.first());
-        let subject = setting.map_or(Subject::OF_THE_HANDLER, |setting| setting.subject());
-        let surroundings = self.app.references.surroundings();
-        explain(&cause, &subject, surroundings, (self.now)())
-    }
-
-    /// Tells it, and tries again after `pause` or the next of its own.
-    fn failed(
-        &mut self,
-        looked: Vec<Looked>,
-        outcome: Outcome,
-        why: &Explanation,
-        pause: Duration,
-    ) {
-        let (code, detail, fix) = (why.code, &why.detail, &why.fix);
-        if self.written.replace(code) != Some(code) {
-            if outcome == Outcome::Denied {
-                tracing::warn!(code, "{detail} {fix}");
-            } else {
-                tracing::info!(code, "references not refreshed, tried again");
-            }
-        }
-        let reports = looked
-            .iter()
-            .map(|(secret, event)| RotationReport::new(secret, *event, outcome).because(why));
-        self.app.rotation.report_of(reports);
-        self.failures += 1;
-        let own = Duration::from_secs(1) * 2_u32.saturating_pow(self.failures.min(10));
-        let pause = pause.max(own).min(PAUSE_LIMIT);
-        for (secret, event) in looked {
-            self.app.rotation.put(secret, event, Instant::now() + pause);
+impl Asked {
+    /// What came of it, as far as Azure says so of one setting.
+    fn outcome_of(&self, setting: &ConfigReference) -> Outcome {
+        let status = setting.status.as_deref().and_then(Status::parse);
+        let active = setting.active_version.as_ref();
+        if status.is_some_and(|status| status != Status::Resolved) {
+            Outcome::Unresolved
+        } else if active.is_some_and(|active| !self.versions.contains(active)) {
+            Outcome::Behind
+        } else {
+            Outcome::Refreshed
         }
     }
 }
@@ -302,8 +312,13 @@ impl Shared {
     }
 }
 
-/// Whether the platform does not say otherwise.
-fn is_resolved(reference: &ConfigReference) -> bool {
-    let status = reference.status.as_deref().and_then(Status::parse);
-    status.is_none_or(|status| status == Status::Resolved)
+fn by_setting(references: Vec<ConfigReference>) -> Told {
+    let each = references.into_iter();
+    each.map(|one| (one.setting.clone(), one)).collect()
+}
+
+/// Anything up to `SPREAD`.
+fn spread() -> Duration {
+    let random = getrandom::u32().unwrap_or_default();
+    SPREAD.mul_f64(f64::from(random) / f64::from(u32::MAX))
 }

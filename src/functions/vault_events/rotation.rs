@@ -1,4 +1,4 @@
-//! Which secrets may have a version that the app does not have yet, and what came of the latest.
+//! Which secrets are looked at and when, and what came of each.
 
 use std::{
     collections::HashMap,
@@ -7,7 +7,6 @@ use std::{
     time::Duration,
 };
 
-use serde::Serialize;
 use time::OffsetDateTime;
 use tokio::{
     select,
@@ -15,14 +14,13 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::seen::Seen;
-use crate::{
-    diagnosis::{Explanation, Fix, iso_format},
-    functions::used::Secret,
-    management::ResourceManager,
+use super::{
+    report::{Outcome, RotationReport},
+    seen::Seen,
 };
+use crate::{diagnosis::iso_format, functions::used::Secret, management::ResourceManager};
 
-/// Azure is asked once no event has come for this long.
+/// A secret is looked at once no event has come for this long.
 const QUIET: Duration = Duration::from_secs(30);
 /// Events that never stop are not waited for longer.
 const QUIET_LIMIT: Duration = Duration::from_secs(120);
@@ -39,59 +37,56 @@ pub struct Rotation {
 
 #[derive(Default)]
 struct State {
-    /// Each is one that the app follows, so there are as many as references at most.
-    pending: HashMap<Secret, Pending>,
-    /// When the first and the latest event came of those that are waited for.
-    burst: Option<(Instant, Instant)>,
-    report: Option<RotationReport>,
+    /// Each secret that references follow.
+    followed: HashMap<Secret, Followed>,
+    burst: Option<Burst>,
+    /// Azure is asked nothing before this, whatever events come.
+    pause: Option<Instant>,
 }
 
-/// Why a secret is looked at, and when.
-#[derive(Default)]
-struct Pending {
-    /// When an event says that it changed, which decides nothing; nothing tells at the start.
+/// Events that come one after the other.
+struct Burst {
+    first: Instant,
+    latest: Instant,
+}
+
+/// One secret.
+struct Followed {
+    /// When an event says that the secret changed, until that has been looked at. Decides nothing.
     event: Option<OffsetDateTime>,
-    /// Not before this; nothing if it waits for events to stop.
-    due: Option<Instant>,
+    next: Option<Next>,
+    /// It is not looked at before this, whatever events come.
+    pause: Option<Instant>,
+    /// What happened last, and when that was told.
+    report: Option<(Instant, RotationReport)>,
 }
 
-/// What happened last.
-#[derive(Debug, Clone, Serialize)]
-pub(in crate::functions) struct RotationReport {
-    /// The secret that has a new version.
-    pub secret: String,
-    /// When it got it; null for one that was found at the start.
-    pub event_at: Option<String>,
-    /// When Azure was asked to resolve references again; null if it was not yet, or needs not be.
-    pub asked_at: Option<String>,
-    /// What came of it.
-    pub outcome: Outcome,
-    /// Why, if it failed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub detail: Option<String>,
-    /// What to do, if it failed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub fix: Option<Fix>,
+/// When a secret is looked at.
+#[derive(Clone, Copy)]
+enum Next {
+    /// Once events stop.
+    Quiet,
+    /// Then, or once events stop if some come before.
+    At(Instant),
 }
 
-/// What came of a new version. In the order of what a person wants to know first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(in crate::functions) enum Outcome {
-    /// The version is in effect already.
-    Current,
-    /// It is disabled, so Azure is not asked.
-    Disabled,
-    /// Azure is asked soon.
-    Waiting,
-    /// Azure was asked, and did not say that a reference is not resolved.
-    Refreshed,
-    /// Azure was asked, and says that one of the references is not resolved.
-    Unresolved,
-    /// Azure or the vault could not be asked. It is tried again.
-    Failed,
-    /// The identity may not ask Azure. It is tried again now and then.
-    Denied,
+/// A secret that is looked at.
+#[derive(Debug, Clone)]
+pub(super) struct Looked {
+    pub(super) secret: Secret,
+    /// When an event says that it changed; nothing if no event has come.
+    pub(super) event: Option<OffsetDateTime>,
+}
+
+/// When a secret is looked at again.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Again {
+    /// When an event comes.
+    Told,
+    /// At this time, or sooner if an event comes.
+    At(Instant),
+    /// At this time, whatever events come.
+    NotBefore(Instant),
 }
 
 impl fmt::Debug for Rotation {
@@ -116,38 +111,108 @@ impl Rotation {
         self.manager.is_some()
     }
 
-    /// What happened last; nothing if nothing has.
-    pub(in crate::functions) fn report(&self) -> Option<RotationReport> {
-        self.state().report.clone()
+    /// New versions of these `secrets` are acted upon. Each is looked at once without an event.
+    pub(in crate::functions) fn follow(&self, secrets: impl IntoIterator<Item = Secret>) {
+        let new = || Followed {
+            event: None,
+            next: Some(Next::At(Instant::now())),
+            pause: None,
+            report: None,
+        };
+        let followed = secrets.into_iter().map(|secret| (secret, new()));
+        self.state().followed.extend(followed);
     }
 
-    /// An event tells that `secret`, which references follow, has a new version.
-    pub(super) fn tell_of(&self, secret: Secret, event: OffsetDateTime) {
+    /// What happened last at `now` to the secret that needs a person most, or to the latest if none
+    /// does; nothing if nothing has.
+    pub(in crate::functions) fn report(&self, now: OffsetDateTime) -> Option<RotationReport> {
+        let state = self.state();
+        let each = state.followed.values().filter_map(|followed| {
+            let (told, report) = followed.report.as_ref()?;
+            Some((told, followed, report))
+        });
+        let (_, followed, report) = each.max_by_key(|(told, _, report)| {
+            let outcome = report.outcome;
+            ((!outcome.is_done()).then_some(outcome), *told)
+        })?;
+        let next = state.next(followed, Instant::now());
+        Some(RotationReport {
+            next_at: next.and_then(|next| iso_format(now + (next - Instant::now()))),
+            ..report.clone()
+        })
+    }
+
+    /// An event tells that `secret` has a new version. Says nothing about one that is not followed.
+    pub(super) fn tell_of(&self, secret: &Secret, event: OffsetDateTime) {
         let now = Instant::now();
         let mut state = self.state();
-        let (first, _) = state.burst.unwrap_or((now, now));
-        state.burst = Some((first, now));
-        state.report = Some(RotationReport::new(&secret, Some(event), Outcome::Waiting));
-        let pending = state.pending.entry(secret).or_default();
-        pending.hear(Some(event));
-        pending.due = None;
+        let State {
+            followed, burst, ..
+        } = &mut *state;
+        let Some(followed) = followed.get_mut(secret) else {
+            return;
+        };
+        let first = burst.as_ref().map_or(now, |burst| burst.first);
+        *burst = Some(Burst { first, latest: now });
+        // Events come in any order.
+        followed.event = followed.event.max(Some(event));
+        followed.next = Some(Next::Quiet);
+        let report = &mut followed.report;
+        match report {
+            // Why it could not be done is what a person has to know until it is.
+            Some((_, report)) if report.outcome.is_failure() => {
+                report.event_at = followed.event.and_then(iso_format);
+            }
+            report => {
+                let told = Looked {
+                    secret: secret.clone(),
+                    event: followed.event,
+                };
+                *report = Some((now, RotationReport::new(&told, Outcome::Waiting)));
+            }
+        }
         drop(state);
         self.changed.notify_one();
     }
 
-    /// `secret` is looked at once that is `due`, or sooner if an event has come meanwhile.
-    pub(super) fn put(&self, secret: Secret, event: Option<OffsetDateTime>, due: Instant) {
+    /// Azure is asked nothing before `until`.
+    pub(super) fn pause(&self, until: Instant) {
+        self.state().pause = Some(until);
+    }
+
+    /// What came of a look at a secret, and when it is looked at again. An event that has come
+    /// meanwhile is not answered by it.
+    pub(super) fn settle(&self, looked: &Looked, report: RotationReport, again: Again) {
         let mut state = self.state();
-        let due = Some(due);
-        let new = Pending { event, due };
-        state.pending.entry(secret).or_insert(new).hear(event);
+        let Some(followed) = state.followed.get_mut(&looked.secret) else {
+            return;
+        };
+        let (pause, at) = match again {
+            Again::Told => (None, None),
+            Again::At(at) => (None, Some(at)),
+            Again::NotBefore(at) => (Some(at), Some(at)),
+        };
+        followed.pause = pause;
+        if at.is_some() {
+            followed.event = followed.event.max(looked.event);
+        }
+        let is_told_again = followed.next.is_some();
+        if !is_told_again {
+            followed.next = at.map(Next::At);
+        }
+        // What nobody told of and is in order is no news.
+        let is_news = looked.event.is_some() || !report.outcome.is_in_order();
+        let is_latest = !is_told_again || report.outcome.is_failure();
+        if is_latest && (is_news || followed.report.is_some()) {
+            followed.report = Some((Instant::now(), report));
+        }
     }
 
     /// Takes what is due, once something is.
-    pub(super) async fn due(&self) -> Vec<(Secret, Option<OffsetDateTime>)> {
+    pub(super) async fn due(&self) -> Vec<Looked> {
         loop {
             let changed = self.changed.notified();
-            let next = match self.take(Instant::now()) {
+            let next = match self.state().take(Instant::now()) {
                 Ok(due) => return due,
                 Err(next) => next,
             };
@@ -161,69 +226,52 @@ impl Rotation {
         }
     }
 
-    /// What is due, or when something will be.
-    fn take(&self, now: Instant) -> Result<Vec<(Secret, Option<OffsetDateTime>)>, Option<Instant>> {
-        let mut state = self.state();
-        let quiet = state.burst.map_or(now, |(first, latest)| {
-            (latest + QUIET).min(first + QUIET_LIMIT)
-        });
-        let due_of = |pending: &Pending| pending.due.unwrap_or(quiet);
-        let taken: Vec<_> = state
-            .pending
-            .extract_if(|_, pending| due_of(pending) <= now)
-            .map(|(secret, pending)| (secret, pending.event))
-            .collect();
-        if quiet <= now {
-            state.burst = None;
-        }
-        if taken.is_empty() {
-            return Err(state.pending.values().map(due_of).min());
-        }
-        Ok(taken)
-    }
-
-    /// Tells what happened, of all that is told together what a person wants to know first.
-    pub(super) fn report_of(&self, reports: impl IntoIterator<Item = RotationReport>) {
-        let first = reports
-            .into_iter()
-            .max_by_key(|one| (one.outcome, one.event_at.clone()));
-        if let Some(report) = first {
-            self.state().report = Some(report);
-        }
-    }
-
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Pending {
-    /// Events come in any order: the latest is told.
-    fn hear(&mut self, event: Option<OffsetDateTime>) {
-        self.event = self.event.max(event);
+impl Burst {
+    /// When it is over.
+    fn quiet(&self) -> Instant {
+        (self.latest + QUIET).min(self.first + QUIET_LIMIT)
     }
 }
 
-impl RotationReport {
-    pub(super) fn new(secret: &Secret, event: Option<OffsetDateTime>, outcome: Outcome) -> Self {
-        Self {
-            secret: secret.name.to_string(),
-            event_at: event.and_then(iso_format),
-            asked_at: None,
-            outcome,
-            detail: None,
-            fix: None,
+impl State {
+    /// When `followed` is looked at, as far as is known.
+    fn next(&self, followed: &Followed, now: Instant) -> Option<Instant> {
+        let next = match followed.next? {
+            Next::At(at) => at,
+            Next::Quiet => self.burst.as_ref().map_or(now, Burst::quiet),
+        };
+        let pauses = [self.pause, followed.pause];
+        Some(pauses.into_iter().flatten().fold(next, Instant::max))
+    }
+
+    /// What is due, or when something will be.
+    fn take(&mut self, now: Instant) -> Result<Vec<Looked>, Option<Instant>> {
+        let next = |followed| self.next(followed, now);
+        let due = self.followed.iter();
+        let due = due.filter(|(_, followed)| next(followed).is_some_and(|next| next <= now));
+        let due: Vec<_> = due.map(|(secret, _)| secret.clone()).collect();
+        let is_over = |burst: &mut Burst| burst.quiet() <= now;
+        self.burst.take_if(is_over);
+        if due.is_empty() {
+            let each = self.followed.values();
+            let next = each.filter_map(|followed| self.next(followed, now));
+            // Those that wait for another reason do not make the next burst older than it is.
+            let quiet = self.burst.as_ref().map(Burst::quiet);
+            return Err(next.chain(quiet).min());
         }
-    }
-
-    pub(super) fn asked(mut self, at: OffsetDateTime) -> Self {
-        self.asked_at = iso_format(at);
-        self
-    }
-
-    pub(super) fn because(mut self, why: &Explanation) -> Self {
-        self.detail = Some(why.detail.clone());
-        self.fix = Some(why.fix.clone());
-        self
+        let looked = due.into_iter().map(|secret| {
+            let followed = self.followed.get_mut(&secret);
+            let event = followed.and_then(|followed| {
+                followed.next = None;
+                followed.event.take()
+            });
+            Looked { secret, event }
+        });
+        Ok(looked.collect())
     }
 }

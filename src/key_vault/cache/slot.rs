@@ -16,11 +16,10 @@ pub(super) struct Slot<T> {
     pub(super) is_renewing: AtomicBool,
     /// When the last read ended that was forced.
     pub(super) forced: Option<Instant>,
-    /// Whether the vault has something else by now.
-    pub(super) is_outdated: bool,
+    /// The number of the secret's changes when the read began.
+    pub(super) change: u64,
 }
 
-#[derive(Clone)]
 pub(super) enum Known<T> {
     Answer(Answer<T>),
     /// An answer, and why the last attempt to renew it failed.
@@ -34,20 +33,14 @@ pub(super) struct Answer<T> {
     pub(super) loaded: Instant,
 }
 
-impl<T: Clone> Slot<T> {
-    /// The same, and the vault has something else by now.
-    pub(super) fn changed(&self) -> Self {
-        Self {
-            known: self.known.clone(),
-            until: self.until,
-            is_renewing: AtomicBool::new(false),
-            forced: self.forced,
-            is_outdated: true,
-        }
-    }
-}
-
 impl<T> Slot<T> {
+    /// Whether the vault could not be asked a moment ago, and is left alone for now. Whoever can
+    /// tell of changes could else have it asked at will.
+    pub(super) fn is_pause(&self, now: Instant) -> bool {
+        let failure = self.known.failure();
+        now < self.until && failure.is_some_and(Error::may_pass)
+    }
+
     /// Whether it was read by force a moment ago.
     pub(super) fn is_forced(&self) -> bool {
         self.forced.is_some_and(|at| at.elapsed() < FORCED_PAUSE)

@@ -325,7 +325,7 @@ async fn what_has_changed_is_read_again_before_it_is_given() {
     let (fake, cache) = over_fake();
     let id = id("a");
     assert_eq!(cache.get(&id).await.expect("loaded").value, 1);
-    cache.note_change(&id).await;
+    cache.note_change(&id);
     // However many ask.
     for found in all(&cache, 20).await {
         let found = found.expect("loaded");
@@ -334,7 +334,7 @@ async fn what_has_changed_is_read_again_before_it_is_given() {
     assert_eq!(cache.get(&id).await.expect("cached").outcome, Outcome::Hit);
     assert_eq!(fake.calls(), 2);
     // What nobody has asked for is not read.
-    cache.note_change(&self::id("b")).await;
+    cache.note_change(&self::id("b"));
     assert_eq!(fake.calls(), 2);
 }
 
@@ -344,7 +344,7 @@ async fn a_read_that_is_under_way_when_something_changes_is_not_believed() {
     let id = id("a");
     let change = async {
         sleep(SLOW / 2).await;
-        cache.note_change(&id).await;
+        cache.note_change(&id);
         cache.get(&id).await
     };
     let (before, after) = tokio::join!(cache.get(&id), change);
@@ -359,16 +359,59 @@ async fn a_change_leaves_what_an_outage_is_bridged_with() {
     let (fake, cache) = over_fake();
     let id = id("a");
     assert_eq!(cache.get(&id).await.expect("loaded").value, 1);
-    cache.note_change(&id).await;
+    cache.note_change(&id);
     fake.fail(Error::TimedOut);
     let found = cache.get(&id).await.expect("what was known");
     assert_eq!(
         (found.value, found.outcome),
         (1, stale(Some(Error::TimedOut)))
     );
+    // The vault has its pause, whatever is told.
+    for _ in 0..20 {
+        cache.note_change(&id);
+        let found = cache.get(&id).await.expect("what was known");
+        assert_eq!(found.outcome, stale(Some(Error::TimedOut)));
+    }
+    assert_eq!(fake.calls(), 2);
     // A right that is revoked is one all the same.
-    cache.note_change(&id).await;
+    cache.note_change(&id);
     fake.fail(Error::AccessDenied(Denial::Other));
     advance(FAILURE_PAUSE).await;
     cache.get(&id).await.expect_err("refused");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_of_what_was_missing_is_read_at_once_and_of_what_failed_after_a_pause() {
+    let (fake, cache) = over_fake();
+    let id = id("a");
+    for (error, calls) in [
+        (Error::NotFound(ObjectKind::Secret), 2),
+        (Error::TimedOut, 1),
+    ] {
+        let before = fake.calls();
+        fake.fail(error);
+        cache.get(&id).await.expect_err("failed");
+        cache.note_change(&id);
+        cache.get(&id).await.expect_err("failed");
+        assert_eq!(fake.calls() - before, calls);
+        advance(POLICY.missing_for).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_of_one_secret_has_few_others_read_again() {
+    let (fake, cache) = over_fake();
+    let ids: Vec<_> = (0..POLICY.capacity)
+        .map(|number| id(&format!("a{number}")))
+        .collect();
+    for id in &ids {
+        cache.get(id).await.expect("loaded");
+    }
+    let before = fake.calls();
+    cache.note_change(&ids[0]);
+    for id in &ids {
+        cache.get(id).await.expect("loaded");
+    }
+    // All ten are in one of 256 groups about once in 10^21 runs.
+    assert!(fake.calls() - before < ids.len());
 }

@@ -35,7 +35,7 @@ pub(crate) use functions_host::{
 };
 pub(crate) use in_process::{InProcess, Setup, answer, func_a};
 pub(crate) use lines::Lines;
-pub(crate) use platform::{Mood, Platform};
+pub(crate) use platform::{Mood, Platform, SLOW};
 pub(crate) use process::{Handler, PATIENCE, Stream};
 pub(crate) use standalone::{Standalone, commands};
 pub(crate) use tls_vault::{Identity, TlsVault, Wire};

@@ -21,7 +21,10 @@ use keyvault_functions::{
 };
 use serde_json::json;
 use time::OffsetDateTime;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
+
+/// How long it takes if it takes its time.
+pub(crate) const SLOW: Duration = Duration::from_millis(100);
 
 /// How it answers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -36,6 +39,8 @@ pub(crate) enum Mood {
     Throttles(u64),
     /// No answer to anything.
     Hangs,
+    /// An answer to anything after `SLOW`.
+    TakesItsTime,
     /// It refreshes, and the answer never comes.
     HangsAfterIt,
     /// It refreshes, and the answer breaks off.
@@ -94,6 +99,13 @@ impl Platform {
     pub(crate) fn will_resolve(&self, setting: &str, version: &str) {
         let mut state = self.state();
         state.newest.insert(setting.to_owned(), version.to_owned());
+    }
+
+    /// It has resolved `setting` to `version` itself.
+    pub(crate) fn resolves(&self, setting: &str, version: &str) {
+        let mut state = self.state();
+        let version = Some(version.to_owned());
+        state.active.insert(setting.to_owned(), version);
     }
 
     /// How often it was asked to resolve references again, which is never twice in a minute.
@@ -176,6 +188,7 @@ impl HttpClient for Platform {
                 return Ok(answer(429, headers, refused));
             }
             Mood::Hangs => std::future::pending().await,
+            Mood::TakesItsTime => sleep(SLOW).await,
             _ => {}
         }
         if !is_refresh {
