@@ -447,7 +447,7 @@ async fn a_refusal_says_which_right_is_missing_and_heals_once_it_is_granted() {
             "Rotation",
             "denied",
             "az role assignment create",
-            "Looked at again",
+            "Next look",
         ] {
             assert!(page.contains(text), "{text}: {page}");
         }

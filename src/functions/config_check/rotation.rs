@@ -13,7 +13,7 @@ pub(super) fn card(report: &RotationReport) -> Markup {
     let times = [
         ("Changed ", &report.event_at),
         ("Azure was asked ", &report.asked_at),
-        ("Looked at again ", &report.next_at),
+        ("Next look ", &report.next_at),
     ];
     let mut times = times
         .iter()
