@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 
 /// An id that nobody takes for a real one. The vault belongs to this tenant.
-pub(super) const NOBODY: &str = "00000000-0000-0000-0000-000000000000";
+pub const NOBODY: &str = "00000000-0000-0000-0000-000000000000";
 
 /// An identity. By default it is the system-assigned one of the app `dev-vault`, and its ids
 /// have no digits but 0.

@@ -206,10 +206,15 @@ mod tests {
     #[tokio::test]
     async fn everything_is_challenged_first() {
         let vault = DevVault::seeded().expect("randomness");
-        for (method, path, token) in [
-            ("GET", "/secrets/ExternalApiKey/?api-version=7.4", None),
-            ("PUT", "/anything", None),
-            ("GET", "/secrets", Some("Bearer wrong")),
+        for (method, path, token, code) in [
+            (
+                "GET",
+                "/secrets/ExternalApiKey/?api-version=7.4",
+                None,
+                "AKV10000",
+            ),
+            ("PUT", "/anything", None, "AKV10000"),
+            ("GET", "/secrets", Some("Bearer wrong"), "AKV10046"),
         ] {
             let mut request = http::Request::builder().method(method).uri(path);
             if let Some(token) = token {
@@ -228,7 +233,8 @@ mod tests {
                 .await
                 .expect("a body")
                 .to_bytes();
-            assert!(body.starts_with(br#"{"error":{"code":"Unauthorized","message":"AKV10000"#));
+            let begins = format!(r#"{{"error":{{"code":"Unauthorized","message":"{code}"#);
+            assert!(body.starts_with(begins.as_bytes()), "{body:?}");
         }
     }
 }

@@ -20,12 +20,14 @@ mod events;
 mod identity;
 mod in_process;
 mod kept;
+mod life;
 mod network;
 mod objects;
 mod query;
 mod refusal;
 mod routes;
 mod secrets;
+mod sign_in;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -33,7 +35,7 @@ mod tls;
 mod tokens;
 mod versions;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use axum::Router;
 use azure_core::credentials::TokenCredential;
@@ -42,7 +44,7 @@ use time::{Duration as TimeSpan, OffsetDateTime};
 
 use tokens::{Identity, Tokens};
 
-pub use caller::{Caller, CallerKind};
+pub use caller::{Caller, CallerKind, NOBODY};
 pub use certificates::{CertificateError, Certificates};
 pub use contents::{Contents, ContentsError};
 pub use events::{EventReceiver, ReceiverError, ReceiverUrl, Subscription, UrlError};
@@ -128,6 +130,13 @@ impl DevVault {
         self
     }
 
+    /// The same vault, in which it takes so long to delete, recover or purge a secret.
+    #[must_use]
+    pub fn with_deletion_that_takes(self, time: Duration) -> Self {
+        self.store.take_time(time);
+        self
+    }
+
     /// The same vault on another network path, as far as its answers tell.
     #[must_use]
     pub fn with_network_info(mut self, network_info: NetworkInfo) -> Self {
@@ -157,6 +166,12 @@ impl DevVault {
     /// gives a token to whoever sends `header` as `X-IDENTITY-HEADER`.
     pub fn identity_endpoint(&self, header: SecretString) -> Router {
         identity::router(self.identity.clone(), header)
+    }
+
+    /// Where an app registration of the vault's tenant signs in with `secret`, as at Entra ID. Tenant
+    /// and client id are [`NOBODY`].
+    pub fn sign_in_endpoint(&self, secret: SecretString) -> Router {
+        sign_in::router(&self.identity, secret)
     }
 
     /// Begins a subscription to the events of this vault. What was made before is no event.

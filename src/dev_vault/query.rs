@@ -34,6 +34,8 @@ pub(super) struct Query {
     api_version: String,
     max_results: usize,
     skip: usize,
+    /// As what a secret is wanted.
+    pub(super) content_type: Option<String>,
 }
 
 impl Query {
@@ -64,6 +66,7 @@ impl Query {
             api_version: api_version.clone().into_owned(),
             max_results,
             skip,
+            content_type: pairs.get("outContentType").map(ToString::to_string),
         })
     }
 
@@ -78,11 +81,9 @@ impl Query {
         let next_link = (end < all.len()).then(|| {
             // The service names the default port here.
             let port = if host.contains(':') { "" } else { ":443" };
-            let query = form_urlencoded::Serializer::new(String::new())
-                .append_pair("api-version", &self.api_version)
-                .append_pair("$skiptoken", &end.to_string())
-                .append_pair("maxresults", &self.max_results.to_string())
-                .finish();
+            let (version, number) = (&self.api_version, self.max_results);
+            // The service does not escape the sign either.
+            let query = format!("api-version={version}&$skiptoken={end}&maxresults={number}");
             format!("https://{host}{port}/{path}?{query}")
         });
         let value: Vec<_> = all

@@ -10,7 +10,7 @@ use axum::{
 use serde::Serialize;
 use serde_json::json;
 
-use super::{network::NetworkInfo, secrets::random_hex, tokens::Unauthorized};
+use super::{life::Stage, network::NetworkInfo, secrets::random_hex, tokens::Unauthorized};
 
 /// The version that the service had in June 2026.
 const SERVICE_VERSION: &str = "1.9.3449.1";
@@ -23,8 +23,8 @@ pub(super) enum Refusal {
     CertificateNotFound(String),
     SecretDisabled,
     NotDeleted(String),
-    /// A name that cannot be set, because a secret of that name can be recovered.
-    DeletedButRecoverable(String),
+    /// What a secret's name is in use for, and the code of that.
+    Conflict(String, &'static str),
     /// A name that a backup cannot be restored to.
     NameIsTaken(String),
     NoSuchBackup,
@@ -43,6 +43,35 @@ impl From<getrandom::Error> for Refusal {
 impl Refusal {
     pub(super) fn bad(message: &str) -> Self {
         Self::BadParameter(message.to_owned())
+    }
+
+    /// A deletion or a purge is under way.
+    pub(super) fn being_deleted() -> Self {
+        let message = "Secret is currently being deleted.";
+        Self::Conflict(message.to_owned(), "ObjectIsBeingDeleted")
+    }
+
+    /// Why `name` cannot be set, if it cannot.
+    pub(super) fn to_set(name: &str, stage: Stage) -> Option<Self> {
+        let (what, reason) = match stage {
+            Stage::Absent | Stage::Alive => return None,
+            Stage::Deleted => (
+                "in a deleted but recoverable state, and its name cannot be reused; in this state, the secret can only be recovered or purged.",
+                "ObjectIsDeletedButRecoverable",
+            ),
+            Stage::BeingRecovered => (
+                "being recovered and cannot be re-created; retry later.",
+                "ObjectIsBeingRecovered",
+            ),
+            Stage::BeingDeleted | Stage::BeingPurged => (
+                "being deleted and cannot be re-created; retry later.",
+                "ObjectIsBeingDeleted",
+            ),
+        };
+        Some(Self::Conflict(
+            format!("Secret {name} is currently {what}"),
+            reason,
+        ))
     }
 }
 
@@ -72,12 +101,12 @@ impl IntoResponse for Refusal {
                 "SecretNotFound",
                 &format!("Deleted Secret not found: {name}"),
             ),
-            Self::DeletedButRecoverable(name) => body(
+            Self::Conflict(message, reason) => body(
                 StatusCode::CONFLICT,
                 &json!({"error": {
                     "code": "Conflict",
-                    "message": format!("Secret {name} is currently in a deleted but recoverable state, and its name cannot be reused; in this state, the secret can only be recovered or purged."),
-                    "innererror": {"code": "ObjectIsDeletedButRecoverable"},
+                    "message": message,
+                    "innererror": {"code": reason},
                 }}),
             ),
             Self::NameIsTaken(name) => error(

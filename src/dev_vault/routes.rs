@@ -20,6 +20,7 @@ use serde_json::json;
 use super::{
     address::VAULT_NAME,
     bundles::{Bundle, CertificateBundle, DeletedBundle, Item, KeyBundle, ListedObject, policy},
+    life::Stage,
     network::NetworkInfo,
     objects::{Certificate, Collection, Key},
     query::Query,
@@ -167,10 +168,10 @@ impl Api {
                 let all = self.store.versions(name);
                 Ok(call.query.page(call.host, &path, &all, item))
             }
-            (&Method::GET, [name]) => self.bundle(call.host, name, None, Reading::Get),
+            (&Method::GET, [name]) => self.get(call, name, None),
             (&Method::GET, [name, version]) => {
                 is_version(call.method, version)?;
-                self.bundle(call.host, name, Some(version), Reading::Get)
+                self.get(call, name, Some(version))
             }
             (&Method::PUT, [name]) => self.set(call, name),
             (&Method::PATCH, [name]) => self.update(call, name, None),
@@ -179,10 +180,9 @@ impl Api {
                 self.update(call, name, Some(version))
             }
             (&Method::DELETE, [name]) => {
-                if !self.store.delete(name) {
-                    return Err(Refusal::SecretNotFound((*name).to_owned()));
-                }
-                self.deleted(call.host, name)
+                let deleted = self.store.take(name);
+                let deleted = deleted.ok_or_else(|| not_found(name, None))?;
+                Ok(ok(&DeletedBundle::of_version(call.host, &deleted)))
             }
             (&Method::POST, ["restore"]) => self.restore(call),
             (&Method::POST, [name, "backup"]) => match self.store.back_up(name)? {
@@ -204,18 +204,20 @@ impl Api {
             }
             (&Method::GET, [name]) => {
                 let deleted = self.store.deleted(name);
-                if deleted.is_some_and(|deleted| !deleted.latest.attributes.enabled) {
+                let deleted = deleted.ok_or_else(|| Refusal::NotDeleted((*name).to_owned()))?;
+                if !deleted.latest.attributes.enabled {
                     return Err(Refusal::SecretDisabled);
                 }
-                self.deleted(call.host, name)
+                Ok(ok(&DeletedBundle::of_version(call.host, &deleted)))
             }
             (&Method::POST, [name, "recover"]) => {
-                if !self.store.recover(name) {
-                    return Err(Refusal::SecretNotFound((*name).to_owned()));
-                }
-                self.item(call.host, name)
+                self.is_not_busy(name)?;
+                let recovered = self.store.recover(name);
+                let (name, latest) = recovered.ok_or_else(|| not_found(name, None))?;
+                Ok(ok(&Item::of_version(call.host, &name, &latest)))
             }
             (&Method::DELETE, [name]) => {
+                self.is_not_busy(name)?;
                 if !self.store.purge(name) {
                     return Err(Refusal::NotDeleted((*name).to_owned()));
                 }
@@ -297,11 +299,13 @@ impl Api {
             return Err(Refusal::bad("A value has at most 25 KB."));
         }
         within_limits(new.content_type.as_deref(), &new.tags)?;
-        if let Some(deleted) = self.store.deleted(name) {
-            return Err(Refusal::DeletedButRecoverable(deleted.name));
+        if let Some(refusal) = Refusal::to_set(name, self.store.stage(name)) {
+            return Err(refusal);
         }
         let version = self.store.set(name, new)?;
-        self.bundle(call.host, name, Some(&version), Reading::OwnWrite)
+        let set = self.store.get(name, Some(&version));
+        let (name, set) = set.ok_or_else(|| not_found(name, Some(&version)))?;
+        Ok(bundle(call.host, &name, &set))
     }
 
     fn update(
@@ -332,10 +336,13 @@ impl Api {
         }
     }
 
-    fn deleted(&self, host: &str, name: &str) -> Result<Response, Refusal> {
-        let deleted = self.store.deleted(name);
-        let deleted = deleted.ok_or_else(|| Refusal::NotDeleted(name.to_owned()))?;
-        Ok(ok(&DeletedBundle::of_version(host, &deleted)))
+    /// What is being deleted can neither be recovered nor purged yet.
+    fn is_not_busy(&self, name: &str) -> Result<(), Refusal> {
+        let is_busy = self.store.stage(name) == Stage::BeingDeleted;
+        if is_busy {
+            return Err(Refusal::being_deleted());
+        }
+        Ok(())
     }
 
     /// The latest version without its value.
@@ -345,29 +352,26 @@ impl Api {
         Ok(ok(&Item::of_version(host, &name, &version)))
     }
 
-    fn bundle(
-        &self,
-        host: &str,
-        name: &str,
-        version: Option<&str>,
-        reading: Reading,
-    ) -> Result<Response, Refusal> {
+    fn get(&self, call: &Call<'_>, name: &str, version: Option<&str>) -> Result<Response, Refusal> {
         let found = self.store.get(name, version);
         let (name, found) = found.ok_or_else(|| not_found(name, version))?;
-        if !found.attributes.enabled && reading == Reading::Get {
+        if !found.attributes.enabled {
             return Err(Refusal::SecretDisabled);
         }
-        let value = found.value.expose_secret();
-        let item = Item::of_version(host, &name, &found);
-        Ok(ok(&Bundle { value, item }))
+        let wanted = call.query.content_type.as_deref();
+        if wanted.is_some() && wanted != found.content_type.as_deref() {
+            // The service turns a certificate's PFX into PEM, and nothing else into anything.
+            return Err(Refusal::bad("The secret is of another content type."));
+        }
+        Ok(bundle(call.host, &name, &found))
     }
 }
 
-/// Why a secret is sent: a disabled one can be set, and is shown to whoever has set it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Reading {
-    Get,
-    OwnWrite,
+/// A version with its value. A disabled one is shown to whoever has just set it.
+fn bundle(host: &str, name: &str, version: &Version) -> Response {
+    let value = version.value.expose_secret();
+    let item = Item::of_version(host, name, version);
+    ok(&Bundle { value, item })
 }
 
 fn is_version(method: &Method, text: &str) -> Result<(), Refusal> {

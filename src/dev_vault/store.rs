@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, VecDeque, btree_map::Entry},
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
 };
 
 use time::OffsetDateTime;
@@ -10,6 +11,7 @@ use time::OffsetDateTime;
 use super::{
     certificates::CertificateError,
     events::{NewVersion, Queue},
+    life::{Life, Stage},
     objects::{Certificate, Collection, Key, NewCertificate, NewKey},
     secrets::{Attributes, Change, Deleted, NewSecret, Version, random_hex},
     versions::{Named, key},
@@ -33,6 +35,8 @@ struct Contents {
     certificates: Collection<Certificate>,
     /// With the names that were given out for them, oldest first.
     backups: VecDeque<(String, Secret)>,
+    /// How long it takes to delete, recover or purge a secret.
+    deletion_takes: Duration,
     /// Who is told of new versions, if anybody.
     told: Weak<Queue>,
 }
@@ -40,11 +44,15 @@ struct Contents {
 #[derive(Debug, Clone)]
 struct Secret {
     known: Named<Version>,
-    /// When it was deleted, in Unix seconds.
-    deleted: Option<i64>,
+    life: Life,
 }
 
 impl Store {
+    /// From now on it takes so long to delete, recover or purge a secret.
+    pub(super) fn take_time(&self, deletion: Duration) {
+        self.lock().deletion_takes = deletion;
+    }
+
     /// Adds a version and returns its id, 32 hexadecimal digits.
     ///
     /// # Errors
@@ -142,41 +150,61 @@ impl Store {
         secret.known.get(version)
     }
 
+    /// What has become of a secret.
+    pub(super) fn stage(&self, name: &str) -> Stage {
+        let contents = self.lock();
+        let secret = contents.secrets.get(&key(name));
+        secret.map_or(Stage::Absent, |secret| secret.life.stage())
+    }
+
     /// Deletes a secret with all its versions; it can be recovered. False if there is none.
     pub fn delete(&self, name: &str) -> bool {
+        self.take(name).is_some()
+    }
+
+    /// The same, with what was deleted.
+    pub(super) fn take(&self, name: &str) -> Option<Deleted> {
         let mut contents = self.lock();
-        let secret = contents.alive_mut(name);
-        secret.map(|secret| secret.deleted = Some(now())).is_some()
+        let takes = contents.deletion_takes;
+        let secret = contents.alive_mut(name)?;
+        secret.life.delete(now(), takes);
+        secret.as_deleted()
     }
 
     /// A secret that is deleted.
     pub(super) fn deleted(&self, name: &str) -> Option<Deleted> {
-        self.lock().secrets.get(&key(name))?.as_deleted()
+        let contents = self.lock();
+        let secret = contents.secrets.get(&key(name));
+        secret
+            .filter(|secret| secret.is(Stage::Deleted))?
+            .as_deleted()
     }
 
     /// Every secret that is deleted.
     pub(super) fn all_deleted(&self) -> Vec<Deleted> {
         let contents = self.lock();
         let secrets = contents.secrets.values();
-        secrets.filter_map(Secret::as_deleted).collect()
+        let deleted = secrets.filter(|secret| secret.is(Stage::Deleted));
+        deleted.filter_map(Secret::as_deleted).collect()
     }
 
-    /// Takes a deletion back. False if there is none.
-    pub(super) fn recover(&self, name: &str) -> bool {
+    /// Takes a deletion back, and returns the latest version. Nothing if it is not deleted.
+    pub(super) fn recover(&self, name: &str) -> Option<(String, Version)> {
         let mut contents = self.lock();
+        let takes = contents.deletion_takes;
         let secret = contents.secrets.get_mut(&key(name));
-        secret.is_some_and(|secret| secret.deleted.take().is_some())
+        let secret = secret.filter(|secret| secret.is(Stage::Deleted))?;
+        secret.life.recover(takes);
+        secret.known.get(None)
     }
 
     /// Forgets a deleted secret for good. False if there is none.
     pub(super) fn purge(&self, name: &str) -> bool {
         let mut contents = self.lock();
-        let key = key(name);
-        let is_deleted = contents
-            .secrets
-            .get(&key)
-            .is_some_and(|secret| secret.deleted.is_some());
-        is_deleted && contents.secrets.remove(&key).is_some()
+        let takes = contents.deletion_takes;
+        let secret = contents.secrets.get_mut(&key(name));
+        let secret = secret.filter(|secret| secret.is(Stage::Deleted));
+        secret.map(|secret| secret.life.purge(takes)).is_some()
     }
 
     /// Keeps a copy of a secret with all its versions, and returns what to ask for it with.
@@ -234,12 +262,17 @@ impl Store {
     pub(super) fn latest(&self) -> Vec<(String, Version)> {
         let contents = self.lock();
         let secrets = contents.secrets.values();
-        let alive = secrets.filter(|secret| secret.is_alive());
+        let alive = secrets.filter(|secret| secret.is(Stage::Alive));
         alive.filter_map(|secret| secret.known.get(None)).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Contents> {
-        self.contents.lock().unwrap_or_else(PoisonError::into_inner)
+        let contents = self.contents.lock();
+        let mut contents = contents.unwrap_or_else(PoisonError::into_inner);
+        contents
+            .secrets
+            .retain(|_, secret| !secret.is(Stage::Absent));
+        contents
     }
 }
 
@@ -258,7 +291,7 @@ impl Contents {
         self.tell(ObjectKind::Secret, name, &version.id, version.attributes)?;
         let secret = self.secrets.entry(key(name)).or_insert_with(|| Secret {
             known: Named::new(name),
-            deleted: None,
+            life: Life::new(),
         });
         secret.known.push(version);
         Ok(())
@@ -290,22 +323,22 @@ impl Contents {
 
     fn alive(&self, name: &str) -> Option<&Secret> {
         let secret = self.secrets.get(&key(name));
-        secret.filter(|secret| secret.is_alive())
+        secret.filter(|secret| secret.is(Stage::Alive))
     }
 
     fn alive_mut(&mut self, name: &str) -> Option<&mut Secret> {
         let secret = self.secrets.get_mut(&key(name));
-        secret.filter(|secret| secret.is_alive())
+        secret.filter(|secret| secret.is(Stage::Alive))
     }
 }
 
 impl Secret {
-    fn is_alive(&self) -> bool {
-        self.deleted.is_none()
+    fn is(&self, stage: Stage) -> bool {
+        self.life.stage() == stage
     }
 
     fn as_deleted(&self) -> Option<Deleted> {
-        let at = self.deleted?;
+        let at = self.life.deleted();
         let (name, latest) = self.known.get(None)?;
         Some(Deleted { name, latest, at })
     }

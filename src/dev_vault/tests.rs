@@ -1,8 +1,11 @@
 //! What a request is answered with, byte by byte where clients depend on it.
 
+use std::time::Duration;
+
 use axum::{Router, body::Body, http};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
+use tokio::time::advance;
 use tower::ServiceExt;
 
 use super::{Attributes, Caller, DevVault, NetworkInfo, NewSecret, tokens::AUDIENCE};
@@ -140,6 +143,87 @@ async fn a_deleted_secret_blocks_its_name_until_it_is_recovered_or_purged() {
     let (_, versions) = owner.ask("GET", "secrets/ab/versions", &none).await;
     assert_eq!(versions, json!({"value": [], "nextLink": null}));
     assert_eq!(owner.status("PUT", "secrets/ab", &new).await, 200);
+}
+
+/// In the service each of these takes some seconds.
+#[tokio::test(start_paused = true)]
+async fn deleting_recovering_and_purging_take_their_time() {
+    let time = Duration::from_secs(5);
+    let owner = Owner::of(&DevVault::default().with_deletion_that_takes(time));
+    let (new, none) = (json!({"value": "v"}), Value::Null);
+    let is_refused = async |method: &str, path: &str, reason: &str, text: &str| {
+        let (status, refused) = owner.ask(method, path, &new).await;
+        let error = &refused["error"];
+        let found = (status, &error["innererror"]["code"], &error["message"]);
+        assert_eq!(
+            found,
+            (409, &reason.into(), &text.into()),
+            "{method} {path}"
+        );
+    };
+    owner.ask("PUT", "secrets/ab", &new).await;
+    let (status, deleted) = owner.ask("DELETE", "secrets/ab", &none).await;
+    assert_eq!(status, 200, "{deleted}");
+    let busy = ("ObjectIsBeingDeleted", "Secret is currently being deleted.");
+    let taken = "Secret ab is currently being deleted and cannot be re-created; retry later.";
+    is_refused("DELETE", "deletedsecrets/ab", busy.0, busy.1).await;
+    is_refused("POST", "deletedsecrets/ab/recover", busy.0, busy.1).await;
+    is_refused("PUT", "secrets/ab", busy.0, taken).await;
+    let (status, missing) = owner.ask("GET", "deletedsecrets/ab", &none).await;
+    let message = &missing["error"]["message"];
+    assert_eq!(
+        (status, message),
+        (404, &"Deleted Secret not found: ab".into())
+    );
+    let (_, list) = owner.ask("GET", "deletedsecrets", &none).await;
+    assert_eq!(list["value"], json!([]));
+    assert_eq!(owner.status("GET", "secrets/ab", &none).await, 404);
+
+    advance(time).await;
+    assert_eq!(
+        owner.ask("GET", "deletedsecrets/ab", &none).await.1,
+        deleted
+    );
+    assert_eq!(
+        owner
+            .status("POST", "deletedsecrets/ab/recover", &none)
+            .await,
+        200
+    );
+    assert_eq!(owner.status("GET", "secrets/ab", &none).await, 404);
+    assert_eq!(owner.status("GET", "deletedsecrets/ab", &none).await, 404);
+    let taken = "Secret ab is currently being recovered and cannot be re-created; retry later.";
+    is_refused("PUT", "secrets/ab", "ObjectIsBeingRecovered", taken).await;
+    advance(time).await;
+    assert_eq!(owner.ask("GET", "secrets/ab", &none).await.1["value"], "v");
+
+    owner.ask("DELETE", "secrets/ab", &none).await;
+    advance(time).await;
+    assert_eq!(
+        owner.status("DELETE", "deletedsecrets/ab", &none).await,
+        204
+    );
+    assert_eq!(owner.status("GET", "deletedsecrets/ab", &none).await, 404);
+    assert_eq!(
+        owner.status("DELETE", "deletedsecrets/ab", &none).await,
+        404
+    );
+    assert_eq!(owner.status("PUT", "secrets/ab", &new).await, 409);
+    advance(time).await;
+    assert_eq!(owner.status("PUT", "secrets/ab", &new).await, 200);
+}
+
+#[tokio::test]
+async fn a_secret_is_not_turned_into_another_content_type() {
+    let owner = Owner::of(&DevVault::seeded().expect("randomness"));
+    for (name, status) in [("ExternalApiKey", 400), ("WebCertificate", 200)] {
+        let path = format!("secrets/{name}?outContentType=application/x-pem-file");
+        assert_eq!(
+            owner.status("GET", &path, &Value::Null).await,
+            status,
+            "{name}"
+        );
+    }
 }
 
 #[tokio::test]

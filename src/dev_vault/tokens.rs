@@ -23,14 +23,17 @@ use super::{
 /// Whom a token for a vault is for.
 pub(super) const AUDIENCE: &str = "https://vault.azure.net";
 /// How long a token is valid: the platform's own time.
-const LIFE: Duration = Duration::from_secs(24 * 60 * 60);
+pub(super) const LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Why a token opens nothing, in the words of the service.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Unauthorized {
-    /// There is none, or it is not signed with this vault's key.
+    /// There is none.
     #[error("AKV10000: Request is missing a Bearer, PoP, or MTLS_POP token.")]
     NoToken,
+    /// It is not signed with this vault's key.
+    #[error("AKV10046: Unable to resolve the key used for signature validation.")]
+    OtherKey,
     /// It is for another service.
     #[error("AKV10022: Invalid audience. Expected {AUDIENCE}, found: {0}.")]
     OtherAudience(String),
@@ -117,7 +120,7 @@ impl Tokens {
     }
 
     fn check_at(&self, token: &[u8], now: OffsetDateTime) -> Result<(), Unauthorized> {
-        let claims = self.claims(token).ok_or(Unauthorized::NoToken)?;
+        let claims = self.claims(token).ok_or(Unauthorized::OtherKey)?;
         if claims.exp <= now.unix_timestamp() {
             return Err(Unauthorized::Expired);
         }
@@ -187,7 +190,7 @@ mod tests {
         let changed = identity
             .tokens
             .check_at(changed.as_bytes(), token.expires - LIFE);
-        assert_eq!(changed, Err(Unauthorized::NoToken));
+        assert_eq!(changed, Err(Unauthorized::OtherKey));
 
         let other = "https://management.azure.com";
         let token = identity.give(other).expect("randomness");
@@ -208,7 +211,7 @@ mod tests {
         let check = |tokens: &Tokens| tokens.check_at(first.reveal().as_bytes(), at);
         assert_eq!(check(&identity.tokens), Ok(()));
         // Another vault's key has not signed it.
-        assert_eq!(check(&Tokens::default()), Err(Unauthorized::NoToken));
+        assert_eq!(check(&Tokens::default()), Err(Unauthorized::OtherKey));
     }
 
     #[test]
@@ -229,7 +232,7 @@ mod tests {
             let check = identity
                 .tokens
                 .check_at(forged.as_bytes(), token.expires - LIFE);
-            assert_eq!(check, Err(Unauthorized::NoToken));
+            assert_eq!(check, Err(Unauthorized::OtherKey));
         }
     }
 }
