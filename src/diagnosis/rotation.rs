@@ -24,9 +24,9 @@ impl Case<'_> {
     pub(super) fn refresh_not_found(&self) -> Words {
         Words::new(
             format!(
-                "Azure does not know the call that resolves references again, or not for this app. {UNTIL_THEN}"
+                "Azure knows no such app, or not the call that resolves its references again. {UNTIL_THEN}"
             ),
-            Fix::with("Do it by hand with", self.refresh()),
+            self.resolve_by_a_change(),
         )
     }
 
@@ -44,10 +44,14 @@ impl Case<'_> {
     pub(super) fn stays_behind(&self) -> Words {
         Words::new(
             "The platform has an older version of this secret than the vault, although it has looked again.",
-            Fix::with(
-                "Change any app setting, for which it resolves every reference and starts the app again, for example with",
-                self.touch_app_settings(),
-            ),
+            self.resolve_by_a_change(),
+        )
+    }
+
+    fn resolve_by_a_change(&self) -> Fix {
+        Fix::with(
+            "Change any app setting, for which the platform resolves every reference and starts the app again, for example with",
+            self.touch_app_settings(),
         )
     }
 }

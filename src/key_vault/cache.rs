@@ -172,7 +172,7 @@ impl<T: Clone + Send + Sync + 'static> MetadataCache<T> {
         let seen = self.0.slots.get(id).await;
         let now = Instant::now();
         if let Some(slot) = &seen
-            && (!self.0.is_outdated(id, slot) || slot.is_pause(now))
+            && !self.0.is_outdated(id, slot, now)
         {
             let is_due = now >= slot.until;
             match &slot.known {
@@ -198,7 +198,7 @@ impl<T: Clone + Send + Sync + 'static> MetadataCache<T> {
             }
         }
         let mut slot = self.read(id, seen, false).await?;
-        if self.0.is_outdated(id, &slot) {
+        if self.0.is_outdated(id, &slot, Instant::now()) {
             // That read was under way when the secret changed.
             slot = self.read(id, Some(slot), false).await?;
         }
@@ -217,7 +217,7 @@ impl<T: Clone + Send + Sync + 'static> MetadataCache<T> {
             return self.get(id).await;
         }
         let mut slot = self.read(id, seen, true).await?;
-        if !slot.is_forced() {
+        if !slot.is_forced() || self.0.is_outdated(id, &slot, Instant::now()) {
             // That read was under way, and may have been asked before the secret changed.
             slot = self.read(id, Some(slot), true).await?;
         }
@@ -314,9 +314,9 @@ impl<T: Clone> Inner<T> {
         }
     }
 
-    /// Whether `id` has changed since the read of `slot` began.
-    fn is_outdated(&self, id: &ObjectId, slot: &Slot<T>) -> bool {
-        slot.change != self.changes.count(id)
+    /// Whether `id` has changed since the read of `slot` began, and the vault can be asked.
+    fn is_outdated(&self, id: &ObjectId, slot: &Slot<T>, now: Instant) -> bool {
+        slot.change != self.changes.count(id) && !slot.is_pause(now)
     }
 
     /// What a read leaves that began at `change` and found `before`.
@@ -353,6 +353,11 @@ impl<T: Clone> Inner<T> {
                 self.asked();
                 Known::Failure(error)
             }
+        };
+        // A change is not answered by a read that failed.
+        let change = match (&known, before) {
+            (Known::NotRenewed(..), Some(before)) => before.change,
+            _ => change,
         };
         let forced_before = before.and_then(|before| before.forced);
         Slot {

@@ -28,7 +28,13 @@ const SITE: &str = "/subscriptions/sub-a/resourceGroups/rg-a/providers/Microsoft
 
 /// Azure Resource Manager on loopback, for one app.
 #[derive(Clone, Default)]
-struct ResourceManager(Arc<Mutex<Known>>, Arc<Notify>);
+struct ResourceManager(
+    Arc<Mutex<Known>>,
+    /// A refresh was asked for.
+    Arc<Notify>,
+    /// A list was asked for.
+    Arc<Notify>,
+);
 
 #[derive(Default)]
 struct Known {
@@ -74,6 +80,8 @@ async fn answer(
         let newest = mem::take(&mut known.newest);
         known.active.extend(newest);
         manager.1.notify_one();
+    } else {
+        manager.2.notify_one();
     }
     let value = known.active.iter().map(|(setting, version)| {
         json!({"name": setting, "properties": {"activeVersion": version, "status": "Resolved"}})
@@ -196,10 +204,12 @@ async fn what_a_crash_loses_is_refreshed_by_the_next_process() {
     host.handler.ended().await;
 
     // The platform starts the app with the value of the new version.
+    manager.2.notified().await;
     let mut host = start("canary-new").await;
-    let (freshness, _) = rotation(&host).await;
-    assert_eq!(freshness, "current");
-    assert_eq!(manager.refreshes(), 1, "nothing is behind any more");
+    let listed = timeout(Duration::from_secs(60), manager.2.notified());
+    listed.await.expect("looked at");
+    let (freshness, told) = rotation(&host).await;
+    assert_eq!((freshness, told), ("current".into(), json!(null)));
     host.handler.terminate();
     host.handler.ended().await;
     vault.stop().await;

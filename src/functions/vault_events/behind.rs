@@ -18,7 +18,8 @@ pub(super) struct Sight<'a> {
     pub(super) active: Vec<Option<&'a ObjectVersion>>,
     /// What the vault has.
     pub(super) newest: &'a Metadata,
-    /// Whether an event told of a new version. Which one it named is not believed.
+    /// Whether there is a reason to ask where Azure tells no version, such as an event. Which version
+    /// that named is not believed.
     pub(super) is_told: bool,
     /// The versions for which Azure was asked last.
     pub(super) asked: &'a [ObjectVersion],
@@ -29,6 +30,8 @@ pub(super) struct Sight<'a> {
 /// Whether the app has the newest version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Verdict {
+    /// Nobody says, and nobody has told of a change.
+    Unknown,
     /// As far as anybody says.
     Current,
     /// There is no such secret any more.

@@ -23,20 +23,27 @@ use crate::{
 const RETRY_AFTER_LIMIT: Duration = Duration::from_secs(60 * 60);
 
 /// What Azure is asked.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Operation {
+    /// Which versions are in effect.
     List,
+    /// The same, of which the answer says nothing. What needs no list goes on.
+    OddList,
+    /// That references are resolved again.
     Refresh,
 }
 
 impl<Now: Fn() -> OffsetDateTime> Follower<'_, Now> {
-    /// Azure did not do it. Nothing is asked of it for a while.
+    /// Azure did not do it for what is `looked` at. Nothing is asked of it for a while.
     pub(super) fn refused(
         &mut self,
         looked: Vec<Looked>,
         error: &ManagementError,
         operation: Operation,
     ) {
+        if looked.is_empty() {
+            return;
+        }
         let (outcome, cause) = match error {
             ManagementError::Denied => (Outcome::Denied, Cause::MayNotRefresh),
             ManagementError::NotFound => (Outcome::Denied, Cause::RefreshNotFound),
@@ -49,7 +56,7 @@ impl<Now: Fn() -> OffsetDateTime> Follower<'_, Now> {
             | ManagementError::UnexpectedAnswer => (Outcome::Failed, Cause::RefreshFailed),
         };
         let (pauses, shortest) = match operation {
-            Operation::List => (&mut self.lists, Duration::ZERO),
+            Operation::List | Operation::OddList => (&mut self.lists, Duration::ZERO),
             Operation::Refresh => (&mut self.refreshes, EVERY),
         };
         let asked_for = match error {
@@ -66,9 +73,13 @@ impl<Now: Fn() -> OffsetDateTime> Follower<'_, Now> {
         } else if is_news {
             tracing::info!(code, "references not refreshed, tried again");
         }
-        self.app.rotation.pause(until);
+        if operation != Operation::OddList {
+            self.app.rotation.pause(until);
+        }
         for looked in looked {
-            let report = RotationReport::new(&looked, outcome).because(&why);
+            let mut report = RotationReport::new(&looked, outcome).because(&why);
+            let asked = self.known(&looked.secret).asked.as_ref();
+            report.asked_at = asked.and_then(|asked| asked.at.clone());
             self.app.rotation.settle(&looked, report, Again::At(until));
         }
     }

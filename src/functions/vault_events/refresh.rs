@@ -89,15 +89,17 @@ pub(super) struct Follower<'a, Now> {
 /// What is known of one secret.
 #[derive(Default)]
 pub(super) struct Known {
-    asked: Option<Asked>,
+    pub(super) asked: Option<Asked>,
+    /// It was found behind, and Azure has not been asked for it yet.
+    is_behind: bool,
     /// Failures to read it in the vault.
     pub(super) reads: Pauses,
 }
 
 /// What Azure was asked for last, and what came of it.
-struct Asked {
+pub(super) struct Asked {
     versions: Vec<ObjectVersion>,
-    at: Option<String>,
+    pub(super) at: Option<String>,
     outcome: Outcome,
     /// How often it was looked at since then without finding them in effect.
     looks: u32,
@@ -114,16 +116,31 @@ struct Behind {
     at: Instant,
 }
 
+/// Where Azure tells something of a setting.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Said {
+    /// In its list.
+    InList,
+    /// In its answer to the call that resolves references, which need not tell of each.
+    ToTheCall,
+}
+
 impl<Now: Fn() -> OffsetDateTime> Follower<'_, Now> {
     /// Asks Azure to resolve references if one of those to `due` is behind.
-    async fn look(&mut self, due: Vec<Looked>) {
+    async fn look(&mut self, mut due: Vec<Looked>) {
         let told = match self.manager.references().await {
             Ok(references) => {
                 self.lists.end();
                 by_setting(references)
             }
-            // A list that is not there, or is made otherwise, says nothing about the refresh.
-            Err(ManagementError::NotFound | ManagementError::UnexpectedAnswer) => Told::new(),
+            // A list that is not there, or is made otherwise, says nothing about the refresh. What
+            // nobody has told of cannot be found without it.
+            Err(error @ (ManagementError::NotFound | ManagementError::UnexpectedAnswer)) => {
+                let (told, other) = due.into_iter().partition(|looked| self.is_told(looked));
+                self.refused(other, &error, Operation::OddList);
+                due = told;
+                Told::new()
+            }
             Err(error) => return self.refused(due, &error, Operation::List),
         };
         let until = Instant::now() + READ_LIMIT;
@@ -142,16 +159,18 @@ impl<Now: Fn() -> OffsetDateTime> Follower<'_, Now> {
                     continue;
                 }
             };
-            self.known(&looked.secret).reads.end();
+            let known = self.known(&looked.secret);
+            known.reads.end();
+            known.is_behind = matches!(verdict, Verdict::Behind { .. });
+            // Nobody tells when that changes.
+            let later = Again::At(Instant::now() + LOOK_LIMIT);
             match verdict {
+                Verdict::Unknown => self.app.rotation.forget(&looked),
                 Verdict::Current => self.tell(&looked, Outcome::Current, Again::Told),
-                Verdict::Gone => self.tell(&looked, Outcome::Gone, Again::Told),
-                Verdict::Left => self.tell(&looked, Outcome::Behind, Again::Told),
-                Verdict::Disabled => {
-                    let again = Again::At(Instant::now() + LOOK_LIMIT);
-                    self.tell(&looked, Outcome::Disabled, again);
-                }
-                Verdict::Asked => self.look_back(&looked, &told),
+                Verdict::Gone => self.tell(&looked, Outcome::Gone, later),
+                Verdict::Left => self.tell(&looked, Outcome::Behind, later),
+                Verdict::Disabled => self.tell(&looked, Outcome::Disabled, later),
+                Verdict::Asked => self.look_back(&looked, &told, Said::InList),
                 Verdict::Behind { versions, wait } => behind.push(Behind {
                     looked,
                     versions,
@@ -174,17 +193,17 @@ impl<Now: Fn() -> OffsetDateTime> Follower<'_, Now> {
         let active: Vec<_> = settings
             .map(|setting| told.get(setting)?.active_version.as_ref())
             .collect();
-        let is_told = looked.event.is_some();
+        let asked = self.known.get(&looked.secret);
+        let asked = asked.and_then(|known| known.asked.as_ref());
+        let is_told = self.is_told(looked);
         if !is_told && active.iter().all(Option::is_none) {
-            return Ok(Verdict::Current);
+            return Ok(asked.map_or(Verdict::Unknown, |_| Verdict::Asked));
         }
         let newest = match self.app.newest(&looked.secret, until).await {
             Ok(newest) => newest,
             Err(Error::NotFound(_)) => return Ok(Verdict::Gone),
             Err(error) => return Err(error),
         };
-        let asked = self.known.get(&looked.secret);
-        let asked = asked.and_then(|known| known.asked.as_ref());
         let sight = Sight {
             active,
             newest: &newest,
@@ -225,21 +244,26 @@ impl<Now: Fn() -> OffsetDateTime> Follower<'_, Now> {
                 outcome: Outcome::Refreshed,
                 looks: 0,
             });
-            self.look_back(&looked, &refreshed);
+            self.look_back(&looked, &refreshed, Said::ToTheCall);
         }
     }
 
-    /// Looks at what came of what Azure was asked for. Not asked for again, whatever that is.
-    fn look_back(&mut self, looked: &Looked, told: &Told) {
-        let settings = self.settings(&looked.secret);
-        let found: Vec<_> = settings.filter_map(|setting| told.get(setting)).collect();
-        let Some(asked) = &mut self.known(&looked.secret).asked else {
+    /// Looks at what came of what Azure was asked for, as far as it is `told` now. Not asked for
+    /// again, whatever that is.
+    fn look_back(&mut self, looked: &Looked, told: &Told, said: Said) {
+        let settings: Vec<_> = self.settings(&looked.secret).collect();
+        let found = settings.iter().filter_map(|setting| told.get(*setting));
+        let found: Vec<_> = found.collect();
+        let is_vague = said == Said::ToTheCall && found.len() < settings.len();
+        let known = self.known(&looked.secret);
+        known.is_behind = false;
+        let Some(asked) = &mut known.asked else {
             return;
         };
         let outcome = found.into_iter().map(|one| asked.outcome_of(one)).max();
         // If Azure says nothing about it, what it said before stands.
         asked.outcome = outcome.unwrap_or(asked.outcome);
-        let again = if asked.outcome.is_done() {
+        let again = if asked.outcome.is_done() && !is_vague {
             Again::Told
         } else {
             let pause = LOOK_AFTER * 2_u32.pow(asked.looks.min(10));
@@ -250,6 +274,13 @@ impl<Now: Fn() -> OffsetDateTime> Follower<'_, Now> {
         let mut report = self.report(looked, outcome);
         report.asked_at = at;
         self.app.rotation.settle(looked, report, again);
+    }
+
+    /// Whether there is a reason to ask for the secret where Azure tells no version: an event, or
+    /// that it was behind when Azure told one.
+    fn is_told(&self, looked: &Looked) -> bool {
+        let known = self.known.get(&looked.secret);
+        looked.event.is_some() || known.is_some_and(|known| known.is_behind)
     }
 
     fn tell(&self, looked: &Looked, outcome: Outcome, again: Again) {

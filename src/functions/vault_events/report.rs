@@ -73,7 +73,9 @@ impl Outcome {
             Self::Waiting => {
                 "It has a new version. Azure is asked to resolve the references to it soon."
             }
-            Self::Gone => "The secret is deleted. The app keeps the value that it has.",
+            Self::Gone => {
+                "The secret is deleted. The app keeps its value until its references are resolved again."
+            }
             Self::Disabled => "The newest version is disabled. Azure is asked once it is enabled.",
             Self::Behind => "The platform has an older version.",
             Self::Unresolved => {
@@ -92,11 +94,6 @@ impl Outcome {
     /// Whether it takes no change to be so.
     pub(super) fn is_in_order(self) -> bool {
         matches!(self, Self::Current | Self::Gone)
-    }
-
-    /// Whether something was tried and is tried again.
-    pub(super) fn is_failure(self) -> bool {
-        matches!(self, Self::Failed | Self::Denied)
     }
 }
 

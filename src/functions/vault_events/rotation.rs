@@ -66,7 +66,7 @@ struct Followed {
 enum Next {
     /// Once events stop.
     Quiet,
-    /// Then, or once events stop if some come before.
+    /// Then, if no event comes before.
     At(Instant),
 }
 
@@ -83,7 +83,7 @@ pub(super) struct Looked {
 pub(super) enum Again {
     /// When an event comes.
     Told,
-    /// At this time, or sooner if an event comes.
+    /// At this time, or once events stop if some come before.
     At(Instant),
     /// At this time, whatever events come.
     NotBefore(Instant),
@@ -157,19 +157,12 @@ impl Rotation {
         // Events come in any order.
         followed.event = followed.event.max(Some(event));
         followed.next = Some(Next::Quiet);
-        let report = &mut followed.report;
-        match report {
-            // Why it could not be done is what a person has to know until it is.
-            Some((_, report)) if report.outcome.is_failure() => {
+        match &mut followed.report {
+            // What a person has to know is told until it is looked at again.
+            Some((_, report)) if report.outcome > Outcome::Waiting => {
                 report.event_at = followed.event.and_then(iso_format);
             }
-            report => {
-                let told = Looked {
-                    secret: secret.clone(),
-                    event: followed.event,
-                };
-                *report = Some((now, RotationReport::new(&told, Outcome::Waiting)));
-            }
+            _ => followed.wait(secret),
         }
         drop(state);
         self.changed.notify_one();
@@ -200,11 +193,23 @@ impl Rotation {
         if !is_told_again {
             followed.next = at.map(Next::At);
         }
+        if is_told_again && report.outcome <= Outcome::Waiting {
+            return followed.wait(&looked.secret);
+        }
         // What nobody told of and is in order is no news.
         let is_news = looked.event.is_some() || !report.outcome.is_in_order();
-        let is_latest = !is_told_again || report.outcome.is_failure();
-        if is_latest && (is_news || followed.report.is_some()) {
+        if is_news || followed.report.is_some() {
             followed.report = Some((Instant::now(), report));
+        }
+    }
+
+    /// Nothing is known of a secret, and nothing is told.
+    pub(super) fn forget(&self, looked: &Looked) {
+        let mut state = self.state();
+        if let Some(followed) = state.followed.get_mut(&looked.secret)
+            && followed.next.is_none()
+        {
+            followed.report = None;
         }
     }
 
@@ -228,6 +233,18 @@ impl Rotation {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Followed {
+    /// Tells that an event of `secret` is waited with.
+    fn wait(&mut self, secret: &Secret) {
+        let looked = Looked {
+            secret: secret.clone(),
+            event: self.event,
+        };
+        let report = RotationReport::new(&looked, Outcome::Waiting);
+        self.report = Some((Instant::now(), report));
     }
 }
 

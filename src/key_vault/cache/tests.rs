@@ -354,6 +354,36 @@ async fn a_read_that_is_under_way_when_something_changes_is_not_believed() {
     assert_eq!(fake.calls(), 2);
 }
 
+/// One that is forced belongs to whoever asked before the change.
+#[tokio::test(start_paused = true)]
+async fn a_forced_read_that_is_under_way_when_something_changes_is_not_believed() {
+    let (fake, cache) = over_fake();
+    let id = id("a");
+    let change = async {
+        sleep(SLOW / 2).await;
+        cache.note_change(&id);
+        cache.refresh(&id).await
+    };
+    let (_, after) = tokio::join!(cache.refresh(&id), change);
+    assert_eq!(after.expect("loaded").value, 2);
+    assert_eq!(fake.calls(), 2);
+}
+
+/// A read that failed has not answered it.
+#[tokio::test(start_paused = true)]
+async fn a_change_is_waited_for_once_the_vault_answers_again() {
+    let (fake, cache) = over_fake();
+    let id = id("a");
+    cache.get(&id).await.expect("loaded");
+    cache.note_change(&id);
+    fake.fail(Error::TimedOut);
+    cache.get(&id).await.expect("what was known");
+    fake.fail(None);
+    advance(FAILURE_PAUSE).await;
+    let found = cache.get(&id).await.expect("loaded");
+    assert_eq!((found.value, found.outcome), (3, Outcome::Miss));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_change_leaves_what_an_outage_is_bridged_with() {
     let (fake, cache) = over_fake();

@@ -51,6 +51,8 @@ pub(crate) enum Mood {
     DoesNotResolve,
     /// It refreshes nothing, and says that it did.
     StaysBehind,
+    /// It refreshes nothing, and says nothing about it.
+    StaysBehindSilently,
     /// The first token of the identity is too old.
     WantsNewToken,
     /// The list has a second page, at this origin.
@@ -99,6 +101,11 @@ impl Platform {
     pub(crate) fn will_resolve(&self, setting: &str, version: &str) {
         let mut state = self.state();
         state.newest.insert(setting.to_owned(), version.to_owned());
+    }
+
+    /// From now on it does not tell to which version `setting` is resolved.
+    pub(crate) fn conceals(&self, setting: &str) {
+        self.state().active.insert(setting.to_owned(), None);
     }
 
     /// It has resolved `setting` to `version` itself.
@@ -194,7 +201,7 @@ impl HttpClient for Platform {
         if !is_refresh {
             return Ok(answer(200, headers, self.list(request)));
         }
-        if mood != Mood::StaysBehind {
+        if !matches!(mood, Mood::StaysBehind | Mood::StaysBehindSilently) {
             let mut state = self.state();
             for (setting, version) in std::mem::take(&mut state.newest) {
                 state.active.insert(setting, Some(version));
@@ -208,6 +215,7 @@ impl HttpClient for Platform {
                 let body = Box::pin(stream::iter(body));
                 Ok(AsyncRawResponse::new(StatusCode::Ok, headers, body))
             }
+            Mood::StaysBehindSilently => Ok(answer(204, headers, String::new())),
             Mood::Says(status, body) => Ok(answer(status, headers, body.to_owned())),
             _ => Ok(answer(200, headers, self.list(request))),
         }
