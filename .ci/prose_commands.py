@@ -33,6 +33,7 @@ COMMANDS = {
     "infra/verify.sh": "tests/infra/verify.bats: infra/verify.sh",
     "tests/clients/run": ".ci/run: tests/clients/run",
     "tests/contract/run": ".ci/run: tests/contract/run",
+    "tests/events/burst": ".ci/smoke: tests/events/burst",
     "tests/infra/template.py": ".ci/run: tests/infra/template.py",
     "tests/infra/diagram.py": ".ci/run: tests/infra/diagram.py",
     "bicep": "tests/infra/template.py: bicep",

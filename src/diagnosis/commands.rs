@@ -140,6 +140,14 @@ impl Case<'_> {
         self.set_app_settings(&touched)
     }
 
+    /// What the platform itself says about every reference of the app settings.
+    pub(super) fn platforms_list(&self) -> String {
+        format!(
+            "az rest --method get --url \"{}/config/configreferences/appsettings?api-version=2022-03-01\"",
+            self.surroundings.app.resource_path()
+        )
+    }
+
     /// What the platform itself says about the reference.
     pub(super) fn platforms_reason(&self) -> String {
         let (list, name) = match self.subject.named {

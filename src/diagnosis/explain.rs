@@ -58,6 +58,7 @@ impl Case<'_> {
             Cause::MayNotRefresh => self.may_not_refresh(),
             Cause::RefreshNotFound => self.refresh_not_found(),
             Cause::RefreshFailed => self.refresh_failed(),
+            Cause::NoVersionsTold => self.no_versions_told(),
             Cause::StaysBehind => self.stays_behind(),
         }
     }

@@ -107,6 +107,8 @@ pub enum Cause {
     RefreshNotFound,
     /// Azure could not be asked.
     RefreshFailed,
+    /// Azure does not tell which versions are in effect.
+    NoVersionsTold,
     /// The platform has an older version of the secret, although it has looked again.
     StaysBehind,
 }
@@ -144,6 +146,7 @@ impl Cause {
             Self::MayNotRefresh => "RotationRefreshDenied",
             Self::RefreshNotFound => "RotationRefreshNotFound",
             Self::RefreshFailed => "RotationRefreshFailed",
+            Self::NoVersionsTold => "RotationVersionsUnknown",
             Self::StaysBehind => "RotationStaysBehind",
         }
     }

@@ -41,6 +41,13 @@ impl Case<'_> {
         .passing(None)
     }
 
+    pub(super) fn no_versions_told(&self) -> Words {
+        Words::new(
+            "Azure does not tell which versions are in effect. A start cannot find what was lost before it; events are acted upon all the same.",
+            Fix::with("See what it answers with", self.platforms_list()),
+        )
+    }
+
     pub(super) fn stays_behind(&self) -> Words {
         Words::new(
             "The platform has an older version of this secret than the vault, although it has looked again.",

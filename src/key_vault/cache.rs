@@ -172,7 +172,7 @@ impl<T: Clone + Send + Sync + 'static> MetadataCache<T> {
         let seen = self.0.slots.get(id).await;
         let now = Instant::now();
         if let Some(slot) = &seen
-            && !self.0.is_outdated(id, slot, now)
+            && !self.0.is_outdated(id, slot)
         {
             let is_due = now >= slot.until;
             match &slot.known {
@@ -198,7 +198,7 @@ impl<T: Clone + Send + Sync + 'static> MetadataCache<T> {
             }
         }
         let mut slot = self.read(id, seen, false).await?;
-        if self.0.is_outdated(id, &slot, Instant::now()) {
+        if self.0.is_outdated(id, &slot) {
             // That read was under way when the secret changed.
             slot = self.read(id, Some(slot), false).await?;
         }
@@ -217,7 +217,7 @@ impl<T: Clone + Send + Sync + 'static> MetadataCache<T> {
             return self.get(id).await;
         }
         let mut slot = self.read(id, seen, true).await?;
-        if !slot.is_forced() || self.0.is_outdated(id, &slot, Instant::now()) {
+        if !slot.is_forced() || self.0.is_outdated(id, &slot) {
             // That read was under way, and may have been asked before the secret changed.
             slot = self.read(id, Some(slot), true).await?;
         }
@@ -225,8 +225,8 @@ impl<T: Clone + Send + Sync + 'static> MetadataCache<T> {
     }
 
     /// `id` has changed in the vault: the next caller waits for a read that begins after this call.
-    /// What was known is given only if that read fails, and for as long as the pause after a failure
-    /// lasts. Asks the vault nothing.
+    /// While the vault cannot be asked, that changes nothing: what was known is given past its time,
+    /// and a failure has its pause. Asks the vault nothing.
     pub fn note_change(&self, id: &ObjectId) {
         self.0.changes.note(id);
     }
@@ -314,9 +314,9 @@ impl<T: Clone> Inner<T> {
         }
     }
 
-    /// Whether `id` has changed since the read of `slot` began, and the vault can be asked.
-    fn is_outdated(&self, id: &ObjectId, slot: &Slot<T>, now: Instant) -> bool {
-        slot.change != self.changes.count(id) && !slot.is_pause(now)
+    /// Whether `id` has changed since the read of `slot` began, and the vault answered that read.
+    fn is_outdated(&self, id: &ObjectId, slot: &Slot<T>) -> bool {
+        slot.change != self.changes.count(id) && slot.known.is_of_the_vault()
     }
 
     /// What a read leaves that began at `change` and found `before`.
@@ -353,11 +353,6 @@ impl<T: Clone> Inner<T> {
                 self.asked();
                 Known::Failure(error)
             }
-        };
-        // A change is not answered by a read that failed.
-        let change = match (&known, before) {
-            (Known::NotRenewed(..), Some(before)) => before.change,
-            _ => change,
         };
         let forced_before = before.and_then(|before| before.forced);
         Slot {

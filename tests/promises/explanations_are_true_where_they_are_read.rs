@@ -149,6 +149,7 @@ fn causes() -> Vec<Cause> {
         Cause::MayNotRefresh,
         Cause::RefreshNotFound,
         Cause::RefreshFailed,
+        Cause::NoVersionsTold,
         Cause::StaysBehind,
     ];
     failed.chain(others).collect()
@@ -213,6 +214,7 @@ fn is_possible(cause: &Cause, place: &Place) -> bool {
         Cause::MayNotRefresh
         | Cause::RefreshNotFound
         | Cause::RefreshFailed
+        | Cause::NoVersionsTold
         | Cause::StaysBehind => !is_reference && is_on_azure,
         Cause::OtherSignIn => {
             is_reference

@@ -245,8 +245,8 @@ async fn ten_thousand_events_are_one_refresh() {
     assert_eq!(platform.refreshes(), 2);
     assert_eq!(
         app.reads(),
-        reads + 1,
-        "the newest version was looked at once"
+        reads + 2,
+        "the newest version was looked at once before the call and once after"
     );
 }
 
@@ -511,6 +511,10 @@ async fn a_refresh_that_was_done_is_done_whatever_is_said_about_it() {
         Mood::Says(202, ""),
         Mood::Says(204, ""),
         Mood::Says(200, r#"{"properties": {"keyToReferenceStatuses": {}}}"#),
+        Mood::Says(
+            200,
+            r#"{"value": [{"name": "EXTERNAL_API_KEY", "properties": {"activeVersion": null, "status": "Resolved"}}]}"#,
+        ),
         Mood::BreaksOff,
         Mood::WantsNewToken,
         Mood::PagesAt("https://management.azure.com"),
@@ -648,17 +652,90 @@ async fn what_a_start_found_behind_stays_so_where_no_version_is_told_any_more() 
         platform.conceals(SETTING);
         pass(&mut work, seconds(10_000)).await;
         assert_eq!(rotation(&app).await["outcome"], told["outcome"], "{mood:?}");
-        platform.set(Mood::Refuses(418));
-        pass(&mut work, seconds(4_000)).await;
-        let outcome = rotation(&app).await["outcome"].clone();
-        assert!(
-            outcome == "failed" || outcome == told["outcome"],
-            "{outcome}"
-        );
         platform.set(Mood::Serves);
         platform.will_resolve(SETTING, &newest);
         pass(&mut work, seconds(8_000)).await;
         assert_eq!(rotation(&app).await["outcome"], "refreshed", "{mood:?}");
+    }
+}
+
+/// Nor is it taken for current then.
+#[tokio::test(start_paused = true)]
+async fn what_a_start_left_stays_left_where_no_version_is_told_any_more() {
+    let disabled = || NewSecret {
+        attributes: Attributes {
+            enabled: false,
+            ..Attributes::default()
+        },
+        ..NewSecret::of("canary")
+    };
+    for (new, age, outcome) in [
+        (disabled(), 10, "disabled"),
+        (NewSecret::of("canary"), 100_000, "behind"),
+    ] {
+        let platform = Platform::with(&[(SETTING, Some(OLD))]);
+        let app = followed(&platform);
+        let set = app.vault.store().set_at("ExternalApiKey", new, began());
+        set.expect("set");
+        let mut work = pin!(work_from(&app, seconds(age)));
+        pass(&mut work, seconds(100)).await;
+        assert_eq!(rotation(&app).await["outcome"], outcome);
+        platform.conceals(SETTING);
+        pass(&mut work, seconds(10_000)).await;
+        assert_eq!(rotation(&app).await["outcome"], outcome);
+        assert_eq!(platform.refreshes(), 0);
+        // What comes is seen, without an event.
+        let newest = rotate_at(&app, seconds(200_000));
+        platform.will_resolve(SETTING, &newest);
+        pass(&mut work, seconds(4_000)).await;
+        assert_eq!(rotation(&app).await["outcome"], "refreshed");
+    }
+}
+
+/// A list that says nothing does not stand in its way, and what says nothing hides nothing.
+#[tokio::test(start_paused = true)]
+async fn a_platform_without_a_list_is_asked_for_what_events_tell() {
+    let references = [
+        (SETTING, "SecretName=ExternalApiKey"),
+        ("DATABASE_PASSWORD", "SecretName=DatabasePassword"),
+    ];
+    let platform = Platform::with(&[]);
+    platform.set(Mood::RefusesToList(404));
+    let app = app(Some(&platform), &references);
+    let newest = rotate(&app);
+    let mut work = pin!(work(&app));
+    pass(&mut work, seconds(100)).await;
+    assert_eq!(rotation(&app).await["outcome"], "unknown");
+    tell_of(&app, "1", &newest).await;
+    pass(&mut work, seconds(80_000)).await;
+    let told = rotation(&app).await;
+    assert_eq!(
+        (&told["secret"], &told["outcome"]),
+        (&"ExternalApiKey".into(), &"refreshed".into())
+    );
+    assert_eq!(platform.refreshes(), 1);
+}
+
+/// The failures of one rotation do not slow the next one down.
+#[tokio::test(start_paused = true)]
+async fn what_the_platform_heals_itself_ends_the_pauses() {
+    let lines = Targets::new().with_target("keyvault_functions::functions", Level::INFO);
+    let (lines, _in_this_thread) = Lines::of_this_thread(&lines);
+    let platform = Platform::with(&[(SETTING, Some(OLD))]);
+    platform.set(Mood::RefusesToRefresh(403));
+    let app = followed(&platform);
+    let mut work = pin!(work(&app));
+    for _ in 0..2 {
+        let newest = rotate(&app);
+        tell_of(&app, &newest, &newest).await;
+        let before = platform.refreshes();
+        pass(&mut work, seconds(600)).await;
+        assert!(platform.refreshes() - before >= 3);
+        assert_eq!(lines.take().matches("RotationRefreshDenied").count(), 1);
+        pass(&mut work, seconds(20_000)).await;
+        platform.resolves(SETTING, &newest);
+        pass(&mut work, seconds(1_000)).await;
+        assert_eq!(rotation(&app).await["outcome"], "current");
     }
 }
 
@@ -668,9 +745,10 @@ async fn a_start_that_gets_no_list_tries_again_and_says_so() {
     let lines = Targets::new().with_target("keyvault_functions::functions", Level::INFO);
     let (lines, _in_this_thread) = Lines::of_this_thread(&lines);
     for (status, outcome, code) in [
-        (404, "denied", "RotationRefreshNotFound"),
-        (418, "failed", "RotationRefreshFailed"),
+        (404, "unknown", "RotationVersionsUnknown"),
+        (418, "unknown", "RotationVersionsUnknown"),
         (503, "failed", "RotationRefreshFailed"),
+        (403, "denied", "RotationRefreshDenied"),
     ] {
         let platform = Platform::with(&[(SETTING, Some(OLD))]);
         platform.set(Mood::Refuses(status));
@@ -679,7 +757,9 @@ async fn a_start_that_gets_no_list_tries_again_and_says_so() {
         platform.will_resolve(SETTING, &newest);
         let mut work = pin!(work(&app));
         pass(&mut work, seconds(10_000)).await;
-        assert_eq!(rotation(&app).await["outcome"], outcome, "{status}");
+        let told = rotation(&app).await;
+        assert_eq!(told["outcome"], outcome, "{status}");
+        assert!(told["fix"].is_string(), "{told}");
         assert_eq!(lines.take().matches(code).count(), 1, "{status}");
         assert_eq!(platform.refreshes(), 0);
         platform.set(Mood::Serves);

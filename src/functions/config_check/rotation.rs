@@ -42,7 +42,7 @@ pub(super) fn card(report: &RotationReport) -> Markup {
 fn class(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Current | Outcome::Refreshed => "good",
-        Outcome::Waiting => "later",
+        Outcome::Unknown | Outcome::Waiting => "later",
         Outcome::Gone | Outcome::Disabled => "soon",
         Outcome::Behind | Outcome::Unresolved | Outcome::Failed | Outcome::Denied => "bad",
     }

@@ -18,9 +18,10 @@ pub(super) struct Sight<'a> {
     pub(super) active: Vec<Option<&'a ObjectVersion>>,
     /// What the vault has.
     pub(super) newest: &'a Metadata,
-    /// Whether there is a reason to ask where Azure tells no version, such as an event. Which version
-    /// that named is not believed.
+    /// Whether an event told of a new version. Which one it named is not believed.
     pub(super) is_told: bool,
+    /// Whether some setting was behind when Azure told its version, and nothing was done about it.
+    pub(super) was_behind: bool,
     /// The versions for which Azure was asked last.
     pub(super) asked: &'a [ObjectVersion],
     /// When this process started.
@@ -61,7 +62,7 @@ impl Sight<'_> {
             Some(active) if versions.contains(active) => self.is_told && versions.len() > 1,
             Some(_) => true,
             // A start asks for nothing then, or it would never end.
-            None => self.is_told && wait.is_some(),
+            None => self.was_behind || (self.is_told && wait.is_some()),
         };
         if versions.is_empty() {
             return Verdict::Current;
@@ -157,6 +158,7 @@ mod tests {
                 active: vec![active.as_ref()],
                 newest,
                 is_told,
+                was_behind: false,
                 asked: &asked,
                 started: STARTED,
             };
@@ -178,6 +180,7 @@ mod tests {
             active: vec![Some(&new), Some(&old)],
             newest: &newest,
             is_told: false,
+            was_behind: false,
             asked: &[],
             started: STARTED,
         };
@@ -187,11 +190,16 @@ mod tests {
     #[test]
     fn what_the_platform_has_not_found_itself_is_left() {
         let (old, newest) = (version(1), newest(&[2], true));
-        for (active, expected) in [(Some(&old), Verdict::Left), (None, Verdict::Current)] {
+        for (active, was_behind, expected) in [
+            (Some(&old), false, Verdict::Left),
+            (None, false, Verdict::Current),
+            (None, true, Verdict::Left),
+        ] {
             let sight = Sight {
                 active: vec![active],
                 newest: &newest,
                 is_told: true,
+                was_behind,
                 asked: &[],
                 started: STARTED + LOOKS_ITSELF,
             };

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::{
     refresh::{EVERY, Follower},
-    report::{Outcome, RotationReport},
+    report::Outcome,
     rotation::{Again, Looked},
 };
 use crate::{
@@ -27,13 +27,28 @@ const RETRY_AFTER_LIMIT: Duration = Duration::from_secs(60 * 60);
 pub(super) enum Operation {
     /// Which versions are in effect.
     List,
-    /// The same, of which the answer says nothing. What needs no list goes on.
-    OddList,
     /// That references are resolved again.
     Refresh,
 }
 
 impl<Now: Fn() -> OffsetDateTime> Follower<'_, Now> {
+    /// Azure's list cannot be read, so what nobody has told of cannot be found. What is told of goes
+    /// on without it.
+    pub(super) fn without_list(&mut self, looked: Vec<Looked>) {
+        if looked.is_empty() {
+            return;
+        }
+        let again = Again::At(Instant::now() + self.lists.fail());
+        let why = self.explain(&Cause::NoVersionsTold, &Subject::OF_THE_HANDLER);
+        if self.lists.is_news(why.code) {
+            tracing::info!(code = why.code, "references not looked at, tried again");
+        }
+        for looked in looked {
+            let report = self.report(&looked, Outcome::Unknown).because(&why);
+            self.app.rotation.settle(&looked, Some(report), again);
+        }
+    }
+
     /// Azure did not do it for what is `looked` at. Nothing is asked of it for a while.
     pub(super) fn refused(
         &mut self,
@@ -41,9 +56,6 @@ impl<Now: Fn() -> OffsetDateTime> Follower<'_, Now> {
         error: &ManagementError,
         operation: Operation,
     ) {
-        if looked.is_empty() {
-            return;
-        }
         let (outcome, cause) = match error {
             ManagementError::Denied => (Outcome::Denied, Cause::MayNotRefresh),
             ManagementError::NotFound => (Outcome::Denied, Cause::RefreshNotFound),
@@ -56,7 +68,7 @@ impl<Now: Fn() -> OffsetDateTime> Follower<'_, Now> {
             | ManagementError::UnexpectedAnswer => (Outcome::Failed, Cause::RefreshFailed),
         };
         let (pauses, shortest) = match operation {
-            Operation::List | Operation::OddList => (&mut self.lists, Duration::ZERO),
+            Operation::List => (&mut self.lists, Duration::ZERO),
             Operation::Refresh => (&mut self.refreshes, EVERY),
         };
         let asked_for = match error {
@@ -73,14 +85,11 @@ impl<Now: Fn() -> OffsetDateTime> Follower<'_, Now> {
         } else if is_news {
             tracing::info!(code, "references not refreshed, tried again");
         }
-        if operation != Operation::OddList {
-            self.app.rotation.pause(until);
-        }
+        self.app.rotation.pause(until);
         for looked in looked {
-            let mut report = RotationReport::new(&looked, outcome).because(&why);
-            let asked = self.known(&looked.secret).asked.as_ref();
-            report.asked_at = asked.and_then(|asked| asked.at.clone());
-            self.app.rotation.settle(&looked, report, Again::At(until));
+            let report = self.report(&looked, outcome).because(&why);
+            let again = Again::At(until);
+            self.app.rotation.settle(&looked, Some(report), again);
         }
     }
 
@@ -110,9 +119,9 @@ impl<Now: Fn() -> OffsetDateTime> Follower<'_, Now> {
                 .and_then(|all| all.first());
             let subject = setting.map_or(Subject::OF_THE_HANDLER, |setting| setting.subject());
             let why = self.explain(cause, &subject);
-            let report = RotationReport::new(&looked, Outcome::Failed).because(&why);
+            let report = self.report(&looked, Outcome::Failed).because(&why);
             let again = Again::NotBefore(until);
-            self.app.rotation.settle(&looked, report, again);
+            self.app.rotation.settle(&looked, Some(report), again);
         }
     }
 }

@@ -177,7 +177,7 @@ impl Shared {
         };
         match event.what {
             What::NewVersion => {
-                if object.kind == ObjectKind::Secret {
+                if object.kind != ObjectKind::Key {
                     let at = event.time.unwrap_or_else(OffsetDateTime::now_utc);
                     self.rotation.tell_of(&secret, at);
                 }
@@ -192,16 +192,24 @@ impl Shared {
         }
     }
 
-    /// What the cache knows about the latest version is not so any more.
+    /// What the cache knows about the latest version is not so any more. A certificate has a key and
+    /// a secret of its name.
     fn note_change(&self, vault: &VaultUrl, object: &ObjectId) {
-        if let Ok(described) = &self.described
-            && self.vaults.meant(&described.url) == vault
-        {
-            let latest = ObjectId {
-                version: None,
-                ..object.clone()
-            };
-            described.answers.note_change(&latest);
+        let Ok(described) = &self.described else {
+            return;
+        };
+        if self.vaults.meant(&described.url) != vault {
+            return;
+        }
+        for kind in [ObjectKind::Secret, ObjectKind::Key, ObjectKind::Certificate] {
+            if kind == object.kind || object.kind == ObjectKind::Certificate {
+                let latest = ObjectId {
+                    kind,
+                    name: object.name.clone(),
+                    version: None,
+                };
+                described.answers.note_change(&latest);
+            }
         }
     }
 }

@@ -89,17 +89,17 @@ pub(super) struct Follower<'a, Now> {
 /// What is known of one secret.
 #[derive(Default)]
 pub(super) struct Known {
-    pub(super) asked: Option<Asked>,
-    /// It was found behind, and Azure has not been asked for it yet.
+    asked: Option<Asked>,
+    /// It was found behind, whatever the reason why Azure has not been asked for it.
     is_behind: bool,
     /// Failures to read it in the vault.
     pub(super) reads: Pauses,
 }
 
 /// What Azure was asked for last, and what came of it.
-pub(super) struct Asked {
+struct Asked {
     versions: Vec<ObjectVersion>,
-    pub(super) at: Option<String>,
+    at: Option<String>,
     outcome: Outcome,
     /// How often it was looked at since then without finding them in effect.
     looks: u32,
@@ -116,15 +116,6 @@ struct Behind {
     at: Instant,
 }
 
-/// Where Azure tells something of a setting.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Said {
-    /// In its list.
-    InList,
-    /// In its answer to the call that resolves references, which need not tell of each.
-    ToTheCall,
-}
-
 impl<Now: Fn() -> OffsetDateTime> Follower<'_, Now> {
     /// Asks Azure to resolve references if one of those to `due` is behind.
     async fn look(&mut self, mut due: Vec<Looked>) {
@@ -133,12 +124,11 @@ impl<Now: Fn() -> OffsetDateTime> Follower<'_, Now> {
                 self.lists.end();
                 by_setting(references)
             }
-            // A list that is not there, or is made otherwise, says nothing about the refresh. What
-            // nobody has told of cannot be found without it.
-            Err(error @ (ManagementError::NotFound | ManagementError::UnexpectedAnswer)) => {
-                let (told, other) = due.into_iter().partition(|looked| self.is_told(looked));
-                self.refused(other, &error, Operation::OddList);
-                due = told;
+            // A list that is not there, or is made otherwise, says nothing about the refresh.
+            Err(ManagementError::NotFound | ManagementError::UnexpectedAnswer) => {
+                let (open, other) = due.into_iter().partition(|looked| self.is_open(looked));
+                self.without_list(other);
+                due = open;
                 Told::new()
             }
             Err(error) => return self.refused(due, &error, Operation::List),
@@ -161,22 +151,26 @@ impl<Now: Fn() -> OffsetDateTime> Follower<'_, Now> {
             };
             let known = self.known(&looked.secret);
             known.reads.end();
-            known.is_behind = matches!(verdict, Verdict::Behind { .. });
+            known.is_behind = !matches!(verdict, Verdict::Current | Verdict::Unknown);
             // Nobody tells when that changes.
             let later = Again::At(Instant::now() + LOOK_LIMIT);
             match verdict {
-                Verdict::Unknown => self.app.rotation.forget(&looked),
+                Verdict::Unknown => self.app.rotation.settle(&looked, None, Again::Told),
                 Verdict::Current => self.tell(&looked, Outcome::Current, Again::Told),
                 Verdict::Gone => self.tell(&looked, Outcome::Gone, later),
                 Verdict::Left => self.tell(&looked, Outcome::Behind, later),
                 Verdict::Disabled => self.tell(&looked, Outcome::Disabled, later),
-                Verdict::Asked => self.look_back(&looked, &told, Said::InList),
+                Verdict::Asked => self.look_back(&looked, &told, Again::Told),
                 Verdict::Behind { versions, wait } => behind.push(Behind {
                     looked,
                     versions,
                     at: (self.start + wait).max(self.may_ask),
                 }),
             }
+        }
+        let is_open = |known: &Known| known.is_behind;
+        if unread.is_empty() && !self.known.values().any(is_open) {
+            self.refreshes.end();
         }
         self.could_not_read(unread).await;
         self.refresh_when_due(behind).await;
@@ -193,10 +187,11 @@ impl<Now: Fn() -> OffsetDateTime> Follower<'_, Now> {
         let active: Vec<_> = settings
             .map(|setting| told.get(setting)?.active_version.as_ref())
             .collect();
-        let asked = self.known.get(&looked.secret);
-        let asked = asked.and_then(|known| known.asked.as_ref());
-        let is_told = self.is_told(looked);
-        if !is_told && active.iter().all(Option::is_none) {
+        let known = self.known.get(&looked.secret);
+        let asked = known.and_then(|known| known.asked.as_ref());
+        let is_told = looked.event.is_some();
+        let was_behind = known.is_some_and(|known| known.is_behind);
+        if !is_told && !was_behind && active.iter().all(Option::is_none) {
             return Ok(asked.map_or(Verdict::Unknown, |_| Verdict::Asked));
         }
         let newest = match self.app.newest(&looked.secret, until).await {
@@ -208,6 +203,7 @@ impl<Now: Fn() -> OffsetDateTime> Follower<'_, Now> {
             active,
             newest: &newest,
             is_told,
+            was_behind,
             asked: asked.map_or(&[], |asked| &asked.versions),
             started: self.started,
         };
@@ -244,17 +240,17 @@ impl<Now: Fn() -> OffsetDateTime> Follower<'_, Now> {
                 outcome: Outcome::Refreshed,
                 looks: 0,
             });
-            self.look_back(&looked, &refreshed, Said::ToTheCall);
+            // The answer need not tell of each setting, or of its version.
+            let again = Again::At(Instant::now() + LOOK_AFTER);
+            self.look_back(&looked, &refreshed, again);
         }
     }
 
     /// Looks at what came of what Azure was asked for, as far as it is `told` now. Not asked for
-    /// again, whatever that is.
-    fn look_back(&mut self, looked: &Looked, told: &Told, said: Said) {
-        let settings: Vec<_> = self.settings(&looked.secret).collect();
-        let found = settings.iter().filter_map(|setting| told.get(*setting));
-        let found: Vec<_> = found.collect();
-        let is_vague = said == Said::ToTheCall && found.len() < settings.len();
+    /// again, whatever that is. If it is done, `again` says when it is looked at again.
+    fn look_back(&mut self, looked: &Looked, told: &Told, again: Again) {
+        let settings = self.settings(&looked.secret);
+        let found: Vec<_> = settings.filter_map(|setting| told.get(setting)).collect();
         let known = self.known(&looked.secret);
         known.is_behind = false;
         let Some(asked) = &mut known.asked else {
@@ -263,8 +259,8 @@ impl<Now: Fn() -> OffsetDateTime> Follower<'_, Now> {
         let outcome = found.into_iter().map(|one| asked.outcome_of(one)).max();
         // If Azure says nothing about it, what it said before stands.
         asked.outcome = outcome.unwrap_or(asked.outcome);
-        let again = if asked.outcome.is_done() && !is_vague {
-            Again::Told
+        let again = if asked.outcome.is_done() {
+            again
         } else {
             let pause = LOOK_AFTER * 2_u32.pow(asked.looks.min(10));
             asked.looks += 1;
@@ -273,23 +269,23 @@ impl<Now: Fn() -> OffsetDateTime> Follower<'_, Now> {
         let (outcome, at) = (asked.outcome, asked.at.clone());
         let mut report = self.report(looked, outcome);
         report.asked_at = at;
-        self.app.rotation.settle(looked, report, again);
+        self.app.rotation.settle(looked, Some(report), again);
     }
 
-    /// Whether there is a reason to ask for the secret where Azure tells no version: an event, or
-    /// that it was behind when Azure told one.
-    fn is_told(&self, looked: &Looked) -> bool {
+    /// Whether something is known to do for the secret where Azure tells no version.
+    fn is_open(&self, looked: &Looked) -> bool {
         let known = self.known.get(&looked.secret);
-        looked.event.is_some() || known.is_some_and(|known| known.is_behind)
+        let is_open = |known: &Known| known.is_behind || known.asked.is_some();
+        looked.event.is_some() || known.is_some_and(is_open)
     }
 
     fn tell(&self, looked: &Looked, outcome: Outcome, again: Again) {
         let report = self.report(looked, outcome);
-        self.app.rotation.settle(looked, report, again);
+        self.app.rotation.settle(looked, Some(report), again);
     }
 
-    fn report(&self, looked: &Looked, outcome: Outcome) -> RotationReport {
-        let report = RotationReport::new(looked, outcome);
+    pub(super) fn report(&self, looked: &Looked, outcome: Outcome) -> RotationReport {
+        let report = RotationReport::new(&looked.secret, looked.event, outcome);
         if outcome == Outcome::Behind {
             report.because(&self.explain(&Cause::StaysBehind, &Subject::OF_THE_HANDLER))
         } else {

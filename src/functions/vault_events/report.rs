@@ -2,8 +2,12 @@
 
 use serde::{Serialize, Serializer};
 
-use super::rotation::Looked;
-use crate::diagnosis::{Explanation, Fix, iso_format};
+use time::OffsetDateTime;
+
+use crate::{
+    diagnosis::{Explanation, Fix, iso_format},
+    functions::used::Secret,
+};
 
 /// What happened last to one secret.
 #[derive(Debug, Clone, Serialize)]
@@ -33,6 +37,8 @@ pub(in crate::functions) enum Outcome {
     Current,
     /// Azure was asked, and does not say that the app has anything else.
     Refreshed,
+    /// Azure does not tell which version is in effect.
+    Unknown,
     /// Azure is asked soon.
     Waiting,
     /// The secret is deleted.
@@ -55,6 +61,7 @@ impl Outcome {
         match self {
             Self::Current => "current",
             Self::Refreshed => "refreshed",
+            Self::Unknown => "unknown",
             Self::Waiting => "waiting",
             Self::Gone => "gone",
             Self::Disabled => "disabled",
@@ -70,13 +77,14 @@ impl Outcome {
         match self {
             Self::Current => "The newest version is in effect.",
             Self::Refreshed => "Azure has resolved the references to this secret again.",
+            Self::Unknown => "Azure does not tell which version is in effect.",
             Self::Waiting => {
                 "It has a new version. Azure is asked to resolve the references to it soon."
             }
             Self::Gone => {
                 "The secret is deleted. The app keeps its value until its references are resolved again."
             }
-            Self::Disabled => "The newest version is disabled. Azure is asked once it is enabled.",
+            Self::Disabled => "The newest version is disabled, so Azure is not asked.",
             Self::Behind => "The platform has an older version.",
             Self::Unresolved => {
                 "Azure was asked, and one of the references is not resolved. Its own entry says why."
@@ -88,7 +96,7 @@ impl Outcome {
 
     /// Whether there is nothing left to do, for the handler or for a person.
     pub(super) fn is_done(self) -> bool {
-        matches!(self, Self::Current | Self::Refreshed)
+        self <= Self::Unknown
     }
 
     /// Whether it takes no change to be so.
@@ -104,10 +112,10 @@ impl Serialize for Outcome {
 }
 
 impl RotationReport {
-    pub(super) fn new(looked: &Looked, outcome: Outcome) -> Self {
+    pub(super) fn new(secret: &Secret, event: Option<OffsetDateTime>, outcome: Outcome) -> Self {
         Self {
-            secret: looked.secret.name.to_string(),
-            event_at: looked.event.and_then(iso_format),
+            secret: secret.name.to_string(),
+            event_at: event.and_then(iso_format),
             asked_at: None,
             next_at: None,
             outcome,

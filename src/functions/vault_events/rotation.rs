@@ -173,9 +173,9 @@ impl Rotation {
         self.state().pause = Some(until);
     }
 
-    /// What came of a look at a secret, and when it is looked at again. An event that has come
-    /// meanwhile is not answered by it.
-    pub(super) fn settle(&self, looked: &Looked, report: RotationReport, again: Again) {
+    /// What came of a look at a secret, if that is known, and when it is looked at again. An event
+    /// that has come meanwhile is not answered by it.
+    pub(super) fn settle(&self, looked: &Looked, report: Option<RotationReport>, again: Again) {
         let mut state = self.state();
         let Some(followed) = state.followed.get_mut(&looked.secret) else {
             return;
@@ -189,28 +189,26 @@ impl Rotation {
         if at.is_some() {
             followed.event = followed.event.max(looked.event);
         }
-        let is_told_again = followed.next.is_some();
-        if !is_told_again {
+        let needs_nobody = |report: &RotationReport| report.outcome <= Outcome::Waiting;
+        if followed.next.is_none() {
             followed.next = at.map(Next::At);
-        }
-        if is_told_again && report.outcome <= Outcome::Waiting {
+        } else if report.as_ref().is_none_or(needs_nobody) {
             return followed.wait(&looked.secret);
         }
+        let outcome_of = |report: &Option<(Instant, RotationReport)>| {
+            let (told, report) = report.as_ref()?;
+            Some((*told, report.outcome))
+        };
+        let before = outcome_of(&followed.report);
         // What nobody told of and is in order is no news.
-        let is_news = looked.event.is_some() || !report.outcome.is_in_order();
-        if is_news || followed.report.is_some() {
-            followed.report = Some((Instant::now(), report));
-        }
-    }
-
-    /// Nothing is known of a secret, and nothing is told.
-    pub(super) fn forget(&self, looked: &Looked) {
-        let mut state = self.state();
-        if let Some(followed) = state.followed.get_mut(&looked.secret)
-            && followed.next.is_none()
-        {
-            followed.report = None;
-        }
+        let is_news = |report: &RotationReport| {
+            looked.event.is_some() || before.is_some() || !report.outcome.is_in_order()
+        };
+        followed.report = report.filter(is_news).map(|report| {
+            // What is so for long is not the latest because it was looked at again.
+            let since = before.filter(|(_, outcome)| *outcome == report.outcome);
+            (since.map_or_else(Instant::now, |(told, _)| told), report)
+        });
     }
 
     /// Takes what is due, once something is.
@@ -239,11 +237,7 @@ impl Rotation {
 impl Followed {
     /// Tells that an event of `secret` is waited with.
     fn wait(&mut self, secret: &Secret) {
-        let looked = Looked {
-            secret: secret.clone(),
-            event: self.event,
-        };
-        let report = RotationReport::new(&looked, Outcome::Waiting);
+        let report = RotationReport::new(secret, self.event, Outcome::Waiting);
         self.report = Some((Instant::now(), report));
     }
 }

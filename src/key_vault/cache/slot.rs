@@ -34,13 +34,6 @@ pub(super) struct Answer<T> {
 }
 
 impl<T> Slot<T> {
-    /// Whether the vault could not be asked a moment ago, and is left alone for now. Whoever can
-    /// tell of changes could else have it asked at will.
-    pub(super) fn is_pause(&self, now: Instant) -> bool {
-        let failure = self.known.failure();
-        now < self.until && failure.is_some_and(Error::may_pass)
-    }
-
     /// Whether it was read by force a moment ago.
     pub(super) fn is_forced(&self) -> bool {
         self.forced.is_some_and(|at| at.elapsed() < FORCED_PAUSE)
@@ -52,6 +45,16 @@ impl<T> Known<T> {
         match self {
             Self::Answer(answer) | Self::NotRenewed(answer, _) => Some(answer),
             Self::Failure(_) => None,
+        }
+    }
+
+    /// Whether the vault has answered. Whoever can tell of changes could else have it asked at will
+    /// while it cannot be.
+    pub(super) fn is_of_the_vault(&self) -> bool {
+        match self {
+            Self::Answer(_) => true,
+            Self::NotRenewed(..) => false,
+            Self::Failure(error) => !error.may_pass(),
         }
     }
 

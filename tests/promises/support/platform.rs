@@ -33,6 +33,8 @@ pub(crate) enum Mood {
     Serves,
     /// This status, to lists and refreshes.
     Refuses(u16),
+    /// This status, to lists alone.
+    RefusesToList(u16),
     /// This status, to refreshes alone.
     RefusesToRefresh(u16),
     /// 429 with `Retry-After` in seconds.
@@ -187,6 +189,9 @@ impl HttpClient for Platform {
         match mood {
             Mood::Refuses(status) => return Ok(answer(status, headers, refused)),
             Mood::RefusesToRefresh(status) if is_refresh => {
+                return Ok(answer(status, headers, refused));
+            }
+            Mood::RefusesToList(status) if !is_refresh => {
                 return Ok(answer(status, headers, refused));
             }
             Mood::WantsNewToken if is_first_token => return Ok(answer(401, headers, refused)),
