@@ -1,14 +1,21 @@
 //! The command line.
 
 use std::ffi::OsStr;
+#[cfg(feature = "dev-vault")]
+use std::time::Duration;
 
 #[cfg(feature = "dev-vault")]
-use keyvault_functions::dev_vault::{NetworkInfo, ReceiverUrl, UrlError};
+use keyvault_functions::dev_vault::{NetworkInfo, ReceiverUrl, UrlError, VaultName};
 use keyvault_functions::functions::parse_time;
 
-use super::check::Options;
 #[cfg(feature = "dev-vault")]
 use super::dev_vault;
+#[cfg(feature = "dev-vault")]
+use super::help::DEV_VAULT_HELP;
+use super::{
+    check::Options,
+    help::{CHECK_HELP, HELP},
+};
 
 /// What the command line asks for.
 #[derive(Debug, PartialEq, Eq)]
@@ -26,87 +33,6 @@ pub(crate) enum Arguments {
     /// Print this and end.
     Print(&'static str),
 }
-
-const HELP: &str = "\
-keyvault-functions: shows the state of Key Vault secrets and references, never a secret
-
-Usage: handler [--port PORT]
-       handler check --help       the references of any app, from here
-       handler dev-vault --help   (in development builds)
-
-Under the Functions host it takes its port and settings from the environment. Without one
-it reads local.settings.json, listens on 127.0.0.1:7071 and prints commands to paste.
-
-Options:
-      --port PORT  listen on PORT when no Functions host gives one (0: any free port)
-  -h, --help       print this
-  -V, --version    print the version
-
-Exit codes: 64 wrong usage, 69 port not available, 70 internal error, 78 wrong settings.
-The settings are listed in docs/settings.md.";
-
-const CHECK_HELP: &str = "\
-Tries the Key Vault references of any Function App or web app from here, with
-your own sign-in: az login, azd auth login, or AZURE_... in the environment. It
-reads no value, and keeps and prints nothing of the other settings.
-
-Usage: handler check [OPTIONS] [FILE]...
-
-  az functionapp config appsettings list -g RG -n APP -o json | handler check -
-  handler check local.settings.json
-  handler check apps/*.json --by secret
-
-FILE is what `az functionapp config appsettings list` prints, or
-`az webapp config connection-string list`; a local.settings.json; or lines
-NAME=value. - is standard input. Each FILE is an app, called like the file.
-
-Options:
-  -n, --name NAME            the app's name, for the commands that are printed
-  -g, --resource-group NAME  its resource group
-      --slot NAME            its slot
-      --by secret            each secret with the apps and settings that use it
-      --strict               end with 1 if a reference cannot be read
-      --expiring TIME        with --strict, also if a secret expires within TIME
-                             (36h, 30d, 8w)
-      --json                 for programs
-  -h, --help                 print this
-
-Exit codes: 0, 1 with --strict, 2 a FILE that is not understood, 64 wrong usage,
-78 wrong settings in the environment.";
-
-#[cfg(feature = "dev-vault")]
-const DEV_VAULT_HELP: &str = "\
-A Key Vault for development that other programs on this machine can use, over TLS on
-127.0.0.1 and nowhere else, with a managed identity as App Service offers it. It holds two
-demo secrets, a key and a certificate, and forgets everything when it ends. The environment
-that each client needs is printed at start.
-
-Usage: handler dev-vault [OPTIONS]
-
-Options:
-      --ca-out FILE    write the certificate authority that clients must trust to FILE
-                       (default dev-vault-ca.pem); without --keep it is new at each
-                       start, and its key is never written
-      --contents FILE  put the secrets, keys and certificates of FILE into the vault too;
-                       docs/dev-vault.md shows such a file
-      --events URL     send the events of Event Grid to URL, on localhost, 127.0.0.1 or
-                       [::1], when a new version is made; the function key that opens it
-                       is read from the environment variable DEV_VAULT_EVENTS_KEY
-      --identity-port PORT
-                       the port of the identity endpoint (default: a kept one, else any)
-      --keep FILE      keep the authority, the identity endpoint and the key of tokens in
-                       FILE, so that running clients go on after the next start; only you
-                       can read FILE, and nothing that is in the vault goes into it
-      --network-info WORD
-                       what every answer says in x-ms-keyvault-network-info: loopback
-                       (default), public, private-link, subnet, old-public, old-private,
-                       managed-hsm, managed-hsm-address, or absent
-      --port PORT      listen on PORT (default 8443; 0: any free port)
-  -h, --help           print this
-
-Exit codes: 64 wrong usage, 66 no such contents, 69 port not available, 73 the authority
-cannot be written, 78 wrong contents or key.
-docs/dev-vault.md lists what the real service does and this does not.";
 
 const VERSION: &str = concat!("keyvault-functions ", env!("CARGO_PKG_VERSION"));
 
@@ -129,6 +55,12 @@ pub(crate) enum UsageError {
     OneFile,
     #[error("--port takes a number from 0 to 65535; {0:?} is none; see --help")]
     Port(String),
+    #[cfg(feature = "dev-vault")]
+    #[error("--deletion-seconds takes a number from 0 to 3600; see --help")]
+    Deletion,
+    #[cfg(feature = "dev-vault")]
+    #[error("--vault takes 3 to 24 letters, digits and hyphens, each name once; see --help")]
+    Vault,
     #[cfg(feature = "dev-vault")]
     #[error("--network-info takes one of {0}; see --help")]
     NetworkInfo(String),
@@ -171,6 +103,13 @@ fn network_info(text: &OsStr) -> Result<NetworkInfo, UsageError> {
     let known = text.to_str().and_then(NetworkInfo::parse);
     known
         .ok_or_else(|| UsageError::NetworkInfo(NetworkInfo::WORDS.map(|(word, _)| word).join(", ")))
+}
+
+#[cfg(feature = "dev-vault")]
+fn deletion(text: &OsStr) -> Result<Duration, UsageError> {
+    let seconds = text.to_str().and_then(|text| text.parse().ok());
+    let seconds = seconds.filter(|seconds| *seconds <= 3_600);
+    seconds.map(Duration::from_secs).ok_or(UsageError::Deletion)
 }
 
 #[cfg(feature = "dev-vault")]
@@ -257,6 +196,15 @@ impl Arguments {
         while let Some(argument) = parser.next()? {
             match argument {
                 Long("port") => options.port = port(&parser.value()?)?,
+                Long("az-out") => options.az_out = Some(parser.value()?.into()),
+                Long("deletion-seconds") => options.deletion = deletion(&parser.value()?)?,
+                Long("vault") => {
+                    let name = parser.value()?;
+                    let name = name.to_str().and_then(VaultName::parse);
+                    let is_new = |name: &VaultName| !options.vaults.contains(name);
+                    let name = name.filter(is_new).ok_or(UsageError::Vault)?;
+                    options.vaults.push(name);
+                }
                 Long("ca-out") => options.ca_out = parser.value()?.into(),
                 Long("network-info") => options.network_info = network_info(&parser.value()?)?,
                 Long("events") => options.events = Some(receiver(&parser.value()?)?),
@@ -349,11 +297,18 @@ mod tests {
             events: Some(ReceiverUrl::parse(url).expect("here")),
             keep: Some("kept.json".into()),
             identity_port: Some(8444),
+            az_out: Some("bin".into()),
+            deletion: Duration::from_secs(5),
+            vaults: ["shop", "billing"]
+                .map(|name| VaultName::parse(name).expect("a name"))
+                .into(),
             ..Options::default()
         };
         let arguments = ["--contents", "vault.json", "--network-info", "private-link"];
         let kept = ["--keep", "kept.json", "--identity-port", "8444"];
-        let arguments = [&arguments[..], &["--events", url], &kept].concat();
+        let named = ["--vault", "Shop", "--vault=billing", "--az-out", "bin"];
+        let slow = ["--deletion-seconds", "5"];
+        let arguments = [&arguments[..], &["--events", url], &kept, &named, &slow].concat();
         assert_eq!(parsed(&arguments), expected(filled));
         for (word, _) in NetworkInfo::WORDS {
             assert!(DEV_VAULT_HELP.contains(word), "{word}");
@@ -366,6 +321,9 @@ mod tests {
             &["dev-vault", "--ca-out"][..],
             &["dev-vault", "--network-info", "wifi"],
             &["dev-vault", "--identity-port", "many"],
+            &["dev-vault", "--deletion-seconds", "3601"],
+            &["dev-vault", "--vault", "a.b"],
+            &["dev-vault", "--vault", "shop", "--vault", "Shop"],
             &["dev-vault", "--events", "http://example.com/api/events"],
             &["dev-vault", "--events", "http://localhost/?code=canary"],
             &["dev-vault", "--ca-out", "ca.pem", "--address", "::"],

@@ -7,6 +7,7 @@ pub(crate) mod check;
 #[cfg(feature = "dev-vault")]
 pub(crate) mod dev_vault;
 pub(crate) mod failure;
+mod help;
 mod process;
 pub(crate) mod run;
 mod vaults;

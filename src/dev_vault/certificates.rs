@@ -16,7 +16,7 @@ use tokio_rustls::{
     },
 };
 
-use super::address::VAULT_NAME;
+use super::address::VaultName;
 
 /// How long the certificates are valid. A vault makes new ones whenever it starts, but for those
 /// that it keeps.
@@ -67,7 +67,7 @@ impl Certificates {
     ///
     /// The operating system has no randomness to give.
     pub fn make() -> Result<Self, CertificateError> {
-        Self::of(&Pem::make()?)
+        Self::of(&Pem::make(&[VaultName::default()])?)
     }
 
     pub(super) fn of(pem: &Pem) -> Result<Self, CertificateError> {
@@ -89,8 +89,9 @@ impl Certificates {
 }
 
 impl Pem {
-    pub(super) fn make() -> Result<Self, CertificateError> {
-        let vault_host = format!("{VAULT_NAME}.vault.azure.net");
+    /// For vaults of these names.
+    pub(super) fn make(vaults: &[VaultName]) -> Result<Self, CertificateError> {
+        let hosts: Vec<_> = vaults.iter().map(VaultName::host).collect();
         let begin = OffsetDateTime::now_utc() - Duration::hours(1);
         let parameters = |names: &[&str], title: &str| {
             let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
@@ -106,22 +107,25 @@ impl Pem {
         authority.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         authority.name_constraints = Some(NameConstraints {
-            permitted_subtrees: vec![
+            permitted_subtrees: [
                 GeneralSubtree::DnsName("localhost".to_owned()),
-                GeneralSubtree::DnsName(vault_host.clone()),
                 GeneralSubtree::IpAddress(CidrSubnet::V4([127, 0, 0, 1], [255; 4])),
                 GeneralSubtree::IpAddress(CidrSubnet::V6(
                     std::net::Ipv6Addr::LOCALHOST.octets(),
                     [255; 16],
                 )),
-            ],
+            ]
+            .into_iter()
+            .chain(hosts.iter().cloned().map(GeneralSubtree::DnsName))
+            .collect(),
             excluded_subtrees: Vec::new(),
         });
         let authority_key = KeyPair::generate()?;
         let authority_pem = authority.self_signed(&authority_key)?.pem();
         let issuer = Issuer::new(authority, authority_key);
 
-        let names = ["localhost", "127.0.0.1", "::1", &vault_host];
+        let mut names = vec!["localhost", "127.0.0.1", "::1"];
+        names.extend(hosts.iter().map(String::as_str));
         let mut leaf = parameters(&names, "keyvault-functions dev vault")?;
         leaf.is_ca = IsCa::ExplicitNoCa;
         leaf.key_usages = vec![KeyUsagePurpose::DigitalSignature];

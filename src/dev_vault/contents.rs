@@ -1,12 +1,14 @@
 //! What a file says is in the vault from the start.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, mem};
 
 use secrecy::SecretString;
 use serde::Deserialize;
 use time::{Duration, OffsetDateTime};
 
 use super::{
+    DevVault,
+    address::VaultName,
     certificates::CertificateError,
     objects::{KeyType, NewCertificate, NewKey},
     secrets::{Attributes, NewSecret},
@@ -27,6 +29,9 @@ pub struct Contents {
     keys: BTreeMap<String, Key>,
     #[serde(default)]
     certificates: BTreeMap<String, Certificate>,
+    /// What is in other vaults, by their names.
+    #[serde(default)]
+    vaults: BTreeMap<String, Contents>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -85,6 +90,9 @@ pub enum ContentsError {
     /// A time too far away, of this object.
     #[error("{0}: expires_in_days is too far away")]
     Time(String),
+    /// A vault that is not there.
+    #[error("there is no vault {0:?}: start with --vault {0}")]
+    Vault(String),
     /// A certificate could not be made.
     #[error(transparent)]
     Certificate(#[from] CertificateError),
@@ -109,12 +117,26 @@ impl Contents {
         jsonc::parse(text).map_err(ContentsError::File)
     }
 
-    /// Puts everything into `store`.
+    /// Puts everything into `vaults`: what is in none by name, into the first.
     ///
     /// # Errors
     ///
-    /// The first object that cannot be.
-    pub fn put_into(self, store: &Store) -> Result<(), ContentsError> {
+    /// The first object that cannot be, or a vault that is not among them.
+    pub fn put_into(mut self, vaults: &[(VaultName, DevVault)]) -> Result<(), ContentsError> {
+        for (name, contents) in mem::take(&mut self.vaults) {
+            let mut named = vaults.iter();
+            let found = named.find(|(known, _)| known.as_str().eq_ignore_ascii_case(&name));
+            let (_, vault) = found.ok_or(ContentsError::Vault(name))?;
+            contents.put_into_store(vault.store())?;
+        }
+        let first = vaults.first();
+        first.map_or(Ok(()), |(_, vault)| self.put_into_store(vault.store()))
+    }
+
+    fn put_into_store(self, store: &Store) -> Result<(), ContentsError> {
+        if let Some(name) = self.vaults.into_keys().next() {
+            return Err(ContentsError::Vault(name));
+        }
         let now = OffsetDateTime::now_utc();
         let attributes = |name: &str, enabled, days: Option<i64>| {
             let exp = days.map(|days| {
@@ -178,10 +200,16 @@ mod tests {
             "secrets": {"Old": {"value": "canary", "expires_in_days": -3}},
             "keys": {"Signs": {"key_type": "RSA", "enabled": false}},
             "certificates": {"Web": {"dns_names": ["a.example"], "expires_in_days": 9}},
+            "vaults": {"Shop": {"secrets": {"Other": {"value": "canary"}}}},
         }"#;
-        let store = Store::default();
+        let vaults = ["embedded", "shop"].map(|name| {
+            let name = VaultName::parse(name).expect("a name");
+            (name, DevVault::default())
+        });
         let contents = Contents::parse(text).expect("valid");
-        contents.put_into(&store).expect("put");
+        contents.put_into(&vaults).expect("put");
+        let (store, shop) = (vaults[0].1.store(), vaults[1].1.store());
+        assert!(shop.get("Other", None).is_some());
         let names: Vec<_> = store.latest().into_iter().map(|(name, _)| name).collect();
         assert_eq!(names, ["Old", "Web"]);
         let keys = store.keys(super::super::objects::Collection::latest);
@@ -218,9 +246,15 @@ mod tests {
                 r#"{"keys": {"A": {"expires_in_days": 9223372036854775807}}}"#,
                 "A: expires_in_days is too far away",
             ),
+            (r#"{"vaults": {"a": {}}}"#, "start with --vault a"),
+            (
+                r#"{"vaults": {"embedded": {"vaults": {"a": {}}}}}"#,
+                "start with --vault a",
+            ),
         ] {
             let contents = Contents::parse(text).expect("JSON");
-            let error = contents.put_into(&Store::default()).expect_err("refused");
+            let vaults = [(VaultName::default(), DevVault::default())];
+            let error = contents.put_into(&vaults).expect_err("refused");
             assert!(error.to_string().contains(told), "{error}");
         }
     }

@@ -6,7 +6,10 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
 
-use super::certificates::{CertificateError, Certificates, Pem};
+use super::{
+    address::VaultName,
+    certificates::{CertificateError, Certificates, Pem},
+};
 
 /// Certificates that are older are made anew: clients must not see one end.
 const RENEW_AFTER: Duration = Duration::days(60);
@@ -22,7 +25,19 @@ pub struct Kept {
     token_key: String,
     /// In Unix seconds.
     certificates_made: i64,
+    /// The names of the vaults that they are for.
+    #[serde(default = "embedded")]
+    vaults: Vec<String>,
     certificates: Pem,
+}
+
+fn embedded() -> Vec<String> {
+    names_of(&[VaultName::default()])
+}
+
+fn names_of(vaults: &[VaultName]) -> Vec<String> {
+    let names = vaults.iter().map(VaultName::as_str);
+    names.map(str::to_owned).collect()
 }
 
 /// Text that is nothing that was kept.
@@ -31,12 +46,12 @@ pub struct Kept {
 pub struct NotKept;
 
 impl Kept {
-    /// What a first start makes.
+    /// What a first start of these vaults makes.
     ///
     /// # Errors
     ///
     /// The operating system has no randomness to give.
-    pub fn make(identity_header: String) -> Result<Self, CertificateError> {
+    pub fn make(identity_header: String, vaults: &[VaultName]) -> Result<Self, CertificateError> {
         let mut key = [0; 32];
         getrandom::fill(&mut key)?;
         Ok(Self {
@@ -44,7 +59,8 @@ impl Kept {
             identity_header,
             token_key: BASE64_URL_SAFE_NO_PAD.encode(key),
             certificates_made: OffsetDateTime::now_utc().unix_timestamp(),
-            certificates: Pem::make()?,
+            vaults: names_of(vaults),
+            certificates: Pem::make(vaults)?,
         })
     }
 
@@ -58,16 +74,23 @@ impl Kept {
         kept.token_key().is_some().then_some(kept).ok_or(NotKept)
     }
 
-    /// Makes new certificates if these are old. Clients must trust the new authority then.
+    /// Makes new certificates if these are old, or for other vaults. Clients must trust the new
+    /// authority then.
     ///
     /// # Errors
     ///
     /// The operating system has no randomness to give.
-    pub fn renew(&mut self, now: OffsetDateTime) -> Result<(), CertificateError> {
+    pub fn renew(
+        &mut self,
+        now: OffsetDateTime,
+        vaults: &[VaultName],
+    ) -> Result<(), CertificateError> {
         let age = now.unix_timestamp() - self.certificates_made;
-        if age > RENEW_AFTER.whole_seconds() {
+        let names = names_of(vaults);
+        if age > RENEW_AFTER.whole_seconds() || names != self.vaults {
             self.certificates_made = now.unix_timestamp();
-            self.certificates = Pem::make()?;
+            self.vaults = names;
+            self.certificates = Pem::make(vaults)?;
         }
         Ok(())
     }
@@ -99,7 +122,8 @@ mod tests {
 
     #[test]
     fn what_was_kept_is_the_same_at_the_next_start() {
-        let first = Kept::make("header".to_owned()).expect("randomness");
+        let vaults = [VaultName::default()];
+        let first = Kept::make("header".to_owned(), &vaults).expect("randomness");
         let again = Kept::read(&first.text()).expect("kept");
         assert_eq!(again.text(), first.text());
         let authority = |kept: &Kept| kept.certificates().expect("certificates").authority_pem;
@@ -111,12 +135,20 @@ mod tests {
 
     #[test]
     fn certificates_are_made_anew_before_they_end() {
-        let mut kept = Kept::make("header".to_owned()).expect("randomness");
+        let vaults = [VaultName::default()];
+        let mut kept = Kept::make("header".to_owned(), &vaults).expect("randomness");
         let (first, now) = (kept.text(), OffsetDateTime::now_utc());
-        kept.renew(now + Duration::days(59)).expect("randomness");
-        assert_eq!(kept.text(), first);
-        kept.renew(now + Duration::days(61)).expect("randomness");
-        assert_ne!(kept.text(), first);
+        let mut renew = |after: i64, vaults: &[VaultName]| {
+            let renewed = kept.renew(now + Duration::days(after), vaults);
+            renewed.expect("randomness");
+            kept.text()
+        };
+        assert_eq!(renew(59, &vaults), first);
+        let second = renew(61, &vaults);
+        assert_ne!(second, first);
+        // Another name needs another certificate.
+        let other = VaultName::parse("shop").expect("a name");
+        assert_ne!(renew(61, &[other]), second);
         assert_eq!(kept.identity_header, "header");
     }
 }

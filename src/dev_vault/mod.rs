@@ -44,6 +44,7 @@ use time::{Duration as TimeSpan, OffsetDateTime};
 
 use tokens::{Identity, Tokens};
 
+pub use address::{Address, VaultName, router_of};
 pub use caller::{Caller, CallerKind, NOBODY};
 pub use certificates::{CertificateError, Certificates};
 pub use contents::{Contents, ContentsError};
@@ -111,6 +112,15 @@ impl DevVault {
         };
         vault.store.set("DatabasePassword", password)?;
         Ok(vault)
+    }
+
+    /// An empty vault that the same tokens open.
+    #[must_use]
+    pub fn sibling(&self) -> Self {
+        Self {
+            store: Arc::default(),
+            ..self.clone()
+        }
     }
 
     /// The same vault with another identity: its credential and its identity endpoint give

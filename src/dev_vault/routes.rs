@@ -18,7 +18,6 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::json;
 
 use super::{
-    address::VAULT_NAME,
     bundles::{Bundle, CertificateBundle, DeletedBundle, Item, KeyBundle, ListedObject, policy},
     life::Stage,
     network::NetworkInfo,
@@ -123,7 +122,7 @@ impl Api {
             host: headers
                 .get(header::HOST)
                 .and_then(|host| host.to_str().ok())
-                .unwrap_or(VAULT_NAME),
+                .unwrap_or("localhost"),
             query: Query::parse(uri)?,
             body,
         };

@@ -17,7 +17,7 @@ use azure_core::{
     credentials::{AccessToken, TokenCredential, TokenRequestOptions},
     http::{RequestContent, StatusCode},
 };
-use azure_identity::ManagedIdentityCredential;
+use azure_identity::{AzureCliCredential, ClientSecretCredential, ManagedIdentityCredential};
 use azure_security_keyvault_secrets::{
     SecretClient, SecretClientOptions,
     models::{
@@ -245,4 +245,45 @@ async fn a_token_for_another_service_is_refused() {
     let refused = refused.expect_err("refused");
     assert_eq!(status(&refused), Some(StatusCode::Unauthorized));
     assert!(refused.to_string().contains("AKV10022"), "{refused}");
+}
+
+/// Reads a secret, and again after a line on standard input, with the same client.
+#[tokio::test]
+#[ignore = "needs a dev vault: run tests/clients/run"]
+async fn goes_on() {
+    let client = client();
+    for _ in 0..2 {
+        get(&client, "ExternalApiKey").await.expect("got");
+        println!("ExternalApiKey");
+        let line = tokio::task::spawn_blocking(|| std::io::stdin().read_line(&mut String::new()));
+        line.await.expect("waited for").expect("a line");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs a dev vault: run tests/clients/run"]
+async fn a_client_secret_opens_the_vault() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let of = |name: &str| env::var(name).expect(WHY);
+    // The authority comes from AZURE_AUTHORITY_HOST.
+    let credential = ClientSecretCredential::new(
+        &of("AZURE_TENANT_ID"),
+        of("AZURE_CLIENT_ID"),
+        of("AZURE_CLIENT_SECRET").into(),
+        None,
+    );
+    let client = client_of(credential.expect("a credential"));
+    let value = get(&client, "ExternalApiKey").await.expect("got");
+    assert_eq!(value.as_deref(), Some("sk-abc123def456"));
+}
+
+#[tokio::test]
+#[ignore = "needs a dev vault: run tests/clients/run"]
+async fn the_stand_in_for_the_azure_cli_opens_the_vault() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let credential = AzureCliCredential::new(None).expect("a credential");
+    let value = get(&client_of(credential), "ExternalApiKey")
+        .await
+        .expect("got");
+    assert_eq!(value.as_deref(), Some("sk-abc123def456"));
 }

@@ -11,8 +11,8 @@ use axum::{
 };
 use keyvault_functions::{
     dev_vault::{
-        Attributes, DevVault, EventReceiver, KeyType, NewCertificate, NewKey, NewSecret,
-        ReceiverUrl, Subscription,
+        Address, Attributes, DevVault, EventReceiver, KeyType, NewCertificate, NewKey, NewSecret,
+        ReceiverUrl, Subscription, VaultName,
     },
     key_vault::VaultUrl,
 };
@@ -129,7 +129,10 @@ fn vault_with_events(receiver: &Receiver) -> (DevVault, JoinSet<()>) {
     let vault = DevVault::seeded().expect("a vault");
     let url = ReceiverUrl::parse(&receiver.url).expect("here");
     let to = EventReceiver::new(url, None).expect("a receiver");
-    let address = "https://localhost:8443".to_owned();
+    let address = Address {
+        name: VaultName::default(),
+        url: "https://localhost:8443".to_owned(),
+    };
     let subscription = Subscription::new(to, address).with_pauses(|pause| pause / 1_000);
     let mut background = JoinSet::new();
     background.spawn(vault.events(subscription).expect("randomness"));

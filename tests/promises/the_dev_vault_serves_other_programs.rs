@@ -1,9 +1,9 @@
 //! `handler dev-vault` gives other programs on this machine a vault and an identity, and the
 //! rest of the world nothing. With Microsoft's own clients: `tests/clients/run`.
 
-use std::{fs, net::TcpListener};
+use std::{fs, net::TcpListener, path::Path};
 
-use keyvault_functions::dev_vault::{Contents, DevVault};
+use keyvault_functions::dev_vault::{Contents, DevVault, VaultName};
 use serde_json::Value;
 
 use super::support::{DevVaultProcess, Folder, Handler, Standalone, client, free_port, repository};
@@ -87,6 +87,103 @@ async fn a_running_client_goes_on_after_a_new_start_of_a_vault_that_keeps() {
     let stranger = DevVaultProcess::start().await;
     assert_eq!(self::list(&stranger, "localhost", &token).await.0, 401);
     stranger.stop().await;
+}
+
+/// Each by its own name, as with a hosts file; the first is the one that `localhost` means.
+#[tokio::test]
+async fn vaults_have_names_of_ones_choice() {
+    let files = Folder::new();
+    let contents = r#"{"vaults": {"billing": {"secrets": {"Card": {"value": "canary"}}}}}"#;
+    files.write("contents.json", contents);
+    let contents = files.path().join("contents.json");
+    let contents = contents.to_string_lossy();
+    let options = ["--vault", "Shop", "--vault", "billing"];
+    let options = [&options[..], &["--contents", &*contents]].concat();
+    let vaults = DevVaultProcess::start_as(&options).await;
+    let output = vaults.handler.output();
+    let url = vaults.printed("KEY_VAULT_URL");
+    let port = url.rsplit(':').next().expect("a port");
+    assert!(
+        output.contains("# 127.0.0.1 shop.vault.azure.net billing.vault.azure.net"),
+        "{output}"
+    );
+    let pem = fs::read(vaults.printed("SSL_CERT_FILE")).expect("a file");
+    let authority = reqwest::Certificate::from_pem(&pem).expect("a certificate");
+    let mut client = reqwest::Client::builder()
+        .no_proxy()
+        .tls_certs_only([authority]);
+    for name in ["shop", "billing", "embedded"] {
+        let address = ([127, 0, 0, 1], port.parse().expect("a number")).into();
+        client = client.resolve(&format!("{name}.vault.azure.net"), address);
+    }
+    let client = client.build().expect("a client");
+    let header = vaults.printed("IDENTITY_HEADER");
+    let (_, given) = vaults.token(header, "https://vault.azure.net").await;
+    let token = given["access_token"].as_str().expect("text");
+    for (host, names) in [
+        (
+            "localhost",
+            &["DatabasePassword", "ExternalApiKey", "WebCertificate"][..],
+        ),
+        (
+            "shop.vault.azure.net",
+            &["DatabasePassword", "ExternalApiKey", "WebCertificate"],
+        ),
+        ("billing.vault.azure.net", &["Card"]),
+    ] {
+        let listed = client
+            .get(format!("https://{host}:{port}/secrets?api-version=7.4"))
+            .bearer_auth(token)
+            .send();
+        let listed = listed.await.expect("trusted").text().await.expect("a body");
+        let listed: Value = serde_json::from_str(&listed).expect("JSON");
+        let listed: Vec<_> = listed["value"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .filter_map(|item| item["id"].as_str()?.rsplit('/').next())
+            .collect();
+        assert_eq!(listed, names, "{host}");
+    }
+    // The certificate is for these names and no other.
+    let other = client.get(format!("https://embedded.vault.azure.net:{port}/secrets"));
+    assert!(other.send().await.is_err(), "trusted under another name");
+}
+
+/// A program that knows only the Azure CLI asks it as it would ask `az`.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_stand_in_for_the_azure_cli_gives_tokens_and_holds_none() {
+    let vault = DevVaultProcess::start_as(&["--az-out", "bin"]).await;
+    let az = vault.files.path().join("bin/az");
+    let script = fs::read_to_string(&az).expect("a file");
+    let header = vault.printed("IDENTITY_HEADER");
+    assert!(!script.contains(header));
+    let folder = vault.printed("PATH").strip_suffix(":$PATH");
+    assert_eq!(
+        folder.map(Path::new),
+        az.parent().and_then(|at| at.canonicalize().ok()).as_deref()
+    );
+    let ask = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(&az);
+        command.args(arguments).env("IDENTITY_HEADER", header);
+        command.env("IDENTITY_ENDPOINT", vault.printed("IDENTITY_ENDPOINT"));
+        command.output().expect("an answer")
+    };
+    let begin = ["account", "get-access-token", "--output", "json"];
+    for end in [
+        ["--resource", "https://vault.azure.net"],
+        ["--scope", "https://vault.azure.net/.default"],
+    ] {
+        let answer = ask(&[&begin[..], &end].concat());
+        let given: Value = serde_json::from_slice(&answer.stdout).expect("JSON");
+        assert!(given["expires_on"].is_number() && given["expiresOn"].is_string());
+        let token = given["accessToken"].as_str().expect("a token");
+        assert_eq!(list(&vault, "localhost", token).await.0, 200);
+    }
+    let other = ask(&["login"]);
+    assert_eq!(other.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&other.stderr).contains("knows only"));
 }
 
 /// What a private endpoint looks like from the app, on a machine that has none.
@@ -205,6 +302,21 @@ async fn what_keeps_the_dev_vault_from_starting_is_named() {
             "--events takes a URL without a key; set DEV_VAULT_EVENTS_KEY instead",
         ),
         (
+            &["--vault", "a.b"],
+            64,
+            "--vault takes 3 to 24 letters, digits and hyphens, each name once",
+        ),
+        (
+            &["--deletion-seconds", "x"],
+            64,
+            "--deletion-seconds takes a number from 0 to 3600",
+        ),
+        (
+            &["--az-out", "wrong.json"],
+            73,
+            "the stand-in for az cannot be written to wrong.json",
+        ),
+        (
             &["--ca-out", path],
             73,
             "no-folder/ca.pem cannot be written",
@@ -235,5 +347,7 @@ fn the_documented_contents_can_be_in_a_vault() {
     let (json, _) = json.split_once("```").expect("its end");
     let vault = DevVault::default();
     let contents = Contents::parse(json).expect("valid");
-    contents.put_into(vault.store()).expect("put");
+    contents
+        .put_into(&[(VaultName::default(), vault.clone())])
+        .expect("put");
 }

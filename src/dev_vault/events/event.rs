@@ -6,7 +6,7 @@ use time::{OffsetDateTime, format_description::FormatItem, macros::format_descri
 
 use crate::{
     dev_vault::{
-        address::{VAULT_NAME, resource_id},
+        address::Address,
         secrets::{Attributes, random_guid},
     },
     key_vault::ObjectKind,
@@ -51,15 +51,14 @@ pub(super) struct Event {
 }
 
 impl Event {
-    /// What a new version in the vault at the address `vault` brings about: its creation, and its
-    /// end if that is near or over.
+    /// What a new version in `vault` brings about: its creation, and its end if that is near or over.
     ///
     /// # Errors
     ///
     /// The operating system has no randomness to give.
     pub(super) fn of(
         new: NewVersion<'_>,
-        vault: &str,
+        vault: &Address,
         now: OffsetDateTime,
     ) -> Result<Vec<Self>, getrandom::Error> {
         let NewVersion {
@@ -75,8 +74,8 @@ impl Event {
         };
         let collection = kind.collection();
         let data = json!({
-            "Id": format!("{vault}/{collection}/{name}/{version}"),
-            "VaultName": VAULT_NAME,
+            "Id": format!("{}/{collection}/{name}/{version}", vault.url),
+            "VaultName": vault.name.as_str(),
             "ObjectType": object,
             "ObjectName": name,
             "Version": version,
@@ -86,7 +85,7 @@ impl Event {
         let occasions = ["NewVersionCreated"].into_iter().chain(end(new, now));
         let event = |occasion| {
             let kind = format!("Microsoft.KeyVault.{object}{occasion}");
-            Self::new(kind, name, data.clone(), now)
+            Self::new(kind, vault, name, data.clone(), now)
         };
         occasions.map(event).collect()
     }
@@ -97,20 +96,26 @@ impl Event {
     /// # Errors
     ///
     /// The operating system has no randomness to give.
-    pub(super) fn of_validation(code: &str, now: OffsetDateTime) -> Result<Self, getrandom::Error> {
+    pub(super) fn of_validation(
+        vault: &Address,
+        code: &str,
+        now: OffsetDateTime,
+    ) -> Result<Self, getrandom::Error> {
         let kind = "Microsoft.EventGrid.SubscriptionValidationEvent".to_owned();
-        Self::new(kind, "", json!({ "validationCode": code }), now)
+        let data = json!({ "validationCode": code });
+        Self::new(kind, vault, "", data, now)
     }
 
     fn new(
         kind: String,
+        vault: &Address,
         subject: &str,
         data: Value,
         now: OffsetDateTime,
     ) -> Result<Self, getrandom::Error> {
         Ok(Self {
             id: random_guid()?,
-            topic: resource_id(),
+            topic: vault.name.resource_id(),
             subject: subject.to_owned(),
             data,
             kind,
@@ -149,9 +154,17 @@ mod tests {
     use time::macros::datetime;
 
     use super::*;
+    use crate::dev_vault::VaultName;
 
     const NOW: OffsetDateTime = datetime!(2026-07-25 01:08:33.103673612 UTC);
     const VERSION: &str = "ee059b2bb5bc48398a53b168c6cdcb10";
+
+    fn vault() -> Address {
+        Address {
+            name: VaultName::default(),
+            url: "https://localhost:8443".to_owned(),
+        }
+    }
 
     fn made(kind: ObjectKind, exp: Option<i64>) -> Vec<Value> {
         let attributes = Attributes {
@@ -165,7 +178,7 @@ mod tests {
             version: VERSION,
             attributes,
         };
-        let events = Event::of(new, "https://localhost:8443", NOW).expect("randomness");
+        let events = Event::of(new, &vault(), NOW).expect("randomness");
         let events = events.into_iter().map(serde_json::to_value);
         events.map(|event| event.expect("JSON")).collect()
     }
@@ -257,7 +270,7 @@ mod tests {
 
     #[test]
     fn a_validation_has_a_code_and_no_address() {
-        let event = Event::of_validation("c", NOW).expect("randomness");
+        let event = Event::of_validation(&vault(), "c", NOW).expect("randomness");
         let event = serde_json::to_value(event).expect("JSON");
         assert_eq!(event["data"], json!({"validationCode": "c"}));
         assert_eq!(event["subject"], "");

@@ -32,7 +32,7 @@ use receiver::{Answer, Message};
 pub use receiver::{EventReceiver, ReceiverError, ReceiverUrl, UrlError};
 use verdict::{Verdict, may_start_later};
 
-use super::{secrets::random_guid, store::Store};
+use super::{address::Address, secrets::random_guid, store::Store};
 
 /// Pauses between the attempts to have a subscription confirmed; the last one repeats.
 const PAUSES: [Duration; 3] = [
@@ -45,15 +45,14 @@ const PAUSES: [Duration; 3] = [
 #[derive(Debug)]
 pub struct Subscription {
     receiver: EventReceiver,
-    /// Where the vault is, as its clients call it: `https://localhost:8443`.
-    vault: String,
+    vault: Address,
     pause: fn(Duration) -> Duration,
 }
 
 impl Subscription {
-    /// Tells `receiver`. Identifiers in events begin with `vault`, the address that clients use.
+    /// Tells `receiver` of `vault`. Identifiers in events begin with its address.
     #[must_use]
-    pub fn new(receiver: EventReceiver, vault: String) -> Self {
+    pub fn new(receiver: EventReceiver, vault: Address) -> Self {
         Self {
             receiver,
             vault,
@@ -75,7 +74,7 @@ impl Subscription {
         store: &Store,
     ) -> Result<impl Future<Output = ()> + Send + use<>, getrandom::Error> {
         let code = random_guid()?;
-        let request = Event::of_validation(&code, OffsetDateTime::now_utc())?;
+        let request = Event::of_validation(&self.vault, &code, OffsetDateTime::now_utc())?;
         let queue = Arc::new(Queue::new(self.vault.clone()));
         store.tell(&queue);
         Ok(async move {

@@ -14,6 +14,7 @@ use tokio::{
 };
 
 use super::event::{Event, NewVersion};
+use crate::dev_vault::Address;
 
 /// Events that wait at the same time.
 const LIMIT: usize = 1_000;
@@ -21,8 +22,7 @@ const LIMIT: usize = 1_000;
 /// What waits, for one receiver.
 #[derive(Debug)]
 pub(in crate::dev_vault) struct Queue {
-    /// Where the vault is, as its clients call it.
-    vault: String,
+    vault: Address,
     waiting: Mutex<Entries>,
     changed: Notify,
 }
@@ -45,7 +45,7 @@ pub(super) struct Waiting {
 }
 
 impl Queue {
-    pub(super) fn new(vault: String) -> Self {
+    pub(super) fn new(vault: Address) -> Self {
         Self {
             vault,
             waiting: Mutex::default(),
@@ -141,10 +141,14 @@ mod tests {
     use futures_util::FutureExt;
 
     use super::*;
+    use crate::dev_vault::VaultName;
     use crate::{dev_vault::secrets::Attributes, key_vault::ObjectKind};
 
     fn queue_of(names: impl IntoIterator<Item = String>) -> Queue {
-        let queue = Queue::new("https://localhost:1".to_owned());
+        let queue = Queue::new(Address {
+            name: VaultName::default(),
+            url: "https://localhost:1".to_owned(),
+        });
         for name in names {
             add(&queue, &name);
         }

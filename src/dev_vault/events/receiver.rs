@@ -54,7 +54,7 @@ impl ReceiverUrl {
 }
 
 /// A receiver, and the key that opens it. The key cannot be printed.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct EventReceiver {
     url: ReceiverUrl,
     key: Option<SecretString>,
@@ -90,7 +90,7 @@ impl<'a> Message<'a> {
 /// An answer, or why there was none.
 pub(super) type Sent = Result<Answer, NoAnswer>;
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     /// Of an answer to a validation; else empty.

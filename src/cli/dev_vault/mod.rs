@@ -1,12 +1,15 @@
 //! `handler dev-vault`: the embedded vault as a process of its own, for other programs.
 
+mod az;
+mod instructions;
+
 use std::{
-    fmt::Write as _,
     fs,
     io::Write as _,
     net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitCode,
+    time::Duration,
 };
 
 use axum::{
@@ -20,8 +23,8 @@ use axum::{
 use futures_util::FutureExt;
 use keyvault_functions::{
     dev_vault::{
-        CertificateError, Contents, DevVault, EventReceiver, IDENTITY_PATH, Kept, NetworkInfo,
-        ReceiverUrl, Subscription, TlsListener,
+        Address, CertificateError, Contents, DevVault, EventReceiver, Kept, NetworkInfo,
+        ReceiverUrl, Subscription, TlsListener, VaultName, router_of,
     },
     host::{authorization::FunctionKey, server, stop},
     settings::{Environment, LogSettings, events_key, names},
@@ -30,6 +33,7 @@ use keyvault_functions::{
 use time::OffsetDateTime;
 use tokio::{net::TcpListener, task::JoinSet};
 
+use self::instructions::Instructions;
 use super::{
     banner,
     failure::{Failure, exit},
@@ -43,8 +47,12 @@ pub(crate) struct Options {
     pub(crate) port: u16,
     /// Where the certificate authority goes.
     pub(crate) ca_out: PathBuf,
+    /// Where the stand-in for the Azure CLI goes, if one is wanted.
+    pub(crate) az_out: Option<PathBuf>,
     /// A file of what is in it besides.
     pub(crate) contents: Option<PathBuf>,
+    /// How long it takes to delete, recover or purge a secret.
+    pub(crate) deletion: Duration,
     /// What it says about the way to it.
     pub(crate) network_info: NetworkInfo,
     /// Who is told of new versions.
@@ -53,6 +61,8 @@ pub(crate) struct Options {
     pub(crate) keep: Option<PathBuf>,
     /// Port of the identity endpoint, instead of a kept or a free one.
     pub(crate) identity_port: Option<u16>,
+    /// What the vaults are called; one, `embedded`, if this is empty.
+    pub(crate) vaults: Vec<VaultName>,
 }
 
 impl Default for Options {
@@ -60,11 +70,23 @@ impl Default for Options {
         Self {
             port: 8443,
             ca_out: "dev-vault-ca.pem".into(),
+            az_out: None,
             contents: None,
+            deletion: Duration::ZERO,
             network_info: NetworkInfo::default(),
             events: None,
             keep: None,
             identity_port: None,
+            vaults: Vec::new(),
+        }
+    }
+}
+
+impl Options {
+    fn names(&self) -> Vec<VaultName> {
+        match &self.vaults[..] {
+            [] => vec![VaultName::default()],
+            names => names.to_vec(),
         }
     }
 }
@@ -74,17 +96,14 @@ pub(crate) fn run(options: Options) -> Result<ExitCode, Failure> {
     let environment = Environment::of_process();
     let (log, warning) = LogSettings::of(&environment, environment.get(names::RUST_LOG));
     let telemetry = process::telemetry(&log, &Export::default(), &warning)?;
-    let vault = DevVault::seeded().map_err(|_| Failure::no_randomness())?;
-    let vault = vault.with_network_info(options.network_info);
-    if let Some(file) = &options.contents {
-        fill(&vault, file)?;
-    }
+    let names = options.names();
+    let mut kept = kept(options.keep.as_deref(), &names)?;
+    let vaults = vaults(&options, names, &kept)?;
     let events = options.events.map(|url| receiver(url, &environment));
     let events = events.transpose()?;
-    let mut kept = kept(options.keep.as_deref())?;
-    let vault = vault.with_kept(&kept);
     let certificates = kept.certificates().map_err(|error| internal(&error))?;
     let ca_out = write_authority(&certificates.authority_pem, &options.ca_out)?;
+    let az = options.az_out.as_deref().map(az::write).transpose()?;
     let served = process::runtime()?.block_on(async {
         let vault_listener = bind(options.port).await?;
         let identity_listener = bind(options.identity_port.unwrap_or(kept.identity_port)).await?;
@@ -94,25 +113,37 @@ pub(crate) fn run(options: Options) -> Result<ExitCode, Failure> {
             write_private(file, &kept.text())?;
         }
         let instructions = Instructions {
+            vaults: vaults.iter().map(|(name, _)| name).collect(),
             vault: address(&vault_listener)?,
             identity,
             identity_header: &kept.identity_header,
             ca_file: &ca_out.to_string_lossy(),
+            az: az.as_deref(),
         };
         let stop = stop::requested(false).map(|_| ()).shared();
         banner::print(&instructions.text());
         // Ends with this block.
         let mut background = JoinSet::new();
         if let Some(receiver) = events {
-            let subscription = Subscription::new(receiver, instructions.url());
-            let events = vault.events(subscription);
-            background.spawn(events.map_err(|_| Failure::no_randomness())?);
+            for (index, (name, vault)) in vaults.iter().enumerate() {
+                let address = Address {
+                    name: name.clone(),
+                    url: instructions.url(index),
+                };
+                let subscription = Subscription::new(receiver.clone(), address);
+                let events = vault.events(subscription);
+                background.spawn(events.map_err(|_| Failure::no_randomness())?);
+            }
         }
-        let identity = vault.identity_endpoint(kept.identity_header.clone().into());
-        let vault = with_subscriptions(vault.router()).layer(axum::middleware::from_fn(log_line));
+        let (_, first) = &vaults[0];
+        let secret = || kept.identity_header.clone().into();
+        let identity = first.identity_endpoint(secret());
+        let beside = first.sign_in_endpoint(secret());
+        let all = with_subscriptions(router_of(&vaults), beside);
+        let all = all.layer(axum::middleware::from_fn(log_line));
         let vault_listener = TlsListener::new(vault_listener, certificates.acceptor);
         let served = tokio::try_join!(
-            server::serve(vault_listener, vault, stop.clone(), server::GRACE),
+            server::serve(vault_listener, all, stop.clone(), server::GRACE),
             server::serve(identity_listener, identity, stop, server::GRACE),
         );
         served.map_err(|error| Failure::of_server(&error))?;
@@ -122,11 +153,33 @@ pub(crate) fn run(options: Options) -> Result<ExitCode, Failure> {
     served
 }
 
-fn fill(vault: &DevVault, file: &Path) -> Result<(), Failure> {
-    let text = read(file)?;
-    let name = file.display();
-    let filled = Contents::parse(&text).and_then(|contents| contents.put_into(vault.store()));
-    filled.map_err(|error| Failure::new(exit::CONFIGURATION, format!("{name}: {error}")))
+/// The vaults with what is in them: the demo secrets are in the first. At least one.
+fn vaults(
+    options: &Options,
+    names: Vec<VaultName>,
+    kept: &Kept,
+) -> Result<Vec<(VaultName, DevVault)>, Failure> {
+    let first = DevVault::seeded().map_err(|_| Failure::no_randomness())?;
+    let first = first
+        .with_network_info(options.network_info)
+        .with_kept(kept);
+    let mut all = Vec::new();
+    for name in names {
+        let vault = if all.is_empty() {
+            first.clone()
+        } else {
+            first.sibling()
+        };
+        all.push((name, vault.with_deletion_that_takes(options.deletion)));
+    }
+    if let Some(file) = &options.contents {
+        let text = read(file)?;
+        let filled = Contents::parse(&text).and_then(|contents| contents.put_into(&all));
+        filled.map_err(|error| {
+            Failure::new(exit::CONFIGURATION, format!("{}: {error}", file.display()))
+        })?;
+    }
+    Ok(all)
 }
 
 fn read(file: &Path) -> Result<String, Failure> {
@@ -150,18 +203,18 @@ async fn bind(port: u16) -> Result<TcpListener, Failure> {
 }
 
 /// What clients of an earlier start have, if there was one.
-fn kept(file: Option<&Path>) -> Result<Kept, Failure> {
+fn kept(file: Option<&Path>, vaults: &[VaultName]) -> Result<Kept, Failure> {
     let found = file.filter(|file| file.exists());
     let Some(file) = found else {
         // As long and as random as a function key.
         let header = FunctionKey::random().map_err(|_| Failure::no_randomness())?;
-        return Kept::make(header.reveal().to_owned()).map_err(|error| internal(&error));
+        return Kept::make(header.reveal().to_owned(), vaults).map_err(|error| internal(&error));
     };
     let kept = Kept::read(&read(file)?);
     let name = file.display();
     let mut kept =
         kept.map_err(|error| Failure::new(exit::CONFIGURATION, format!("{name}: {error}")))?;
-    kept.renew(OffsetDateTime::now_utc())
+    kept.renew(OffsetDateTime::now_utc(), vaults)
         .map_err(|error| internal(&error))?;
     Ok(kept)
 }
@@ -202,9 +255,9 @@ fn address(listener: &TcpListener) -> Result<SocketAddr, Failure> {
     address.map_err(|error| Failure::of_server(&error))
 }
 
-/// So much of Azure Resource Manager that `az login --identity` is content, and that a rotation is
+/// With so much of Azure Resource Manager that `az login --identity` is content, and that a rotation is
 /// tried: whoever asks for references to be resolved again reads that it is done.
-fn with_subscriptions(vault: Router) -> Router {
+fn with_subscriptions(vaults: Router, sign_in: Router) -> Router {
     let none = async || {
         let json = [(header::CONTENT_TYPE, "application/json")];
         (json, r#"{"value":[]}"#)
@@ -212,7 +265,7 @@ fn with_subscriptions(vault: Router) -> Router {
     let resource_manager = Router::new()
         .route("/subscriptions", get(none))
         .route("/subscriptions/{*resource}", any(none));
-    resource_manager.fallback_service(vault)
+    resource_manager.merge(sign_in).fallback_service(vaults)
 }
 
 /// One line for each request: what was asked for, and with which status it was answered.
@@ -222,80 +275,4 @@ async fn log_line(request: Request, next: Next) -> Response {
     let status = response.status().as_u16();
     tracing::info!(%method, %path, status, "answered");
     response
-}
-
-/// What a person pastes into the terminal of another program.
-struct Instructions<'a> {
-    vault: SocketAddr,
-    identity: SocketAddr,
-    identity_header: &'a str,
-    ca_file: &'a str,
-}
-
-impl Instructions<'_> {
-    /// What clients call the vault.
-    fn url(&self) -> String {
-        format!("https://localhost:{}", self.vault.port())
-    }
-
-    fn text(&self) -> String {
-        let url = self.url();
-        let endpoint = format!("http://{}{IDENTITY_PATH}", self.identity);
-        let groups: [(&str, &[(&str, &str)]); 5] = [
-            (
-                "Every client with a managed identity:",
-                &[
-                    ("IDENTITY_ENDPOINT", &endpoint),
-                    ("IDENTITY_HEADER", self.identity_header),
-                ],
-            ),
-            (
-                "This handler:",
-                &[("KEY_VAULT_URL", &url), ("KEY_VAULT_CA_FILE", self.ca_file)],
-            ),
-            (
-                "Python and az (trusts nothing else):",
-                &[("REQUESTS_CA_BUNDLE", self.ca_file)],
-            ),
-            ("JavaScript:", &[("NODE_EXTRA_CA_CERTS", self.ca_file)]),
-            (
-                "Rust, .NET, asyncio and OpenSSL:",
-                &[("SSL_CERT_FILE", self.ca_file)],
-            ),
-        ];
-        let mut text = format!(
-            "A Key Vault for development: {url}. Nothing in it is kept.\n\
-             In another terminal, paste what you need:\n"
-        );
-        for (title, variables) in groups {
-            let _ = writeln!(text, "\n# {title}");
-            for (name, value) in variables {
-                let _ = writeln!(text, "export {name}={}", quoted(value));
-            }
-        }
-        text.push_str("\nCtrl+C stops.");
-        text
-    }
-}
-
-/// `value` as one word of a shell.
-fn quoted(value: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/:._-".contains(c);
-    if value.chars().all(is_plain) {
-        value.to_owned()
-    } else {
-        format!("'{}'", value.replace('\'', r"'\''"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_value_is_one_word_of_a_shell() {
-        assert_eq!(quoted("/tmp/ca.pem"), "/tmp/ca.pem");
-        assert_eq!(quoted("/my files/ca.pem"), "'/my files/ca.pem'");
-        assert_eq!(quoted("it's $HOME"), r"'it'\''s $HOME'");
-    }
 }

@@ -1,0 +1,126 @@
+//! The lines that a person pastes into the terminal of another program.
+
+use std::{fmt::Write as _, net::SocketAddr};
+
+use keyvault_functions::dev_vault::{IDENTITY_PATH, NOBODY, VaultName};
+
+/// What a person pastes into the terminal of another program.
+pub(super) struct Instructions<'a> {
+    /// The first is the one that `localhost` means.
+    pub(super) vaults: Vec<&'a VaultName>,
+    pub(super) vault: SocketAddr,
+    pub(super) identity: SocketAddr,
+    /// Also the client secret.
+    pub(super) identity_header: &'a str,
+    pub(super) ca_file: &'a str,
+    /// The folder of the stand-in for the Azure CLI.
+    pub(super) az: Option<&'a str>,
+}
+
+impl Instructions<'_> {
+    /// What clients call a vault: the first is the one that `localhost` means.
+    pub(super) fn url(&self, index: usize) -> String {
+        match self.vaults.get(index) {
+            Some(vault) if index > 0 => self.named(vault),
+            _ => format!("https://localhost:{}", self.vault.port()),
+        }
+    }
+
+    fn named(&self, vault: &VaultName) -> String {
+        match self.vault.port() {
+            443 => format!("https://{}", vault.host()),
+            port => format!("https://{}:{port}", vault.host()),
+        }
+    }
+
+    pub(super) fn text(&self) -> String {
+        let url = self.url(0);
+        let endpoint = format!("http://{}{IDENTITY_PATH}", self.identity);
+        let path = self.az.map(|folder| format!("{folder}:$PATH"));
+        let mut groups: Vec<(&str, Vec<(&str, &str)>)> = vec![
+            (
+                "Every client with a managed identity:",
+                vec![
+                    ("IDENTITY_ENDPOINT", &endpoint),
+                    ("IDENTITY_HEADER", self.identity_header),
+                ],
+            ),
+            (
+                "This handler:",
+                vec![("KEY_VAULT_URL", &url), ("KEY_VAULT_CA_FILE", self.ca_file)],
+            ),
+            (
+                "Python and az (trusts nothing else):",
+                vec![("REQUESTS_CA_BUNDLE", self.ca_file)],
+            ),
+            ("JavaScript:", vec![("NODE_EXTRA_CA_CERTS", self.ca_file)]),
+            (
+                "Rust, .NET, asyncio and OpenSSL:",
+                vec![("SSL_CERT_FILE", self.ca_file)],
+            ),
+            (
+                "A client with a client secret, in place of the managed identity:",
+                vec![
+                    ("AZURE_AUTHORITY_HOST", &url),
+                    ("AZURE_TENANT_ID", NOBODY),
+                    ("AZURE_CLIENT_ID", NOBODY),
+                    ("AZURE_CLIENT_SECRET", self.identity_header),
+                ],
+            ),
+        ];
+        if let Some(path) = &path {
+            let title = "A program that knows only the Azure CLI, beside the managed identity:";
+            groups.push((title, vec![("PATH", path)]));
+        }
+        let what = match &self.vaults[..] {
+            [_, _, ..] => "Key Vaults for development, the first at",
+            _ => "A Key Vault for development:",
+        };
+        let mut text = format!(
+            "{what} {url}. Nothing in it is kept.\n\
+             In another terminal, paste what you need:\n"
+        );
+        for (title, variables) in groups {
+            let _ = writeln!(text, "\n# {title}");
+            for (name, value) in variables {
+                let _ = writeln!(text, "export {name}={}", quoted(value));
+            }
+        }
+        text.push_str(
+            "\n# Clients that insist on a vault's own name, with this line in the hosts file:\n",
+        );
+        let hosts: Vec<_> = self.vaults.iter().map(|vault| vault.host()).collect();
+        let _ = writeln!(text, "# 127.0.0.1 {}", hosts.join(" "));
+        for vault in &self.vaults {
+            let _ = writeln!(text, "# {}", self.named(vault));
+        }
+        text.push_str("\nCtrl+C stops.");
+        text
+    }
+}
+
+/// `value` as one word of a shell; `$PATH` is left to the shell.
+fn quoted(value: &str) -> String {
+    if let Some(folder) = value.strip_suffix(":$PATH") {
+        return format!("{}:$PATH", quoted(folder));
+    }
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/:._-".contains(c);
+    if value.chars().all(is_plain) {
+        value.to_owned()
+    } else {
+        format!("'{}'", value.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_one_word_of_a_shell() {
+        assert_eq!(quoted("/tmp/ca.pem"), "/tmp/ca.pem");
+        assert_eq!(quoted("/my files/ca.pem"), "'/my files/ca.pem'");
+        assert_eq!(quoted("it's $HOME"), r"'it'\''s $HOME'");
+        assert_eq!(quoted("/my files:$PATH"), "'/my files':$PATH");
+    }
+}
