@@ -345,9 +345,10 @@ fn the_documented_contents_can_be_in_a_vault() {
     let (_, section) = text.split_once("## Contents").expect("a section");
     let (_, json) = section.split_once("```json").expect("JSON");
     let (json, _) = json.split_once("```").expect("its end");
-    let vault = DevVault::default();
+    let vaults = ["embedded", "billing"].map(|name| {
+        let name = VaultName::parse(name).expect("a name");
+        (name, DevVault::default())
+    });
     let contents = Contents::parse(json).expect("valid");
-    contents
-        .put_into(&[(VaultName::default(), vault.clone())])
-        .expect("put");
+    contents.put_into(&vaults).expect("put");
 }
