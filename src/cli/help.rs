@@ -73,8 +73,9 @@ Options:
       --identity-port PORT
                        the port of the identity endpoint (default: a kept one, else any)
       --keep FILE      keep the authority, the identity endpoint and the key of tokens in
-                       FILE, so that running clients go on after the next start; only you
-                       can read FILE, and nothing that is in the vault goes into it
+                       FILE, so that running clients go on after the next start with the
+                       same names; only you can read FILE, and nothing that is in the
+                       vault goes into it
       --network-info WORD
                        what every answer says in x-ms-keyvault-network-info: loopback
                        (default), public, private-link, subnet, old-public, old-private,
@@ -84,6 +85,6 @@ Options:
                        once, and then localhost means the first. The others are empty
   -h, --help           print this
 
-Exit codes: 64 wrong usage, 66 no such contents, 69 port not available, 73 the authority
-cannot be written, 78 wrong contents or key.
+Exit codes: 64 wrong usage, 66 no such contents, 69 port not available, 73 a file
+cannot be written, 78 wrong contents, kept file or key.
 docs/dev-vault.md lists what the real service does and this does not.";

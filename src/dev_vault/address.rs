@@ -11,6 +11,9 @@ use tower::ServiceExt;
 use super::{DevVault, caller::NOBODY};
 use crate::key_vault::VaultUrl;
 
+/// What follows a vault's name in its host.
+const SUFFIX: &str = ".vault.azure.net";
+
 /// What a vault is called: `NAME` in `VaultName=NAME` and in `https://NAME.vault.azure.net`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct VaultName(String);
@@ -53,7 +56,7 @@ impl VaultName {
     /// The host that Azure would have for it.
     #[must_use]
     pub fn host(&self) -> String {
-        format!("{}.vault.azure.net", self.0)
+        format!("{}{SUFFIX}", self.0)
     }
 
     /// Which resource it is, as if Azure had it.
@@ -68,8 +71,8 @@ pub(super) fn url() -> Option<VaultUrl> {
     VaultUrl::of_public_vault(VaultName::default().as_str()).ok()
 }
 
-/// The REST APIs of several vaults at one address. A request means the vault whose host it names;
-/// one that names none of them, as with `localhost`, means the first.
+/// The REST APIs of several vaults at one address. A request means the vault whose host it names; one
+/// to `localhost` or an address means the first.
 pub fn router_of(vaults: &[(VaultName, DevVault)]) -> Router {
     let all = vaults.iter();
     let routers: Vec<_> = all
@@ -79,10 +82,13 @@ pub fn router_of(vaults: &[(VaultName, DevVault)]) -> Router {
         let host = request.headers().get(header::HOST);
         let host = host.and_then(|host| host.to_str().ok()).unwrap_or_default();
         let host = host.split(':').next().unwrap_or_default();
-        let named = routers
-            .iter()
-            .find(|(name, _)| name.eq_ignore_ascii_case(host));
-        match named.or(routers.first()) {
+        let host = host.trim_end_matches('.').to_ascii_lowercase();
+        let named = routers.iter().find(|(name, _)| *name == host);
+        let meant = match named {
+            None if host.ends_with(SUFFIX) => None,
+            named => named.or(routers.first()),
+        };
+        match meant {
             Some((_, router)) => router.clone().oneshot(request).await.into_response(),
             None => StatusCode::NOT_FOUND.into_response(),
         }

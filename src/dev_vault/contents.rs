@@ -91,7 +91,7 @@ pub enum ContentsError {
     #[error("{0}: expires_in_days is too far away")]
     Time(String),
     /// A vault that is not there.
-    #[error("there is no vault {0:?}: start with --vault {0}")]
+    #[error("there is no vault {0:?}: start with --vault {0}, in lower case")]
     Vault(String),
     /// A certificate could not be made.
     #[error(transparent)]
@@ -125,7 +125,7 @@ impl Contents {
     pub fn put_into(mut self, vaults: &[(VaultName, DevVault)]) -> Result<(), ContentsError> {
         for (name, contents) in mem::take(&mut self.vaults) {
             let mut named = vaults.iter();
-            let found = named.find(|(known, _)| known.as_str().eq_ignore_ascii_case(&name));
+            let found = named.find(|(known, _)| known.as_str() == name);
             let (_, vault) = found.ok_or(ContentsError::Vault(name))?;
             contents.put_into_store(vault.store())?;
         }
@@ -200,7 +200,7 @@ mod tests {
             "secrets": {"Old": {"value": "canary", "expires_in_days": -3}},
             "keys": {"Signs": {"key_type": "RSA", "enabled": false}},
             "certificates": {"Web": {"dns_names": ["a.example"], "expires_in_days": 9}},
-            "vaults": {"Shop": {"secrets": {"Other": {"value": "canary"}}}},
+            "vaults": {"shop": {"secrets": {"Other": {"value": "canary"}}}},
         }"#;
         let vaults = ["embedded", "shop"].map(|name| {
             let name = VaultName::parse(name).expect("a name");

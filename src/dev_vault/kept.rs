@@ -37,7 +37,9 @@ fn embedded() -> Vec<String> {
 
 fn names_of(vaults: &[VaultName]) -> Vec<String> {
     let names = vaults.iter().map(VaultName::as_str);
-    names.map(str::to_owned).collect()
+    let mut names: Vec<_> = names.map(str::to_owned).collect();
+    names.sort_unstable();
+    names
 }
 
 /// Text that is nothing that was kept.
@@ -74,8 +76,8 @@ impl Kept {
         kept.token_key().is_some().then_some(kept).ok_or(NotKept)
     }
 
-    /// Makes new certificates if these are old, or for other vaults. Clients must trust the new
-    /// authority then.
+    /// Makes new certificates if these are old, or for other vaults. True if so: clients must trust
+    /// the new authority then.
     ///
     /// # Errors
     ///
@@ -84,15 +86,16 @@ impl Kept {
         &mut self,
         now: OffsetDateTime,
         vaults: &[VaultName],
-    ) -> Result<(), CertificateError> {
+    ) -> Result<bool, CertificateError> {
         let age = now.unix_timestamp() - self.certificates_made;
         let names = names_of(vaults);
-        if age > RENEW_AFTER.whole_seconds() || names != self.vaults {
+        let is_due = age > RENEW_AFTER.whole_seconds() || names != self.vaults;
+        if is_due {
             self.certificates_made = now.unix_timestamp();
             self.vaults = names;
             self.certificates = Pem::make(vaults)?;
         }
-        Ok(())
+        Ok(is_due)
     }
 
     /// What is to be written.
@@ -147,8 +150,10 @@ mod tests {
         let second = renew(61, &vaults);
         assert_ne!(second, first);
         // Another name needs another certificate.
-        let other = VaultName::parse("shop").expect("a name");
-        assert_ne!(renew(61, &[other]), second);
+        let shop = || VaultName::parse("shop").expect("a name");
+        let third = renew(61, &[shop(), VaultName::default()]);
+        assert_ne!(third, second);
+        assert_eq!(renew(61, &[VaultName::default(), shop()]), third);
         assert_eq!(kept.identity_header, "header");
     }
 }

@@ -51,6 +51,12 @@ impl Refusal {
         Self::Conflict(message.to_owned(), "ObjectIsBeingDeleted")
     }
 
+    /// A recovery is under way.
+    pub(super) fn being_recovered() -> Self {
+        let message = "Secret is currently being recovered.";
+        Self::Conflict(message.to_owned(), "ObjectIsBeingRecovered")
+    }
+
     /// Why `name` cannot be set, if it cannot.
     pub(super) fn to_set(name: &str, stage: Stage) -> Option<Self> {
         let (what, reason) = match stage {

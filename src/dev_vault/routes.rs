@@ -335,13 +335,13 @@ impl Api {
         }
     }
 
-    /// What is being deleted can neither be recovered nor purged yet.
+    /// What is being deleted, recovered or purged can neither be recovered nor purged.
     fn is_not_busy(&self, name: &str) -> Result<(), Refusal> {
-        let is_busy = self.store.stage(name) == Stage::BeingDeleted;
-        if is_busy {
-            return Err(Refusal::being_deleted());
+        match self.store.stage(name) {
+            Stage::BeingDeleted | Stage::BeingPurged => Err(Refusal::being_deleted()),
+            Stage::BeingRecovered => Err(Refusal::being_recovered()),
+            Stage::Absent | Stage::Alive | Stage::Deleted => Ok(()),
         }
-        Ok(())
     }
 
     /// The latest version without its value.

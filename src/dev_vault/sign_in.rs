@@ -2,12 +2,12 @@
 //!
 //! Source: the Microsoft identity platform's article on the client credentials flow.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use axum::{
     Router,
     body::Bytes,
-    extract::{Path, State},
+    extract::{DefaultBodyLimit, Path, State},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -18,9 +18,13 @@ use subtle::ConstantTimeEq;
 
 use super::{
     caller::{Caller, CallerKind, NOBODY},
-    tokens::{Identity, LIFE},
+    tokens::Identity,
 };
 
+/// Longest form, in bytes. Real ones are shorter by far.
+const FORM_LIMIT: usize = 16 * 1024;
+/// How long a client may keep a token: about as long as Entra ID says.
+const LASTS: Duration = Duration::from_secs(3_599);
 /// Longest scope, in bytes. Real ones are shorter by far.
 const SCOPE_LIMIT: usize = 256;
 
@@ -48,13 +52,14 @@ pub(super) fn router(identity: &Identity, secret: SecretString) -> Router {
             "/{tenant}/v2.0/.well-known/openid-configuration",
             get(configuration),
         )
+        .layer(DefaultBodyLimit::max(FORM_LIMIT))
         .with_state(sign_in)
 }
 
 /// Where the endpoints of a tenant are. Some clients ask before they sign in.
 async fn configuration(Path(tenant): Path<String>, headers: HeaderMap) -> Response {
     if tenant != NOBODY {
-        return no_tenant(&tenant);
+        return no_tenant(&tenant, "invalid_tenant");
     }
     let host = headers
         .get(header::HOST)
@@ -74,10 +79,12 @@ async fn configuration(Path(tenant): Path<String>, headers: HeaderMap) -> Respon
 
 async fn token(State(sign_in): State<SignIn>, Path(tenant): Path<String>, body: Bytes) -> Response {
     if tenant != NOBODY {
-        return no_tenant(&tenant);
+        return no_tenant(&tenant, "invalid_request");
     }
-    let form: BTreeMap<_, _> = form_urlencoded::parse(&body).collect();
-    let of = |name: &str| form.get(name).map_or("", |value| &**value);
+    let of = |name: &str| {
+        let found = form_urlencoded::parse(&body).find(|(known, _)| known == name);
+        found.map_or(Cow::Borrowed(""), |(_, value)| value)
+    };
     if of("grant_type") != "client_credentials" {
         return refuse(
             StatusCode::BAD_REQUEST,
@@ -95,7 +102,8 @@ async fn token(State(sign_in): State<SignIn>, Path(tenant): Path<String>, body: 
         );
     }
     let expected = sign_in.secret.expose_secret().as_bytes();
-    if !bool::from(of("client_secret").as_bytes().ct_eq(expected)) {
+    let secret = of("client_secret");
+    if !bool::from(secret.as_bytes().ct_eq(expected)) {
         return refuse(
             StatusCode::UNAUTHORIZED,
             "invalid_client",
@@ -118,7 +126,7 @@ async fn token(State(sign_in): State<SignIn>, Path(tenant): Path<String>, body: 
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
     tracing::info!(audience = ?resource, "gave a token for the client secret");
-    let lasts = LIFE.as_secs() - 1;
+    let lasts = LASTS.as_secs();
     let body = json!({
         "token_type": "Bearer",
         "expires_in": lasts,
@@ -128,9 +136,9 @@ async fn token(State(sign_in): State<SignIn>, Path(tenant): Path<String>, body: 
     json_response(StatusCode::OK, &body)
 }
 
-fn no_tenant(tenant: &str) -> Response {
+fn no_tenant(tenant: &str, error: &str) -> Response {
     let what = format!("Tenant '{tenant}' not found.");
-    refuse(StatusCode::BAD_REQUEST, "invalid_tenant", 90002, &what)
+    refuse(StatusCode::BAD_REQUEST, error, 90002, &what)
 }
 
 fn refuse(status: StatusCode, error: &str, code: u32, what: &str) -> Response {
@@ -181,7 +189,7 @@ mod tests {
         let form = form(NOBODY, "right", "https%3A%2F%2Fvault.azure.net%2F.default");
         let (status, given) = ask(&vault, NOBODY, &form).await;
         assert_eq!(status, 200, "{given}");
-        assert_eq!(given["expires_in"], 86_399);
+        assert_eq!(given["expires_in"], 3_599);
         let token = given["access_token"].as_str().expect("text");
         let request = Request::get("/secrets?api-version=7.4")
             .header("authorization", format!("Bearer {token}"))
@@ -192,11 +200,21 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_form_without_end_is_not_read() {
+        let endpoint = DevVault::default().sign_in_endpoint("right".to_owned().into());
+        let request = Request::post(format!("/{NOBODY}/oauth2/v2.0/token"));
+        let request = request.body(Body::from("x".repeat(FORM_LIMIT + 1)));
+        let request = request.expect("a request");
+        let response = endpoint.oneshot(request).await.expect("answered");
+        assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    }
+
+    #[tokio::test]
     async fn what_entra_id_would_refuse_is_refused() {
         let vault = DevVault::default();
         let scope = "https://vault.azure.net/.default";
         for (tenant, form, status, error) in [
-            ("t", form(NOBODY, "right", scope), 400, "invalid_tenant"),
+            ("t", form(NOBODY, "right", scope), 400, "invalid_request"),
             (
                 NOBODY,
                 form("1", "right", scope),

@@ -194,6 +194,11 @@ async fn deleting_recovering_and_purging_take_their_time() {
     assert_eq!(owner.status("GET", "deletedsecrets/ab", &none).await, 404);
     let taken = "Secret ab is currently being recovered and cannot be re-created; retry later.";
     is_refused("PUT", "secrets/ab", "ObjectIsBeingRecovered", taken).await;
+    let recovered = (
+        "ObjectIsBeingRecovered",
+        "Secret is currently being recovered.",
+    );
+    is_refused("DELETE", "deletedsecrets/ab", recovered.0, recovered.1).await;
     advance(time).await;
     assert_eq!(owner.ask("GET", "secrets/ab", &none).await.1["value"], "v");
 
@@ -204,10 +209,7 @@ async fn deleting_recovering_and_purging_take_their_time() {
         204
     );
     assert_eq!(owner.status("GET", "deletedsecrets/ab", &none).await, 404);
-    assert_eq!(
-        owner.status("DELETE", "deletedsecrets/ab", &none).await,
-        404
-    );
+    is_refused("DELETE", "deletedsecrets/ab", busy.0, busy.1).await;
     assert_eq!(owner.status("PUT", "secrets/ab", &new).await, 409);
     advance(time).await;
     assert_eq!(owner.status("PUT", "secrets/ab", &new).await, 200);

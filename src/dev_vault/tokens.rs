@@ -23,7 +23,7 @@ use super::{
 /// Whom a token for a vault is for.
 pub(super) const AUDIENCE: &str = "https://vault.azure.net";
 /// How long a token is valid: the platform's own time.
-pub(super) const LIFE: Duration = Duration::from_secs(24 * 60 * 60);
+const LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Why a token opens nothing, in the words of the service.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]

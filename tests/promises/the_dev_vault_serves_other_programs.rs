@@ -168,6 +168,8 @@ async fn a_stand_in_for_the_azure_cli_gives_tokens_and_holds_none() {
         let mut command = std::process::Command::new(&az);
         command.args(arguments).env("IDENTITY_HEADER", header);
         command.env("IDENTITY_ENDPOINT", vault.printed("IDENTITY_ENDPOINT"));
+        // What it sends is for this machine, whatever proxy there is.
+        command.env("http_proxy", "http://127.0.0.1:1");
         command.output().expect("an answer")
     };
     let begin = ["account", "get-access-token", "--output", "json"];
@@ -181,9 +183,22 @@ async fn a_stand_in_for_the_azure_cli_gives_tokens_and_holds_none() {
         let token = given["accessToken"].as_str().expect("a token");
         assert_eq!(list(&vault, "localhost", token).await.0, 200);
     }
-    let other = ask(&["login"]);
-    assert_eq!(other.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&other.stderr).contains("knows only"));
+    let text = [&begin[..2], &["--query", "accessToken", "-o", "tsv"]].concat();
+    let text = ask(&[&text[..], &["--resource=https://vault.azure.net"]].concat());
+    let token = String::from_utf8(text.stdout).expect("text");
+    assert_eq!(list(&vault, "localhost", token.trim()).await.0, 200);
+    let wrong = [
+        &["login"][..],
+        &["account", "get-access-token", "--resource"],
+        &["account", "get-access-token", "--resource-type", "ms-graph"],
+        &["account", "get-access-token", "--output", "table"],
+    ];
+    for arguments in wrong {
+        let refused = ask(arguments);
+        assert_eq!(refused.status.code(), Some(2), "{arguments:?}");
+        assert!(String::from_utf8_lossy(&refused.stderr).contains("knows only"));
+        assert!(refused.stdout.is_empty(), "{arguments:?}");
+    }
 }
 
 /// What a private endpoint looks like from the app, on a machine that has none.
@@ -279,6 +294,7 @@ async fn the_dev_vault_listens_on_loopback_only() {
 async fn what_keeps_the_dev_vault_from_starting_is_named() {
     let files = Folder::new();
     files.write("wrong.json", r#"{"secret": {}}"#);
+    files.write("az", "somebody's own");
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = taken.local_addr().expect("an address").port().to_string();
     let path = files.path().join("no-folder/ca.pem");
@@ -312,12 +328,17 @@ async fn what_keeps_the_dev_vault_from_starting_is_named() {
             "--deletion-seconds takes a number from 0 to 3600",
         ),
         (
-            &["--az-out", "wrong.json"],
+            &["--port", "0", "--az-out", "wrong.json"],
             73,
-            "the stand-in for az cannot be written to wrong.json",
+            "--az-out wrong.json cannot be written",
         ),
         (
-            &["--ca-out", path],
+            &["--port", "0", "--az-out", "."],
+            73,
+            "--az-out .: another program is called az there",
+        ),
+        (
+            &["--port", "0", "--ca-out", path],
             73,
             "no-folder/ca.pem cannot be written",
         ),
@@ -336,6 +357,10 @@ async fn what_keeps_the_dev_vault_from_starting_is_named() {
         assert_eq!(status.code(), Some(code), "{arguments:?}: {output}");
         assert!(output.contains(text), "{arguments:?}: {output}");
     }
+    // A start that fails leaves the files of a vault that runs.
+    let own = fs::read_to_string(files.path().join("az")).expect("a file");
+    assert_eq!(own, "somebody's own");
+    assert!(!files.path().join("a").exists());
 }
 
 /// What `docs/dev-vault.md` shows can be given to `--contents`.

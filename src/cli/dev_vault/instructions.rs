@@ -36,31 +36,30 @@ impl Instructions<'_> {
     pub(super) fn text(&self) -> String {
         let url = self.url(0);
         let endpoint = format!("http://{}{IDENTITY_PATH}", self.identity);
-        let path = self.az.map(|folder| format!("{folder}:$PATH"));
-        let mut groups: Vec<(&str, Vec<(&str, &str)>)> = vec![
+        let groups: [(&str, &[(&str, &str)]); 6] = [
             (
                 "Every client with a managed identity:",
-                vec![
+                &[
                     ("IDENTITY_ENDPOINT", &endpoint),
                     ("IDENTITY_HEADER", self.identity_header),
                 ],
             ),
             (
                 "This handler:",
-                vec![("KEY_VAULT_URL", &url), ("KEY_VAULT_CA_FILE", self.ca_file)],
+                &[("KEY_VAULT_URL", &url), ("KEY_VAULT_CA_FILE", self.ca_file)],
             ),
             (
                 "Python and az (trusts nothing else):",
-                vec![("REQUESTS_CA_BUNDLE", self.ca_file)],
+                &[("REQUESTS_CA_BUNDLE", self.ca_file)],
             ),
-            ("JavaScript:", vec![("NODE_EXTRA_CA_CERTS", self.ca_file)]),
+            ("JavaScript:", &[("NODE_EXTRA_CA_CERTS", self.ca_file)]),
             (
                 "Rust, .NET, asyncio and OpenSSL:",
-                vec![("SSL_CERT_FILE", self.ca_file)],
+                &[("SSL_CERT_FILE", self.ca_file)],
             ),
             (
                 "A client with a client secret, in place of the managed identity:",
-                vec![
+                &[
                     ("AZURE_AUTHORITY_HOST", &url),
                     ("AZURE_TENANT_ID", NOBODY),
                     ("AZURE_CLIENT_ID", NOBODY),
@@ -68,10 +67,6 @@ impl Instructions<'_> {
                 ],
             ),
         ];
-        if let Some(path) = &path {
-            let title = "A program that knows only the Azure CLI, beside the managed identity:";
-            groups.push((title, vec![("PATH", path)]));
-        }
         let what = match &self.vaults[..] {
             [_, _, ..] => "Key Vaults for development, the first at",
             _ => "A Key Vault for development:",
@@ -86,9 +81,12 @@ impl Instructions<'_> {
                 let _ = writeln!(text, "export {name}={}", quoted(value));
             }
         }
-        text.push_str(
-            "\n# Clients that insist on a vault's own name, with this line in the hosts file:\n",
-        );
+        if let Some(folder) = self.az {
+            let folder = quoted(folder);
+            let title = "A program that knows only the Azure CLI, beside the managed identity:";
+            let _ = writeln!(text, "\n# {title}\nexport PATH={folder}:$PATH");
+        }
+        text.push_str("\n# By its own name, with this in the hosts file (without the #):\n");
         let hosts: Vec<_> = self.vaults.iter().map(|vault| vault.host()).collect();
         let _ = writeln!(text, "# 127.0.0.1 {}", hosts.join(" "));
         for vault in &self.vaults {
@@ -99,11 +97,8 @@ impl Instructions<'_> {
     }
 }
 
-/// `value` as one word of a shell; `$PATH` is left to the shell.
+/// `value` as one word of a shell.
 fn quoted(value: &str) -> String {
-    if let Some(folder) = value.strip_suffix(":$PATH") {
-        return format!("{}:$PATH", quoted(folder));
-    }
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "/:._-".contains(c);
     if value.chars().all(is_plain) {
         value.to_owned()
@@ -121,6 +116,6 @@ mod tests {
         assert_eq!(quoted("/tmp/ca.pem"), "/tmp/ca.pem");
         assert_eq!(quoted("/my files/ca.pem"), "'/my files/ca.pem'");
         assert_eq!(quoted("it's $HOME"), r"'it'\''s $HOME'");
-        assert_eq!(quoted("/my files:$PATH"), "'/my files':$PATH");
+        assert_eq!(quoted("/a:$PATH"), "'/a:$PATH'");
     }
 }

@@ -102,13 +102,14 @@ pub(crate) fn run(options: Options) -> Result<ExitCode, Failure> {
     let events = options.events.map(|url| receiver(url, &environment));
     let events = events.transpose()?;
     let certificates = kept.certificates().map_err(|error| internal(&error))?;
-    let ca_out = write_authority(&certificates.authority_pem, &options.ca_out)?;
-    let az = options.az_out.as_deref().map(az::write).transpose()?;
     let served = process::runtime()?.block_on(async {
         let vault_listener = bind(options.port).await?;
         let identity_listener = bind(options.identity_port.unwrap_or(kept.identity_port)).await?;
         let identity = address(&identity_listener)?;
         kept.identity_port = identity.port();
+        // Once the ports are this process's: another vault may run with these files.
+        let ca_out = write_authority(&certificates.authority_pem, &options.ca_out)?;
+        let az = options.az_out.as_deref().map(az::write).transpose()?;
         if let Some(file) = &options.keep {
             write_private(file, &kept.text())?;
         }
@@ -214,8 +215,12 @@ fn kept(file: Option<&Path>, vaults: &[VaultName]) -> Result<Kept, Failure> {
     let name = file.display();
     let mut kept =
         kept.map_err(|error| Failure::new(exit::CONFIGURATION, format!("{name}: {error}")))?;
-    kept.renew(OffsetDateTime::now_utc(), vaults)
-        .map_err(|error| internal(&error))?;
+    let renewed = kept.renew(OffsetDateTime::now_utc(), vaults);
+    if renewed.map_err(|error| internal(&error))? {
+        tracing::warn!(
+            "{name}: the certificates are new, because they were old or for other vaults: clients must trust the new authority"
+        );
+    }
     Ok(kept)
 }
 
