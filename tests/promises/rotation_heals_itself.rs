@@ -669,9 +669,10 @@ async fn what_a_start_left_stays_left_where_no_version_is_told_any_more() {
         },
         ..NewSecret::of("canary")
     };
-    for (new, age, outcome) in [
-        (disabled(), 10, "disabled"),
-        (NewSecret::of("canary"), 100_000, "behind"),
+    for (new, age, outcome, concealed) in [
+        (disabled(), 10, "disabled", "disabled"),
+        // The platform has had its day.
+        (NewSecret::of("canary"), 100_000, "behind", "unknown"),
     ] {
         let platform = Platform::with(&[(SETTING, Some(OLD))]);
         let app = followed(&platform);
@@ -682,6 +683,9 @@ async fn what_a_start_left_stays_left_where_no_version_is_told_any_more() {
         assert_eq!(rotation(&app).await["outcome"], outcome);
         platform.conceals(SETTING);
         pass(&mut work, seconds(10_000)).await;
+        assert_eq!(rotation(&app).await["outcome"], concealed);
+        platform.resolves(SETTING, OLD);
+        pass(&mut work, seconds(4_000)).await;
         assert_eq!(rotation(&app).await["outcome"], outcome);
         assert_eq!(platform.refreshes(), 0);
         // What comes is seen, without an event.
@@ -721,9 +725,14 @@ async fn a_platform_without_a_list_is_asked_for_what_events_tell() {
 async fn what_the_platform_heals_itself_ends_the_pauses() {
     let lines = Targets::new().with_target("keyvault_functions::functions", Level::INFO);
     let (lines, _in_this_thread) = Lines::of_this_thread(&lines);
-    let platform = Platform::with(&[(SETTING, Some(OLD))]);
+    // Another secret that is gone has nothing to do with it.
+    let platform = Platform::with(&[(SETTING, Some(OLD)), ("OTHER", Some(OLD))]);
     platform.set(Mood::RefusesToRefresh(403));
-    let app = followed(&platform);
+    let references = [
+        (SETTING, "SecretName=ExternalApiKey"),
+        ("OTHER", "SecretName=Missing"),
+    ];
+    let app = app(Some(&platform), &references);
     let mut work = pin!(work(&app));
     for _ in 0..2 {
         let newest = rotate(&app);
@@ -737,6 +746,106 @@ async fn what_the_platform_heals_itself_ends_the_pauses() {
         pass(&mut work, seconds(1_000)).await;
         assert_eq!(rotation(&app).await["outcome"], "current");
     }
+}
+
+/// Nothing was ever known to be behind.
+#[tokio::test(start_paused = true)]
+async fn a_secret_that_comes_back_is_not_called_behind() {
+    let long_ago = began() - seconds(100_000);
+    for (active, is_told, made) in [(None, true, long_ago), (Some(OLD), false, began())] {
+        let platform = Platform::with(&[("LATER", active)]);
+        let app = app(Some(&platform), &[("LATER", "SecretName=Later")]);
+        let mut work = pin!(work(&app));
+        if is_told {
+            let told = event("SecretNewVersionCreated", "1", "Later", OLD);
+            post(&app, &json!([told])).await;
+        }
+        pass(&mut work, seconds(100)).await;
+        let outcome = rotation(&app).await["outcome"].clone();
+        assert_eq!(outcome == "gone", is_told, "{outcome}");
+        platform.conceals("LATER");
+        let new = NewSecret::of("canary");
+        app.vault.store().set_at("Later", new, made).expect("set");
+        pass(&mut work, seconds(10_000)).await;
+        let outcome = rotation(&app).await["outcome"].clone();
+        assert_eq!(outcome == "unknown", is_told, "{outcome}");
+        assert_eq!(platform.refreshes(), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_setting_of_which_nothing_is_told_is_not_behind_because_another_one_was() {
+    let platform = Platform::with(&[(SETTING, Some(OLD)), ("SECOND", None)]);
+    let references = [
+        (SETTING, "SecretName=ExternalApiKey"),
+        ("SECOND", "SecretName=ExternalApiKey"),
+    ];
+    let app = app(Some(&platform), &references);
+    let newest = rotate_at(&app, Duration::ZERO);
+    let mut work = pin!(work_from(&app, seconds(7_200)));
+    pass(&mut work, seconds(100)).await;
+    assert_eq!(rotation(&app).await["outcome"], "waiting");
+    platform.resolves(SETTING, &newest);
+    pass(&mut work, seconds(100_000)).await;
+    assert_eq!(rotation(&app).await["outcome"], "current");
+    assert_eq!(platform.refreshes(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_start_could_not_read_is_tried_until_it_can() {
+    let platform = Platform::with(&[(SETTING, Some(OLD))]);
+    let app = followed(&platform);
+    let newest = rotate(&app);
+    app.fail_with(Fault::Deny("ForbiddenByRbac"));
+    let mut work = pin!(work(&app));
+    pass(&mut work, seconds(100)).await;
+    platform.conceals(SETTING);
+    pass(&mut work, seconds(5_000)).await;
+    assert_eq!(rotation(&app).await["outcome"], "failed");
+    platform.resolves(SETTING, OLD);
+    platform.will_resolve(SETTING, &newest);
+    app.fail_with(None);
+    pass(&mut work, seconds(5_000)).await;
+    assert_eq!(rotation(&app).await["outcome"], "refreshed");
+}
+
+/// Nobody has said so.
+#[tokio::test(start_paused = true)]
+async fn an_event_does_not_make_the_unknown_current_and_ends_no_pause_of_the_list() {
+    let platform = Platform::with(&[(SETTING, Some(OLD))]);
+    platform.set(Mood::RefusesToList(404));
+    let app = followed(&platform);
+    rotate_at(&app, Duration::ZERO);
+    let mut work = pin!(work_from(&app, seconds(100_000)));
+    pass(&mut work, seconds(2_000)).await;
+    let asked = platform.asked().len();
+    for id in 0..10 {
+        tell_of(&app, &id.to_string(), OLD).await;
+        pass(&mut work, seconds(35)).await;
+        assert_eq!(rotation(&app).await["outcome"], "unknown", "{id}");
+    }
+    assert!(platform.asked().len() <= asked + 1);
+    platform.set(Mood::Serves);
+    pass(&mut work, seconds(2_000)).await;
+    assert_eq!(rotation(&app).await["outcome"], "behind");
+}
+
+/// The platform has looked itself by then.
+#[tokio::test(start_paused = true)]
+async fn a_refused_call_for_what_nobody_tells_ends_after_a_day() {
+    let platform = Platform::with(&[(SETTING, None)]);
+    platform.set(Mood::RefusesToRefresh(403));
+    let app = followed(&platform);
+    let mut work = pin!(work(&app));
+    tell_of(&app, "1", &rotate(&app)).await;
+    pass(&mut work, seconds(80_000)).await;
+    assert_eq!(rotation(&app).await["outcome"], "denied");
+    pass(&mut work, seconds(20_000)).await;
+    assert_eq!(rotation(&app).await["outcome"], "unknown");
+    let asked = platform.refreshes();
+    platform.set(Mood::Serves);
+    pass(&mut work, seconds(100_000)).await;
+    assert_eq!(platform.refreshes(), asked);
 }
 
 /// What it finds could be what a crash has lost.

@@ -20,18 +20,20 @@ pub(super) struct Sight<'a> {
     pub(super) newest: &'a Metadata,
     /// Whether an event told of a new version. Which one it named is not believed.
     pub(super) is_told: bool,
-    /// Whether some setting was behind when Azure told its version, and nothing was done about it.
+    /// Whether some setting was behind when Azure last told versions, and nothing was done about it.
     pub(super) was_behind: bool,
     /// The versions for which Azure was asked last.
     pub(super) asked: &'a [ObjectVersion],
     /// When this process started.
     pub(super) started: OffsetDateTime,
+    pub(super) now: OffsetDateTime,
 }
 
 /// Whether the app has the newest version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// Nobody says, and nobody has told of a change.
+    /// Azure tells no version, and the platform has looked itself since it was made; or nobody has told
+    /// of a change.
     Unknown,
     /// As far as anybody says.
     Current,
@@ -57,28 +59,29 @@ impl Sight<'_> {
         let versions = self.newest.version.iter().chain(&self.newest.also_latest);
         let versions: Vec<_> = versions.cloned().collect();
         let wait = wait_at_start(self.newest.created, self.started);
+        let is_young = wait_at_start(self.newest.created, self.now).is_some();
         let is_behind = |active: Option<&ObjectVersion>| match active {
             // Of the versions of one second any may be the latest.
             Some(active) if versions.contains(active) => self.is_told && versions.len() > 1,
             Some(_) => true,
             // A start asks for nothing then, or it would never end.
-            None => self.was_behind || (self.is_told && wait.is_some()),
+            None => (self.is_told || self.was_behind) && wait.is_some() && is_young,
         };
+        let mut active = self.active.iter().copied();
         if versions.is_empty() {
-            return Verdict::Current;
-        }
-        if versions.iter().all(|one| self.asked.contains(one)) {
-            return Verdict::Asked;
-        }
-        if !self.active.iter().copied().any(is_behind) {
-            return Verdict::Current;
-        }
-        if self.newest.enabled == Some(false) {
-            return Verdict::Disabled;
-        }
-        match wait {
-            Some(wait) => Verdict::Behind { versions, wait },
-            None => Verdict::Left,
+            Verdict::Current
+        } else if versions.iter().all(|one| self.asked.contains(one)) {
+            Verdict::Asked
+        } else if active.clone().any(is_behind) {
+            match wait {
+                _ if self.newest.enabled == Some(false) => Verdict::Disabled,
+                Some(wait) => Verdict::Behind { versions, wait },
+                None => Verdict::Left,
+            }
+        } else if active.any(|active| active.is_some()) {
+            Verdict::Current
+        } else {
+            Verdict::Unknown
         }
     }
 }
@@ -139,7 +142,7 @@ mod tests {
             (Some(1), &[2], false, &[], behind(&[2])),
             (Some(1), &[2], true, &[], behind(&[2])),
             // Azure tells none.
-            (None, &[2], false, &[], Verdict::Current),
+            (None, &[2], false, &[], Verdict::Unknown),
             (None, &[2], true, &[], behind(&[2])),
             // Versions of one second.
             (Some(1), &[2, 1], false, &[], Verdict::Current),
@@ -161,6 +164,7 @@ mod tests {
                 was_behind: false,
                 asked: &asked,
                 started: STARTED,
+                now: STARTED,
             };
             let (enabled, disabled) = (newest(versions, true), newest(versions, false));
             let verdict = sight(&enabled).verdict();
@@ -183,6 +187,7 @@ mod tests {
             was_behind: false,
             asked: &[],
             started: STARTED,
+            now: STARTED,
         };
         assert_eq!(sight.verdict(), behind(&[2]));
     }
@@ -190,18 +195,24 @@ mod tests {
     #[test]
     fn what_the_platform_has_not_found_itself_is_left() {
         let (old, newest) = (version(1), newest(&[2], true));
-        for (active, was_behind, expected) in [
-            (Some(&old), false, Verdict::Left),
-            (None, false, Verdict::Current),
-            (None, true, Verdict::Left),
+        let long = LOOKS_ITSELF;
+        for (active, is_told, was_behind, started, expected) in [
+            (Some(&old), true, false, long, Verdict::Left),
+            (None, true, false, long, Verdict::Unknown),
+            (None, false, true, long, Verdict::Unknown),
+            // For as long as a process runs.
+            (Some(&old), true, false, Duration::ZERO, behind(&[2])),
+            (None, true, false, Duration::ZERO, Verdict::Unknown),
+            (None, false, true, Duration::ZERO, Verdict::Unknown),
         ] {
             let sight = Sight {
                 active: vec![active],
                 newest: &newest,
-                is_told: true,
+                is_told,
                 was_behind,
                 asked: &[],
-                started: STARTED + LOOKS_ITSELF,
+                started: STARTED + started,
+                now: STARTED + long,
             };
             assert_eq!(sight.verdict(), expected);
         }

@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use tokio::time::Instant;
 
 use super::{
-    refresh::{EVERY, Follower},
+    refresh::{EVERY, Follower, Open},
     report::Outcome,
     rotation::{Again, Looked},
 };
@@ -32,13 +32,12 @@ pub(super) enum Operation {
 }
 
 impl<Now: Fn() -> OffsetDateTime> Follower<'_, Now> {
-    /// Azure's list cannot be read, so what nobody has told of cannot be found. What is told of goes
-    /// on without it.
+    /// Azure's list cannot be read, and nothing else says whether what is `looked` at is behind.
     pub(super) fn without_list(&mut self, looked: Vec<Looked>) {
         if looked.is_empty() {
             return;
         }
-        let again = Again::At(Instant::now() + self.lists.fail());
+        let again = Again::At(self.may_list);
         let why = self.explain(&Cause::NoVersionsTold, &Subject::OF_THE_HANDLER);
         if self.lists.is_news(why.code) {
             tracing::info!(code = why.code, "references not looked at, tried again");
@@ -108,6 +107,7 @@ impl<Now: Fn() -> OffsetDateTime> Follower<'_, Now> {
             };
             let (cause, is_written) = cause;
             let known = self.known(&looked.secret);
+            known.open = known.open.or(Some(Open::Unread));
             let until = Instant::now() + known.reads.fail();
             if known.reads.is_news(code) && !*is_written {
                 *is_written = true;

@@ -58,6 +58,7 @@ impl AppState {
             now,
             start,
             may_ask: start + EVERY,
+            may_list: Instant::now(),
             lists: Pauses::default(),
             refreshes: Pauses::default(),
             known: HashMap::new(),
@@ -80,6 +81,8 @@ pub(super) struct Follower<'a, Now> {
     start: Instant,
     /// Azure is not asked to resolve references before this.
     may_ask: Instant,
+    /// Azure's list could not be read, and is not asked for before this.
+    pub(super) may_list: Instant,
     pub(super) lists: Pauses,
     pub(super) refreshes: Pauses,
     /// Each is one that the app follows, so there are as many as references at most.
@@ -90,10 +93,23 @@ pub(super) struct Follower<'a, Now> {
 #[derive(Default)]
 pub(super) struct Known {
     asked: Option<Asked>,
-    /// It was found behind, whatever the reason why Azure has not been asked for it.
-    is_behind: bool,
+    /// Why it is looked at again, although no event tells of it.
+    pub(super) open: Option<Open>,
     /// Failures to read it in the vault.
     pub(super) reads: Pauses,
+}
+
+/// What is not done about a secret.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Open {
+    /// The vault could not be read.
+    Unread,
+    /// It is deleted, and may come back.
+    Gone,
+    /// Some setting is behind, and Azure is not asked for it.
+    Left,
+    /// Some setting is behind, and Azure is asked for it.
+    Behind,
 }
 
 /// What Azure was asked for last, and what came of it.
@@ -108,8 +124,8 @@ struct Asked {
 /// What Azure tells of each setting; nothing of one of which it tells nothing.
 type Told = HashMap<String, ConfigReference>;
 
-/// A secret of which the app does not have the newest version.
-struct Behind {
+/// A secret for which Azure is asked.
+struct Wanted {
     looked: Looked,
     versions: Vec<ObjectVersion>,
     /// When Azure is asked for them.
@@ -118,21 +134,13 @@ struct Behind {
 
 impl<Now: Fn() -> OffsetDateTime> Follower<'_, Now> {
     /// Asks Azure to resolve references if one of those to `due` is behind.
-    async fn look(&mut self, mut due: Vec<Looked>) {
-        let told = match self.manager.references().await {
-            Ok(references) => {
-                self.lists.end();
-                by_setting(references)
-            }
-            // A list that is not there, or is made otherwise, says nothing about the refresh.
-            Err(ManagementError::NotFound | ManagementError::UnexpectedAnswer) => {
-                let (open, other) = due.into_iter().partition(|looked| self.is_open(looked));
-                self.without_list(other);
-                due = open;
-                Told::new()
-            }
+    async fn look(&mut self, due: Vec<Looked>) {
+        let listed = match self.list().await {
+            Ok(listed) => listed,
             Err(error) => return self.refused(due, &error, Operation::List),
         };
+        let is_listed = listed.is_some();
+        let told = listed.unwrap_or_default();
         let until = Instant::now() + READ_LIMIT;
         let this = &*self;
         let verdicts = stream::iter(due).map(async |looked| {
@@ -140,7 +148,7 @@ impl<Now: Fn() -> OffsetDateTime> Follower<'_, Now> {
             (verdict, looked)
         });
         let verdicts: Vec<_> = verdicts.buffer_unordered(READS_AT_ONCE).collect().await;
-        let (mut behind, mut unread) = (Vec::new(), Vec::new());
+        let (mut wanted, mut unread, mut unlisted) = (Vec::new(), Vec::new(), Vec::new());
         for (verdict, looked) in verdicts {
             let verdict = match verdict {
                 Ok(verdict) => verdict,
@@ -151,29 +159,61 @@ impl<Now: Fn() -> OffsetDateTime> Follower<'_, Now> {
             };
             let known = self.known(&looked.secret);
             known.reads.end();
-            known.is_behind = !matches!(verdict, Verdict::Current | Verdict::Unknown);
+            known.open = match (&verdict, known.open) {
+                (Verdict::Behind { .. }, _) => Some(Open::Behind),
+                (Verdict::Left | Verdict::Disabled, _)
+                | (Verdict::Unknown, Some(Open::Left | Open::Behind)) => Some(Open::Left),
+                (Verdict::Gone, _) => Some(Open::Gone),
+                (Verdict::Unknown | Verdict::Current | Verdict::Asked, _) => None,
+            };
+            let is_open = known.open.is_some();
             // Nobody tells when that changes.
             let later = Again::At(Instant::now() + LOOK_LIMIT);
             match verdict {
+                Verdict::Unknown if !is_listed => unlisted.push(looked),
+                Verdict::Unknown if is_open => self.tell(&looked, Outcome::Unknown, later),
+                Verdict::Unknown if looked.event.is_some() => {
+                    self.tell(&looked, Outcome::Unknown, Again::Told);
+                }
                 Verdict::Unknown => self.app.rotation.settle(&looked, None, Again::Told),
                 Verdict::Current => self.tell(&looked, Outcome::Current, Again::Told),
                 Verdict::Gone => self.tell(&looked, Outcome::Gone, later),
                 Verdict::Left => self.tell(&looked, Outcome::Behind, later),
                 Verdict::Disabled => self.tell(&looked, Outcome::Disabled, later),
                 Verdict::Asked => self.look_back(&looked, &told, Again::Told),
-                Verdict::Behind { versions, wait } => behind.push(Behind {
+                Verdict::Behind { versions, wait } => wanted.push(Wanted {
                     looked,
                     versions,
                     at: (self.start + wait).max(self.may_ask),
                 }),
             }
         }
-        let is_open = |known: &Known| known.is_behind;
-        if unread.is_empty() && !self.known.values().any(is_open) {
+        let is_behind = |known: &Known| known.open == Some(Open::Behind);
+        if !self.known.values().any(is_behind) {
             self.refreshes.end();
         }
+        self.without_list(unlisted);
         self.could_not_read(unread).await;
-        self.refresh_when_due(behind).await;
+        self.refresh_when_due(wanted).await;
+    }
+
+    /// What Azure tells of each setting; nothing if its list is not there, or made otherwise. That
+    /// says nothing about the refresh.
+    async fn list(&mut self) -> Result<Option<Told>, ManagementError> {
+        if Instant::now() < self.may_list {
+            return Ok(None);
+        }
+        match self.manager.references().await {
+            Ok(references) => {
+                self.lists.end();
+                Ok(Some(by_setting(references)))
+            }
+            Err(ManagementError::NotFound | ManagementError::UnexpectedAnswer) => {
+                self.may_list = Instant::now() + self.lists.fail();
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Whether the app has the newest version of the secret.
@@ -189,9 +229,10 @@ impl<Now: Fn() -> OffsetDateTime> Follower<'_, Now> {
             .collect();
         let known = self.known.get(&looked.secret);
         let asked = known.and_then(|known| known.asked.as_ref());
+        let open = known.and_then(|known| known.open);
         let is_told = looked.event.is_some();
-        let was_behind = known.is_some_and(|known| known.is_behind);
-        if !is_told && !was_behind && active.iter().all(Option::is_none) {
+        let is_concealed = active.iter().all(Option::is_none);
+        if is_concealed && !is_told && open.is_none() {
             return Ok(asked.map_or(Verdict::Unknown, |_| Verdict::Asked));
         }
         let newest = match self.app.newest(&looked.secret, until).await {
@@ -203,18 +244,19 @@ impl<Now: Fn() -> OffsetDateTime> Follower<'_, Now> {
             active,
             newest: &newest,
             is_told,
-            was_behind,
+            was_behind: is_concealed && matches!(open, Some(Open::Left | Open::Behind)),
             asked: asked.map_or(&[], |asked| &asked.versions),
             started: self.started,
+            now: (self.now)(),
         };
         Ok(sight.verdict())
     }
 
-    /// Asks once for all that is `behind`, if any of it is due.
-    async fn refresh_when_due(&mut self, behind: Vec<Behind>) {
+    /// Asks once for all that is `wanted`, if any of it is due.
+    async fn refresh_when_due(&mut self, wanted: Vec<Wanted>) {
         let now = Instant::now();
-        if behind.iter().all(|one| one.at > now) {
-            for one in behind {
+        if wanted.iter().all(|one| one.at > now) {
+            for one in wanted {
                 self.tell(&one.looked, Outcome::Waiting, Again::At(one.at));
             }
             return;
@@ -224,17 +266,19 @@ impl<Now: Fn() -> OffsetDateTime> Follower<'_, Now> {
         let refreshed = match self.manager.refresh().await {
             Ok(refreshed) => by_setting(refreshed),
             Err(error) => {
-                let looked = behind.into_iter().map(|one| one.looked);
+                let looked = wanted.into_iter().map(|one| one.looked);
                 return self.refused(looked.collect(), &error, Operation::Refresh);
             }
         };
         self.refreshes.end();
-        tracing::info!(secrets = behind.len(), "references refreshed");
-        for Behind {
+        tracing::info!(secrets = wanted.len(), "references refreshed");
+        for Wanted {
             looked, versions, ..
-        } in behind
+        } in wanted
         {
-            self.known(&looked.secret).asked = Some(Asked {
+            let known = self.known(&looked.secret);
+            known.open = None;
+            known.asked = Some(Asked {
                 versions,
                 at: at.clone(),
                 outcome: Outcome::Refreshed,
@@ -251,9 +295,7 @@ impl<Now: Fn() -> OffsetDateTime> Follower<'_, Now> {
     fn look_back(&mut self, looked: &Looked, told: &Told, again: Again) {
         let settings = self.settings(&looked.secret);
         let found: Vec<_> = settings.filter_map(|setting| told.get(setting)).collect();
-        let known = self.known(&looked.secret);
-        known.is_behind = false;
-        let Some(asked) = &mut known.asked else {
+        let Some(asked) = &mut self.known(&looked.secret).asked else {
             return;
         };
         let outcome = found.into_iter().map(|one| asked.outcome_of(one)).max();
@@ -270,13 +312,6 @@ impl<Now: Fn() -> OffsetDateTime> Follower<'_, Now> {
         let mut report = self.report(looked, outcome);
         report.asked_at = at;
         self.app.rotation.settle(looked, Some(report), again);
-    }
-
-    /// Whether something is known to do for the secret where Azure tells no version.
-    fn is_open(&self, looked: &Looked) -> bool {
-        let known = self.known.get(&looked.secret);
-        let is_open = |known: &Known| known.is_behind || known.asked.is_some();
-        looked.event.is_some() || known.is_some_and(is_open)
     }
 
     fn tell(&self, looked: &Looked, outcome: Outcome, again: Again) {

@@ -57,8 +57,13 @@ struct Followed {
     next: Option<Next>,
     /// It is not looked at before this, whatever events come.
     pause: Option<Instant>,
-    /// What happened last, and when that was told.
-    report: Option<(Instant, RotationReport)>,
+    told: Option<Told>,
+}
+
+/// What happened last.
+struct Told {
+    since: Instant,
+    report: RotationReport,
 }
 
 /// When a secret is looked at.
@@ -117,7 +122,7 @@ impl Rotation {
             event: None,
             next: Some(Next::At(Instant::now())),
             pause: None,
-            report: None,
+            told: None,
         };
         let followed = secrets.into_iter().map(|secret| (secret, new()));
         self.state().followed.extend(followed);
@@ -127,18 +132,17 @@ impl Rotation {
     /// does; nothing if nothing has.
     pub(in crate::functions) fn report(&self, now: OffsetDateTime) -> Option<RotationReport> {
         let state = self.state();
-        let each = state.followed.values().filter_map(|followed| {
-            let (told, report) = followed.report.as_ref()?;
-            Some((told, followed, report))
-        });
-        let (_, followed, report) = each.max_by_key(|(told, _, report)| {
-            let outcome = report.outcome;
-            ((!outcome.is_done()).then_some(outcome), *told)
+        let told = state.followed.values();
+        let told = told.filter_map(|followed| Some((followed, followed.told.as_ref()?)));
+        let (followed, told) = told.max_by_key(|(_, told)| {
+            let outcome = told.report.outcome;
+            ((!outcome.is_done()).then_some(outcome), told.since)
         })?;
-        let next = state.next(followed, Instant::now());
+        let (quiet, at) = (state.burst.as_ref().map(Burst::quiet), Instant::now());
+        let next = followed.at(quiet, state.pause, at);
         Some(RotationReport {
-            next_at: next.and_then(|next| iso_format(now + (next - Instant::now()))),
-            ..report.clone()
+            next_at: next.and_then(|next| iso_format(now + (next - at))),
+            ..told.report.clone()
         })
     }
 
@@ -157,10 +161,10 @@ impl Rotation {
         // Events come in any order.
         followed.event = followed.event.max(Some(event));
         followed.next = Some(Next::Quiet);
-        match &mut followed.report {
+        match &mut followed.told {
             // What a person has to know is told until it is looked at again.
-            Some((_, report)) if report.outcome > Outcome::Waiting => {
-                report.event_at = followed.event.and_then(iso_format);
+            Some(told) if told.report.outcome > Outcome::Waiting => {
+                told.report.event_at = followed.event.and_then(iso_format);
             }
             _ => followed.wait(secret),
         }
@@ -189,41 +193,35 @@ impl Rotation {
         if at.is_some() {
             followed.event = followed.event.max(looked.event);
         }
-        let needs_nobody = |report: &RotationReport| report.outcome <= Outcome::Waiting;
-        if followed.next.is_none() {
+        let is_told_again = followed.next.is_some();
+        if !is_told_again {
             followed.next = at.map(Next::At);
-        } else if report.as_ref().is_none_or(needs_nobody) {
-            return followed.wait(&looked.secret);
         }
-        let outcome_of = |report: &Option<(Instant, RotationReport)>| {
-            let (told, report) = report.as_ref()?;
-            Some((*told, report.outcome))
-        };
-        let before = outcome_of(&followed.report);
         // What nobody told of and is in order is no news.
-        let is_news = |report: &RotationReport| {
-            looked.event.is_some() || before.is_some() || !report.outcome.is_in_order()
-        };
-        followed.report = report.filter(is_news).map(|report| {
-            // What is so for long is not the latest because it was looked at again.
-            let since = before.filter(|(_, outcome)| *outcome == report.outcome);
-            (since.map_or_else(Instant::now, |(told, _)| told), report)
-        });
+        let has_news = looked.event.is_some() || followed.told.is_some();
+        match report {
+            Some(report) if is_told_again && report.outcome > Outcome::Waiting => {
+                followed.tell(report);
+            }
+            _ if is_told_again => followed.wait(&looked.secret),
+            Some(report) if has_news || !report.outcome.is_in_order() => followed.tell(report),
+            _ => followed.told = None,
+        }
     }
 
     /// Takes what is due, once something is.
     pub(super) async fn due(&self) -> Vec<Looked> {
         loop {
             let changed = self.changed.notified();
-            let next = match self.state().take(Instant::now()) {
-                Ok(due) => return due,
-                Err(next) => next,
-            };
-            match next {
+            let (due, wake) = self.state().take(Instant::now());
+            if !due.is_empty() {
+                return due;
+            }
+            match wake {
                 None => changed.await,
-                Some(next) => select! {
+                Some(wake) => select! {
                     () = changed => {}
-                    () = sleep_until(next) => {}
+                    () = sleep_until(wake) => {}
                 },
             }
         }
@@ -235,10 +233,35 @@ impl Rotation {
 }
 
 impl Followed {
+    /// When it is looked at, as far as is known: once it is `quiet`, and not before the `pause`.
+    fn at(&self, quiet: Option<Instant>, pause: Option<Instant>, now: Instant) -> Option<Instant> {
+        let next = match self.next? {
+            Next::At(at) => at,
+            Next::Quiet => quiet.unwrap_or(now),
+        };
+        Some(pause.into_iter().chain(self.pause).fold(next, Instant::max))
+    }
+
+    fn look(&mut self, secret: &Secret) -> Looked {
+        self.next = None;
+        Looked {
+            secret: secret.clone(),
+            event: self.event.take(),
+        }
+    }
+
     /// Tells that an event of `secret` is waited with.
     fn wait(&mut self, secret: &Secret) {
         let report = RotationReport::new(secret, self.event, Outcome::Waiting);
-        self.report = Some((Instant::now(), report));
+        self.tell(report);
+    }
+
+    /// Tells `report`. What is so for long is not the latest because it was looked at again.
+    fn tell(&mut self, report: RotationReport) {
+        let before = self.told.take();
+        let before = before.filter(|told| told.report.outcome == report.outcome);
+        let since = before.map_or_else(Instant::now, |told| told.since);
+        self.told = Some(Told { since, report });
     }
 }
 
@@ -250,39 +273,20 @@ impl Burst {
 }
 
 impl State {
-    /// When `followed` is looked at, as far as is known.
-    fn next(&self, followed: &Followed, now: Instant) -> Option<Instant> {
-        let next = match followed.next? {
-            Next::At(at) => at,
-            Next::Quiet => self.burst.as_ref().map_or(now, Burst::quiet),
-        };
-        let pauses = [self.pause, followed.pause];
-        Some(pauses.into_iter().flatten().fold(next, Instant::max))
-    }
-
-    /// What is due, or when something will be.
-    fn take(&mut self, now: Instant) -> Result<Vec<Looked>, Option<Instant>> {
-        let next = |followed| self.next(followed, now);
-        let due = self.followed.iter();
-        let due = due.filter(|(_, followed)| next(followed).is_some_and(|next| next <= now));
-        let due: Vec<_> = due.map(|(secret, _)| secret.clone()).collect();
-        let is_over = |burst: &mut Burst| burst.quiet() <= now;
-        self.burst.take_if(is_over);
-        if due.is_empty() {
-            let each = self.followed.values();
-            let next = each.filter_map(|followed| self.next(followed, now));
-            // Those that wait for another reason do not make the next burst older than it is.
-            let quiet = self.burst.as_ref().map(Burst::quiet);
-            return Err(next.chain(quiet).min());
+    /// What is due, and when something else will be.
+    fn take(&mut self, now: Instant) -> (Vec<Looked>, Option<Instant>) {
+        let (quiet, pause) = (self.burst.as_ref().map(Burst::quiet), self.pause);
+        // Those that wait for another reason do not make the next burst older than it is.
+        self.burst.take_if(|burst| burst.quiet() <= now);
+        let mut wake = self.burst.as_ref().map(Burst::quiet);
+        let mut due = Vec::new();
+        for (secret, followed) in &mut self.followed {
+            match followed.at(quiet, pause, now) {
+                Some(at) if at <= now => due.push(followed.look(secret)),
+                Some(at) => wake = Some(wake.map_or(at, |wake| wake.min(at))),
+                None => {}
+            }
         }
-        let looked = due.into_iter().map(|secret| {
-            let followed = self.followed.get_mut(&secret);
-            let event = followed.and_then(|followed| {
-                followed.next = None;
-                followed.event.take()
-            });
-            Looked { secret, event }
-        });
-        Ok(looked.collect())
+        (due, wake)
     }
 }
