@@ -1,6 +1,6 @@
-"""Requests in the form in which the official client for .NET sends them, as bytes over TLS: no
-registry serves that client here, so it does not run itself. They are written after its public
-source (Azure.Security.KeyVault.Secrets 4.7), not recorded.
+"""Requests in the form that the official client for .NET is known to give them, as bytes over TLS:
+no registry serves that client here, so it does not run itself. They are written by hand and not
+recorded: the first one without a body, the slash behind a name, escaped signs, null members.
 """
 
 import json
