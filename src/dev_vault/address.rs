@@ -15,7 +15,7 @@ use crate::key_vault::VaultUrl;
 const SUFFIX: &str = ".vault.azure.net";
 
 /// What a vault is called: `NAME` in `VaultName=NAME` and in `https://NAME.vault.azure.net`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VaultName(String);
 
 /// The name of a vault and the address at which its clients find it.

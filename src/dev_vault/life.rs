@@ -24,8 +24,8 @@ pub(super) struct Life {
     stage: Stage,
     /// When what is under way is done.
     until: Instant,
-    /// When it was deleted, in Unix seconds.
-    deleted: i64,
+    /// When it was deleted last, in Unix seconds.
+    pub(super) deleted: i64,
 }
 
 impl Life {
@@ -50,25 +50,14 @@ impl Life {
         }
     }
 
-    /// In Unix seconds.
-    pub(super) fn deleted(&self) -> i64 {
-        self.deleted
-    }
-
+    /// It is deleted `at` a time in Unix seconds, which `takes` so long.
     pub(super) fn delete(&mut self, at: i64, takes: Duration) {
         self.deleted = at;
         self.begin(Stage::BeingDeleted, takes);
     }
 
-    pub(super) fn recover(&mut self, takes: Duration) {
-        self.begin(Stage::BeingRecovered, takes);
-    }
-
-    pub(super) fn purge(&mut self, takes: Duration) {
-        self.begin(Stage::BeingPurged, takes);
-    }
-
-    fn begin(&mut self, stage: Stage, takes: Duration) {
+    /// What is under way from now on, and how long it `takes`.
+    pub(super) fn begin(&mut self, stage: Stage, takes: Duration) {
         self.stage = stage;
         self.until = Instant::now() + takes;
     }

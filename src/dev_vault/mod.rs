@@ -24,6 +24,7 @@ mod life;
 mod network;
 mod objects;
 mod query;
+mod reading;
 mod refusal;
 mod routes;
 mod secrets;

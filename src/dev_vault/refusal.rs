@@ -45,39 +45,35 @@ impl Refusal {
         Self::BadParameter(message.to_owned())
     }
 
-    /// A deletion or a purge is under way.
-    pub(super) fn being_deleted() -> Self {
-        let message = "Secret is currently being deleted.";
-        Self::Conflict(message.to_owned(), "ObjectIsBeingDeleted")
-    }
-
-    /// A recovery is under way.
-    pub(super) fn being_recovered() -> Self {
-        let message = "Secret is currently being recovered.";
-        Self::Conflict(message.to_owned(), "ObjectIsBeingRecovered")
-    }
-
-    /// Why `name` cannot be set, if it cannot.
+    /// Why `name` cannot be set at this stage, if it cannot.
     pub(super) fn to_set(name: &str, stage: Stage) -> Option<Self> {
-        let (what, reason) = match stage {
-            Stage::Absent | Stage::Alive => return None,
-            Stage::Deleted => (
-                "in a deleted but recoverable state, and its name cannot be reused; in this state, the secret can only be recovered or purged.",
-                "ObjectIsDeletedButRecoverable",
-            ),
-            Stage::BeingRecovered => (
-                "being recovered and cannot be re-created; retry later.",
-                "ObjectIsBeingRecovered",
-            ),
-            Stage::BeingDeleted | Stage::BeingPurged => (
-                "being deleted and cannot be re-created; retry later.",
-                "ObjectIsBeingDeleted",
-            ),
-        };
-        Some(Self::Conflict(
-            format!("Secret {name} is currently {what}"),
-            reason,
-        ))
+        if stage == Stage::Deleted {
+            let message = format!(
+                "Secret {name} is currently in a deleted but recoverable state, and its name cannot be reused; in this state, the secret can only be recovered or purged."
+            );
+            return Some(Self::Conflict(message, "ObjectIsDeletedButRecoverable"));
+        }
+        let (what, reason) = under_way(stage)?;
+        let message = format!(
+            "Secret {name} is currently being {what} and cannot be re-created; retry later."
+        );
+        Some(Self::Conflict(message, reason))
+    }
+
+    /// Why a secret can be neither recovered nor purged at this stage, if something is under way.
+    pub(super) fn to_recover_or_purge(stage: Stage) -> Option<Self> {
+        let (what, reason) = under_way(stage)?;
+        let message = format!("Secret is currently being {what}.");
+        Some(Self::Conflict(message, reason))
+    }
+}
+
+/// What is being done to a secret, and the service's code for it.
+fn under_way(stage: Stage) -> Option<(&'static str, &'static str)> {
+    match stage {
+        Stage::BeingDeleted | Stage::BeingPurged => Some(("deleted", "ObjectIsBeingDeleted")),
+        Stage::BeingRecovered => Some(("recovered", "ObjectIsBeingRecovered")),
+        Stage::Absent | Stage::Alive | Stage::Deleted => None,
     }
 }
 

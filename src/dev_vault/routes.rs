@@ -18,10 +18,8 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::json;
 
 use super::{
-    bundles::{Bundle, CertificateBundle, DeletedBundle, Item, KeyBundle, ListedObject, policy},
-    life::Stage,
+    bundles::{Bundle, DeletedBundle, Item},
     network::NetworkInfo,
-    objects::{Certificate, Collection, Key},
     query::Query,
     refusal::{Refusal, add_headers, ok},
     secrets::{Change, Deleted, NewSecret, Version},
@@ -46,8 +44,8 @@ const TAG_LIMIT: usize = 512;
 
 /// What every request is answered with.
 #[derive(Clone)]
-struct Api {
-    store: Arc<Store>,
+pub(super) struct Api {
+    pub(super) store: Arc<Store>,
     tokens: Arc<Tokens>,
     network_info: NetworkInfo,
 }
@@ -94,11 +92,11 @@ async fn read(mut body: Body) -> Option<Bytes> {
 }
 
 /// One request that has passed the checks.
-struct Call<'a> {
-    method: &'a Method,
+pub(super) struct Call<'a> {
+    pub(super) method: &'a Method,
     /// What was called, which is where answers point to.
-    host: &'a str,
-    query: Query,
+    pub(super) host: &'a str,
+    pub(super) query: Query,
     body: &'a Bytes,
 }
 
@@ -210,13 +208,13 @@ impl Api {
                 Ok(ok(&DeletedBundle::of_version(call.host, &deleted)))
             }
             (&Method::POST, [name, "recover"]) => {
-                self.is_not_busy(name)?;
+                self.may_be_recovered_or_purged(name)?;
                 let recovered = self.store.recover(name);
                 let (name, latest) = recovered.ok_or_else(|| not_found(name, None))?;
                 Ok(ok(&Item::of_version(call.host, &name, &latest)))
             }
             (&Method::DELETE, [name]) => {
-                self.is_not_busy(name)?;
+                self.may_be_recovered_or_purged(name)?;
                 if !self.store.purge(name) {
                     return Err(Refusal::NotDeleted((*name).to_owned()));
                 }
@@ -225,71 +223,6 @@ impl Api {
             (method, [_, operation]) => Err(not_allowed(method, operation)),
             _ => Err(Refusal::NoSuchPath),
         }
-    }
-
-    fn keys(&self, call: &Call<'_>, path: &[&str]) -> Result<Response, Refusal> {
-        let host = call.host;
-        let item = |with_version| {
-            move |(name, key): &(String, Key)| ListedObject::of_key(host, name, key, with_version)
-        };
-        match (call.method, path) {
-            (&Method::GET, []) => {
-                let all = self.store.keys(Collection::latest);
-                Ok(call.query.page(host, "keys", &all, item(false)))
-            }
-            (&Method::GET, [name, "versions"]) => {
-                let all = self.store.keys(|keys| keys.versions(name));
-                let path = format!("keys/{name}/versions");
-                Ok(call.query.page(host, &path, &all, item(true)))
-            }
-            (&Method::GET, [name, version @ ..]) => {
-                let version = of_one(call.method, version)?;
-                let found = self.store.keys(|keys| keys.get(name, version));
-                let (name, key) =
-                    found.ok_or_else(|| Refusal::KeyNotFound(identifier(name, version)))?;
-                Ok(ok(&KeyBundle::new(host, &name, &key)))
-            }
-            _ => Err(Refusal::NoSuchPath),
-        }
-    }
-
-    fn certificates(&self, call: &Call<'_>, path: &[&str]) -> Result<Response, Refusal> {
-        let host = call.host;
-        let item = |with_version| {
-            move |(name, certificate): &(String, Certificate)| {
-                ListedObject::of_certificate(host, name, certificate, with_version)
-            }
-        };
-        match (call.method, path) {
-            (&Method::GET, []) => {
-                let all = self.store.certificates(Collection::latest);
-                Ok(call.query.page(host, "certificates", &all, item(false)))
-            }
-            (&Method::GET, [name, "versions"]) => {
-                let all = self.store.certificates(|all| all.versions(name));
-                let path = format!("certificates/{name}/versions");
-                Ok(call.query.page(host, &path, &all, item(true)))
-            }
-            (&Method::GET, [name, "policy"]) => {
-                let (name, certificate) = self.certificate(name, None)?;
-                Ok(ok(&policy(host, &name, &certificate)))
-            }
-            (&Method::GET, [name, version @ ..]) => {
-                let version = of_one(call.method, version)?;
-                let (name, certificate) = self.certificate(name, version)?;
-                Ok(ok(&CertificateBundle::new(host, &name, &certificate)))
-            }
-            _ => Err(Refusal::NoSuchPath),
-        }
-    }
-
-    fn certificate(
-        &self,
-        name: &str,
-        version: Option<&str>,
-    ) -> Result<(String, Certificate), Refusal> {
-        let found = self.store.certificates(|all| all.get(name, version));
-        found.ok_or_else(|| Refusal::CertificateNotFound(identifier(name, version)))
     }
 
     fn set(&self, call: &Call<'_>, name: &str) -> Result<Response, Refusal> {
@@ -335,13 +268,9 @@ impl Api {
         }
     }
 
-    /// What is being deleted, recovered or purged can neither be recovered nor purged.
-    fn is_not_busy(&self, name: &str) -> Result<(), Refusal> {
-        match self.store.stage(name) {
-            Stage::BeingDeleted | Stage::BeingPurged => Err(Refusal::being_deleted()),
-            Stage::BeingRecovered => Err(Refusal::being_recovered()),
-            Stage::Absent | Stage::Alive | Stage::Deleted => Ok(()),
-        }
+    fn may_be_recovered_or_purged(&self, name: &str) -> Result<(), Refusal> {
+        let refusal = Refusal::to_recover_or_purge(self.store.stage(name));
+        refusal.map_or(Ok(()), Err)
     }
 
     /// The latest version without its value.
@@ -373,7 +302,7 @@ fn bundle(host: &str, name: &str, version: &Version) -> Response {
     ok(&Bundle { value, item })
 }
 
-fn is_version(method: &Method, text: &str) -> Result<(), Refusal> {
+pub(super) fn is_version(method: &Method, text: &str) -> Result<(), Refusal> {
     ObjectVersion::parse(text).map_err(|_| not_allowed(method, text))?;
     Ok(())
 }
@@ -388,20 +317,8 @@ fn not_found(name: &str, version: Option<&str>) -> Refusal {
     Refusal::SecretNotFound(identifier(name, version))
 }
 
-fn identifier(name: &str, version: Option<&str>) -> String {
+pub(super) fn identifier(name: &str, version: Option<&str>) -> String {
     version.map_or_else(|| name.to_owned(), |version| format!("{name}/{version}"))
-}
-
-/// The version in the rest of a path that names one object.
-fn of_one<'a>(method: &Method, rest: &[&'a str]) -> Result<Option<&'a str>, Refusal> {
-    match rest {
-        [] => Ok(None),
-        [version] => {
-            is_version(method, version)?;
-            Ok(Some(version))
-        }
-        _ => Err(Refusal::NoSuchPath),
-    }
 }
 
 fn within_limits<'a>(

@@ -194,7 +194,7 @@ impl Store {
         let takes = contents.deletion_takes;
         let secret = contents.secrets.get_mut(&key(name));
         let secret = secret.filter(|secret| secret.is(Stage::Deleted))?;
-        secret.life.recover(takes);
+        secret.life.begin(Stage::BeingRecovered, takes);
         secret.known.get(None)
     }
 
@@ -203,8 +203,14 @@ impl Store {
         let mut contents = self.lock();
         let takes = contents.deletion_takes;
         let secret = contents.secrets.get_mut(&key(name));
-        let secret = secret.filter(|secret| secret.is(Stage::Deleted));
-        secret.map(|secret| secret.life.purge(takes)).is_some()
+        let Some(secret) = secret.filter(|secret| secret.is(Stage::Deleted)) else {
+            return false;
+        };
+        secret.life.begin(Stage::BeingPurged, takes);
+        // At once if it takes no time, else with the next one.
+        let secrets = &mut contents.secrets;
+        secrets.retain(|_, secret| !secret.is(Stage::Absent));
+        true
     }
 
     /// Keeps a copy of a secret with all its versions, and returns what to ask for it with.
@@ -236,7 +242,7 @@ impl Store {
             return Restored::NoSuchBackup;
         };
         let name = secret.known.name.clone();
-        match contents.secrets.entry(key(&name)) {
+        match contents.entry(&name) {
             Entry::Occupied(_) => Restored::NameIsTaken(name),
             Entry::Vacant(free) => {
                 free.insert(secret);
@@ -267,12 +273,7 @@ impl Store {
     }
 
     fn lock(&self) -> MutexGuard<'_, Contents> {
-        let contents = self.contents.lock();
-        let mut contents = contents.unwrap_or_else(PoisonError::into_inner);
-        contents
-            .secrets
-            .retain(|_, secret| !secret.is(Stage::Absent));
-        contents
+        self.contents.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -287,9 +288,20 @@ pub(super) enum Restored {
 }
 
 impl Contents {
+    /// The place of a secret, where none is that has been purged.
+    fn entry(&mut self, name: &str) -> Entry<'_, String, Secret> {
+        let key = key(name);
+        if let Some(secret) = self.secrets.get(&key)
+            && secret.is(Stage::Absent)
+        {
+            self.secrets.remove(&key);
+        }
+        self.secrets.entry(key)
+    }
+
     fn push(&mut self, name: &str, version: Version) -> Result<(), getrandom::Error> {
         self.tell(ObjectKind::Secret, name, &version.id, version.attributes)?;
-        let secret = self.secrets.entry(key(name)).or_insert_with(|| Secret {
+        let secret = self.entry(name).or_insert_with(|| Secret {
             known: Named::new(name),
             life: Life::new(),
         });
@@ -309,7 +321,11 @@ impl Contents {
             return Ok(());
         };
         let known = match kind {
-            ObjectKind::Secret => self.secrets.get(&key(name)).map(|one| &one.known.name),
+            ObjectKind::Secret => {
+                let known = self.secrets.get(&key(name));
+                let known = known.filter(|known| !known.is(Stage::Absent));
+                known.map(|one| &one.known.name)
+            }
             ObjectKind::Key => self.keys.name(name),
             ObjectKind::Certificate => self.certificates.name(name),
         };
@@ -338,7 +354,7 @@ impl Secret {
     }
 
     fn as_deleted(&self) -> Option<Deleted> {
-        let at = self.life.deleted();
+        let at = self.life.deleted;
         let (name, latest) = self.known.get(None)?;
         Some(Deleted { name, latest, at })
     }

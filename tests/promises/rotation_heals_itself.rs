@@ -41,6 +41,12 @@ const TOPIC: &str =
     "/subscriptions/s/resourceGroups/rg/providers/Microsoft.KeyVault/vaults/Embedded";
 const OLD: &str = "00000000000000000000000000000001";
 
+/// One reference to each of two secrets.
+const BOTH: [(&str, &str); 2] = [
+    (SETTING, "SecretName=ExternalApiKey"),
+    ("DATABASE_PASSWORD", "SecretName=DatabasePassword"),
+];
+
 /// Seconds by which instances that start together differ, at most.
 const SPREAD: u64 = 30;
 
@@ -699,13 +705,9 @@ async fn what_a_start_left_stays_left_where_no_version_is_told_any_more() {
 /// A list that says nothing does not stand in its way, and what says nothing hides nothing.
 #[tokio::test(start_paused = true)]
 async fn a_platform_without_a_list_is_asked_for_what_events_tell() {
-    let references = [
-        (SETTING, "SecretName=ExternalApiKey"),
-        ("DATABASE_PASSWORD", "SecretName=DatabasePassword"),
-    ];
     let platform = Platform::with(&[]);
     platform.set(Mood::RefusesToList(404));
-    let app = app(Some(&platform), &references);
+    let app = app(Some(&platform), &BOTH);
     let newest = rotate(&app);
     let mut work = pin!(work(&app));
     pass(&mut work, seconds(100)).await;
@@ -892,11 +894,7 @@ async fn no_event_ends_a_pause() {
     let lines = Targets::new().with_target("keyvault_functions::functions", Level::INFO);
     let (lines, _in_this_thread) = Lines::of_this_thread(&lines);
     let platform = Platform::with(&[(SETTING, Some(OLD)), ("DATABASE_PASSWORD", None)]);
-    let references = [
-        (SETTING, "SecretName=ExternalApiKey"),
-        ("DATABASE_PASSWORD", "SecretName=DatabasePassword"),
-    ];
-    let app = app(Some(&platform), &references);
+    let app = app(Some(&platform), &BOTH);
     let mut work = pin!(work(&app));
     pass(&mut work, seconds(100)).await;
     let crowd = async |work: &mut Pin<&mut _>, name: &str, minutes: usize| {
@@ -948,11 +946,7 @@ async fn no_event_ends_a_pause() {
 /// Others may be in order.
 #[tokio::test(start_paused = true)]
 async fn what_needs_a_person_is_told_first() {
-    let references = [
-        (SETTING, "SecretName=ExternalApiKey"),
-        ("DATABASE_PASSWORD", "SecretName=DatabasePassword"),
-    ];
-    let vault = app(None, &references).vault;
+    let vault = app(None, &BOTH).vault;
     let newest_of = |secret: &str, after| {
         let new = NewSecret::of("canary");
         let store = vault.store();
@@ -966,7 +960,7 @@ async fn what_needs_a_person_is_told_first() {
     );
     let platform = Platform::with(&[(SETTING, Some(OLD)), ("DATABASE_PASSWORD", Some(&password))]);
     platform.set(Mood::RefusesToRefresh(403));
-    let app = app_on(vault.clone(), Some(&platform), &references);
+    let app = app_on(vault.clone(), Some(&platform), &BOTH);
     let mut work = pin!(work(&app));
     tell_of(&app, "1", &key).await;
     pass(&mut work, seconds(120)).await;
@@ -1091,11 +1085,7 @@ async fn a_vault_that_does_not_answer_is_asked_again() {
 
 #[tokio::test(start_paused = true)]
 async fn the_secret_that_was_behind_is_told() {
-    let references = [
-        (SETTING, "SecretName=ExternalApiKey"),
-        ("DATABASE_PASSWORD", "SecretName=DatabasePassword"),
-    ];
-    let vault = app(None, &references).vault;
+    let vault = app(None, &BOTH).vault;
     let newest_of = |secret: &str| {
         let new = NewSecret::of("canary");
         vault.store().set_at(secret, new, began()).expect("set")
@@ -1103,7 +1093,7 @@ async fn the_secret_that_was_behind_is_told() {
     let (key, password) = (newest_of("ExternalApiKey"), newest_of("DatabasePassword"));
     let platform = Platform::with(&[(SETTING, Some(OLD)), ("DATABASE_PASSWORD", Some(&password))]);
     platform.will_resolve(SETTING, &key);
-    let app = app_on(vault.clone(), Some(&platform), &references);
+    let app = app_on(vault.clone(), Some(&platform), &BOTH);
     let mut work = pin!(work(&app));
     let of_password = event(
         "SecretNewVersionCreated",

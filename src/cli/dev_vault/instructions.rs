@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, net::SocketAddr};
 
-use keyvault_functions::dev_vault::{IDENTITY_PATH, NOBODY, VaultName};
+use keyvault_functions::dev_vault::{Address, IDENTITY_PATH, NOBODY, VaultName};
 
 /// What a person pastes into the terminal of another program.
 pub(super) struct Instructions<'a> {
@@ -18,12 +18,19 @@ pub(super) struct Instructions<'a> {
 }
 
 impl Instructions<'_> {
-    /// What clients call a vault: the first is the one that `localhost` means.
-    pub(super) fn url(&self, index: usize) -> String {
-        match self.vaults.get(index) {
-            Some(vault) if index > 0 => self.named(vault),
-            _ => format!("https://localhost:{}", self.vault.port()),
-        }
+    /// How clients find a vault.
+    pub(super) fn address(&self, vault: &VaultName) -> Address {
+        let url = match self.vaults.first() {
+            Some(first) if *first == vault => self.url(),
+            _ => self.named(vault),
+        };
+        let name = vault.clone();
+        Address { name, url }
+    }
+
+    /// Of the first vault.
+    fn url(&self) -> String {
+        format!("https://localhost:{}", self.vault.port())
     }
 
     fn named(&self, vault: &VaultName) -> String {
@@ -34,7 +41,7 @@ impl Instructions<'_> {
     }
 
     pub(super) fn text(&self) -> String {
-        let url = self.url(0);
+        let url = self.url();
         let endpoint = format!("http://{}{IDENTITY_PATH}", self.identity);
         let groups: [(&str, &[(&str, &str)]); 6] = [
             (

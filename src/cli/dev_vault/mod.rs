@@ -6,6 +6,7 @@ mod instructions;
 use std::{
     fs,
     io::Write as _,
+    iter,
     net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -23,8 +24,8 @@ use axum::{
 use futures_util::FutureExt;
 use keyvault_functions::{
     dev_vault::{
-        Address, CertificateError, Contents, DevVault, EventReceiver, Kept, NetworkInfo,
-        ReceiverUrl, Subscription, TlsListener, VaultName, router_of,
+        CertificateError, Contents, DevVault, EventReceiver, Kept, NetworkInfo, ReceiverUrl,
+        Subscription, TlsListener, VaultName, router_of,
     },
     host::{authorization::FunctionKey, server, stop},
     settings::{Environment, LogSettings, events_key, names},
@@ -126,12 +127,8 @@ pub(crate) fn run(options: Options) -> Result<ExitCode, Failure> {
         // Ends with this block.
         let mut background = JoinSet::new();
         if let Some(receiver) = events {
-            for (index, (name, vault)) in vaults.iter().enumerate() {
-                let address = Address {
-                    name: name.clone(),
-                    url: instructions.url(index),
-                };
-                let subscription = Subscription::new(receiver.clone(), address);
+            for (name, vault) in &vaults {
+                let subscription = Subscription::new(receiver.clone(), instructions.address(name));
                 let events = vault.events(subscription);
                 background.spawn(events.map_err(|_| Failure::no_randomness())?);
             }
@@ -164,15 +161,10 @@ fn vaults(
     let first = first
         .with_network_info(options.network_info)
         .with_kept(kept);
-    let mut all = Vec::new();
-    for name in names {
-        let vault = if all.is_empty() {
-            first.clone()
-        } else {
-            first.sibling()
-        };
-        all.push((name, vault.with_deletion_that_takes(options.deletion)));
-    }
+    let others = iter::repeat_with(|| first.sibling());
+    let each = iter::once(first.clone()).chain(others);
+    let each = each.map(|vault| vault.with_deletion_that_takes(options.deletion));
+    let all: Vec<_> = names.into_iter().zip(each).collect();
     if let Some(file) = &options.contents {
         let text = read(file)?;
         let filled = Contents::parse(&text).and_then(|contents| contents.put_into(&all));

@@ -141,8 +141,10 @@ mod tests {
     use futures_util::FutureExt;
 
     use super::*;
-    use crate::dev_vault::VaultName;
-    use crate::{dev_vault::secrets::Attributes, key_vault::ObjectKind};
+    use crate::{
+        dev_vault::{VaultName, secrets::Attributes},
+        key_vault::ObjectKind,
+    };
 
     fn queue_of(names: impl IntoIterator<Item = String>) -> Queue {
         let queue = Queue::new(Address {

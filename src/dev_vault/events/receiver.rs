@@ -90,7 +90,7 @@ impl<'a> Message<'a> {
 /// An answer, or why there was none.
 pub(super) type Sent = Result<Answer, NoAnswer>;
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     /// Of an answer to a validation; else empty.
