@@ -30,7 +30,7 @@ use tracing::Level;
 use tracing_subscriber::filter::Targets;
 
 use super::support::{
-    Answer, Fault, InProcess, Lines, Mood, Platform, SLOW, Setup, func_a, read_envelope,
+    Answer, Fault, InProcess, Lines, Mood, Platform, SLOW, Setup, func_a, leaks, read_envelope,
 };
 
 const EVENTS: &str = "/api/events";
@@ -449,6 +449,7 @@ async fn a_refusal_says_which_right_is_missing_and_heals_once_it_is_granted() {
         let asked = platform.asked().len();
         assert!((20..=120).contains(&asked), "{mood:?}: {asked}");
         let written = lines.take();
+        leaks::assert_none("the log", &written, &[]);
         assert_eq!(written.matches("WARN").count(), 1, "{written}");
         for part in ["RotationRefreshDenied", "Website Contributor", "func-a"] {
             assert!(written.contains(part), "{part}: {written}");
