@@ -145,6 +145,28 @@ async fn a_deleted_secret_blocks_its_name_until_it_is_recovered_or_purged() {
     assert_eq!(owner.status("PUT", "secrets/ab", &new).await, 200);
 }
 
+/// By its id, which code that takes the last one for the latest does not survive.
+#[tokio::test]
+async fn a_list_is_in_the_order_of_ids_and_its_next_page_is_named_as_the_service_does() {
+    let (owner, none) = (owner(), Value::Null);
+    for _ in 0..12 {
+        owner.ask("PUT", "secrets/n", &json!({"value": "v"})).await;
+    }
+    let (_, page) = owner
+        .ask("GET", "secrets/n/versions?maxresults=11", &none)
+        .await;
+    let listed = page["value"].as_array().expect("a list").iter();
+    let listed: Vec<_> = listed.map(|item| item["id"].as_str()).collect();
+    assert!(listed.len() == 11 && listed.is_sorted(), "{page}");
+    let next =
+        "https://localhost:1/secrets/n/versions?api-version=2026-04-01&$skiptoken=11&maxresults=11";
+    assert_eq!(page["nextLink"], next);
+    let next = next.strip_prefix("https://localhost:1/").expect("here");
+    let (_, last) = owner.ask("GET", next, &none).await;
+    assert_eq!(last["value"].as_array().map(Vec::len), Some(1));
+    assert_eq!(last["nextLink"], Value::Null);
+}
+
 /// In the service each of these takes some seconds.
 #[tokio::test(start_paused = true)]
 async fn deleting_recovering_and_purging_take_their_time() {

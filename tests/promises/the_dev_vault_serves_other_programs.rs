@@ -54,10 +54,16 @@ async fn a_running_client_goes_on_after_a_new_start_of_a_vault_that_keeps() {
     let file = folder.path().join("kept.json");
     let (file_name, port) = (file.to_string_lossy(), free_port().to_string());
     let options = ["--keep", &*file_name, "--port", &*port];
-    let first = DevVaultProcess::start_as(&options).await;
+    let identity_port = free_port().to_string();
+    let first = [&options[..], &["--identity-port", &*identity_port]].concat();
+    let first = DevVaultProcess::start_as(&first).await;
     let client = first.client();
     let header = first.printed("IDENTITY_HEADER").to_owned();
     let endpoint = first.printed("IDENTITY_ENDPOINT").to_owned();
+    assert!(
+        endpoint.contains(&format!(":{identity_port}/")),
+        "{endpoint}"
+    );
     let (_, given) = first.token(&header, "https://vault.azure.net").await;
     let token = given["access_token"].as_str().expect("text").to_owned();
     let url = format!("https://localhost:{port}/secrets?api-version=7.4");

@@ -102,6 +102,15 @@ class DotNet(unittest.TestCase):
         status, _, set_ = self.connection.ask("PUT", "/secrets/net-long?api-version=7.6", body, token())
         self.assertEqual((status, set_["value"]), (200, value))
 
+    def test_a_body_over_the_limit_is_read_to_its_end(self):
+        ask, bearer = self.connection.ask, token()
+        body = json.dumps({"value": "x" * 2_000_000}).encode()
+        status, _, refused = ask("PUT", "/secrets/net-large?api-version=7.6", body, bearer)
+        self.assertEqual((status, refused["error"]["code"]), (400, "BadParameter"))
+        # Or the client would see a connection that breaks.
+        status, _, _ = ask("GET", "/secrets?api-version=7.6", authorization=bearer)
+        self.assertEqual(status, 200)
+
     def test_a_list_is_followed_to_its_end(self):
         bearer, names = token(), set()
         for number in range(30):
